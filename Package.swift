@@ -1,0 +1,74 @@
+// swift-tools-version: 6.3
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// Settings of every Swift target: the strictest the toolchain has, and no warning passes.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+/// A library target of the house; `sees` are the modules it may import, and no others.
+func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: sees, swiftSettings: strict)
+}
+
+/// The tests of one module.
+func tests(of name: String, sees: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + sees, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "arbiter",
+  products: [
+    .library(name: "Arbiter", targets: ["Arbiter"]),
+    .executable(name: "arbiter", targets: ["arbiter"]),
+  ],
+  targets: [
+    .target(name: "CArbiter"),
+    .target(
+      name: "ArbiterCore", swiftSettings: strict,
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    room("ArbiterMetrics", sees: ["ArbiterCore"]),
+    room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
+    room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    room(
+      "ArbiterSimulator",
+      sees: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+      ]),
+    room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
+    room(
+      "ArbiterRuntime",
+      sees: [
+        "CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
+      ]),
+    room("ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room(
+      "Arbiter",
+      sees: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterReport",
+      ]),
+    room("CommandSpec"),
+    room(
+      "ArbiterCommands",
+      sees: [
+        "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
+        "ArbiterMemory", "ArbiterRuntime", "ArbiterReport",
+      ]),
+    .executableTarget(
+      name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+  ]
+)

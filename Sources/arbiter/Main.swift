@@ -1,0 +1,7 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+@main
+enum Main {
+  static func main() {}
+}

@@ -1,0 +1,178 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+/// The order in which the stores that wait in a core's window reach the memory controller.
+public enum ReleaseOrder: String, Sendable, Hashable, CaseIterable {
+  /// Any waiting store may be next: what real cores do under back-pressure.
+  case random
+  /// The oldest first; without disorder there is no concurrent write amplification.
+  case inOrder = "in-order"
+}
+
+/// Which block of the write-combining buffer makes room for a new one.
+public enum VictimRule: String, Sendable, Hashable, CaseIterable {
+  /// The least recently written of a few blocks drawn at random.
+  case leastRecentOfRandom = "least-recent-of-random"
+  /// The least recently written of all.
+  case leastRecent = "least-recent"
+  /// The block that was allocated first.
+  case firstIn = "first-in"
+}
+
+/// One kind of module and the cores in front of it, as numbers.
+///
+/// A profile is data: the files of `Profiles/` hold one each, every number beside its source. The
+/// simulator reads nothing else about the machine that it models, and no controller sees it.
+public struct DeviceProfile: Sendable, Hashable {
+  /// The name by which the command line knows the profile.
+  public var name: String
+  /// One sentence on what is modelled.
+  public var summary: String
+
+  // The core.
+
+  /// Stores that a core holds on their way to the memory controller (line fill buffers).
+  public var storeWindowLines = 10
+  /// Loads that a core holds outstanding.
+  public var loadWindowLines = 12
+  /// In which order a core's waiting stores are taken.
+  public var releaseOrder = ReleaseOrder.random
+  /// Time between two non-temporal stores of a core that nothing holds back.
+  public var storeIssueNanoseconds = 15.0
+  /// The same for a store with clwb.
+  public var writeBackIssueNanoseconds = 28.0
+  /// The same for loads.
+  public var loadIssueNanoseconds = 3.0
+  /// Time from the acceptance of a store until the core may use its window entry again.
+  public var storeReturnNanoseconds = 138.0
+  /// The same for a store with clwb.
+  public var writeBackReturnNanoseconds = 116.0
+  /// Time a core loses to a store fence beyond the wait for its stores.
+  public var fenceNanoseconds = 35.0
+  /// Latency of a load that finds its block in the module's read buffer.
+  public var loadReturnNanoseconds = 169.0
+  /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
+  public var cacheLinesPerThread = 512
+  /// Relative half-width of the uniform jitter on every time of a core.
+  public var coreJitterRatio = 0.1
+
+  // The queues.
+
+  /// Lines in the write-pending queue of a module's channel.
+  public var writePendingQueueLines = 8
+  /// Loads that a module works on at once.
+  public var readPendingQueueLines = 48
+  /// Time the link to a module needs for a line.
+  public var linkNanoseconds = 5.0
+  /// Consecutive bytes that lie on one module of an interleave set.
+  public var interleaveBytes = 4096
+
+  // The write-combining buffer.
+
+  /// Blocks of the write-combining buffer.
+  public var bufferBlocks = 64
+  /// Which block makes room.
+  public var victimRule = VictimRule.leastRecentOfRandom
+  /// Blocks drawn for ``VictimRule/leastRecentOfRandom``.
+  public var victimCandidates = 2
+  /// Evicted blocks that may wait for the medium outside the buffer.
+  public var evictionQueueBlocks = 4
+
+  // The medium.
+
+  /// Blocks that the medium reads or writes at once.
+  public var mediaUnits = 4
+  /// Time one unit needs to write a block.
+  public var mediaWriteNanoseconds = 449.0
+  /// Time one unit needs to read a block.
+  public var mediaReadNanoseconds = 155.0
+  /// Share of ``mediaReadNanoseconds`` that the read of a read-modify-write adds to its write.
+  public var readModifyWriteChargeRatio = 0.0
+  /// Relative half-width of the uniform jitter on media times.
+  public var mediaJitterRatio = 0.1
+  /// Blocks of the read buffer.
+  public var readBufferBlocks = 64
+  /// Media writes per second of a module that nobody uses.
+  public var idleMediaWritesPerSecond = 2000.0
+  /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
+  public var stallPeriodNanoseconds = 0.0
+  /// How long such a stall lasts.
+  public var stallNanoseconds = 0.0
+
+  /// Makes a profile with the given name and summary; every number is a default to be set.
+  public init(name: String, summary: String) {
+    self.name = name
+    self.summary = summary
+  }
+}
+
+/// A number of a profile under the name that profile files and `--vary` use.
+public struct ProfileParameter: Sendable {
+  /// The key in a profile file, unit last.
+  public let key: String
+  /// What the number means, as one phrase.
+  public let meaning: String
+  /// The values that make sense; anything else is refused.
+  public let range: ClosedRange<Double>
+  /// Whether only whole numbers make sense.
+  public let isWhole: Bool
+  /// Reads the number.
+  public let get: @Sendable (DeviceProfile) -> Double
+  /// Sets the number.
+  public let set: @Sendable (inout DeviceProfile, Double) -> Void
+
+  private init(
+    _ key: String, _ path: WritableKeyPath<DeviceProfile, Double> & Sendable,
+    _ range: ClosedRange<Double>, _ meaning: String
+  ) {
+    self.key = key
+    self.meaning = meaning
+    self.range = range
+    isWhole = false
+    get = { $0[keyPath: path] }
+    set = { $0[keyPath: path] = $1 }
+  }
+
+  private init(
+    _ key: String, _ path: WritableKeyPath<DeviceProfile, Int> & Sendable,
+    _ range: ClosedRange<Double>, _ meaning: String
+  ) {
+    self.key = key
+    self.meaning = meaning
+    self.range = range
+    isWhole = true
+    get = { Double($0[keyPath: path]) }
+    set = { $0[keyPath: path] = Int($1) }
+  }
+
+  /// Every number of a profile.
+  public static let all: [ProfileParameter] = [
+    .init("store_window_lines", \.storeWindowLines, 1...16, "stores a core holds in flight"),
+    .init("load_window_lines", \.loadWindowLines, 1...16, "loads a core holds in flight"),
+    .init("store_issue_ns", \.storeIssueNanoseconds, 0.1...10_000, "time between two nt stores"),
+    .init("clwb_issue_ns", \.writeBackIssueNanoseconds, 0.1...10_000, "time between two clwb"),
+    .init("load_issue_ns", \.loadIssueNanoseconds, 0.1...10_000, "time between two loads"),
+    .init("store_return_ns", \.storeReturnNanoseconds, 0...100_000, "acceptance to free entry"),
+    .init("clwb_return_ns", \.writeBackReturnNanoseconds, 0...100_000, "the same for clwb"),
+    .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
+    .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
+    .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
+    .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
+    .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
+    .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
+    .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
+    .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
+    .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
+    .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
+    .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
+    .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
+    .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),
+    .init("media_read_ns", \.mediaReadNanoseconds, 1...1_000_000, "a unit's time for a read"),
+    .init("rmw_charge_ratio", \.readModifyWriteChargeRatio, 0...1, "RMW read charged to a write"),
+    .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
+    .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
+    .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
+    .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
+    .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),
+  ]
+}

@@ -80,21 +80,23 @@ public struct CounterDelta: Sendable, Hashable {
   ) {
     let nanoseconds = last.timeNanoseconds - first.timeNanoseconds
     guard nanoseconds > 0 else { return nil }
-    seconds = Double(nanoseconds) / 1e9
-    func difference(_ path: KeyPath<CounterSnapshot, UInt64?>) -> Double?? {
-      guard let before = first[keyPath: path], let after = last[keyPath: path] else {
-        return .some(nil)
-      }
-      guard after >= before else { return nil }
-      return .some(Double(after - before))
-    }
-    guard let imcWrites = difference(\.imcWriteBytes), let imcReads = difference(\.imcReadBytes),
-      let mediaWrites = difference(\.mediaWriteBytes), let mediaReads = difference(\.mediaReadBytes)
+    let elapsed = Double(nanoseconds) / 1e9
+    seconds = elapsed
+    guard let imcWrites = Self.difference(first.imcWriteBytes, last.imcWriteBytes),
+      let imcReads = Self.difference(first.imcReadBytes, last.imcReadBytes),
+      let mediaWrites = Self.difference(first.mediaWriteBytes, last.mediaWriteBytes),
+      let mediaReads = Self.difference(first.mediaReadBytes, last.mediaReadBytes)
     else { return nil }
     imcWriteBytes = imcWrites
     imcReadBytes = imcReads
-    mediaWriteBytes = mediaWrites.map { max(0, $0 - idleMediaWriteBytesPerSecond * seconds) }
+    mediaWriteBytes = mediaWrites.map { max(0, $0 - idleMediaWriteBytesPerSecond * elapsed) }
     mediaReadBytes = mediaReads
+  }
+
+  /// The growth of one counter: nil where it ran backwards, a nil figure where it is unavailable.
+  private static func difference(_ before: UInt64?, _ after: UInt64?) -> Double?? {
+    guard let before, let after else { return .some(nil) }
+    return after >= before ? .some(Double(after - before)) : nil
   }
 
   /// Write amplification: media write bytes ÷ iMC write bytes.

@@ -122,7 +122,7 @@ public struct ProfileParameter: Sendable {
   public let set: @Sendable (inout DeviceProfile, Double) -> Void
 
   private init(
-    _ key: String, _ path: WritableKeyPath<DeviceProfile, Double> & Sendable,
+    _ key: String, _ path: any WritableKeyPath<DeviceProfile, Double> & Sendable,
     _ range: ClosedRange<Double>, _ meaning: String
   ) {
     self.key = key
@@ -134,7 +134,7 @@ public struct ProfileParameter: Sendable {
   }
 
   private init(
-    _ key: String, _ path: WritableKeyPath<DeviceProfile, Int> & Sendable,
+    _ key: String, _ path: any WritableKeyPath<DeviceProfile, Int> & Sendable,
     _ range: ClosedRange<Double>, _ meaning: String
   ) {
     self.key = key

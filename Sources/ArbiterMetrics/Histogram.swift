@@ -5,6 +5,8 @@
 // parts, so that a recorded value is known to within 1/32 (3.1 %) over the whole range. Space is
 // fixed at set-up, recording is a shift and an increment.
 
+internal import ArbiterCore
+
 /// Counts of non-negative integers with a relative precision of 1/32.
 ///
 /// Recording never allocates. Values above 2^48 are counted in the highest cell; ``maximum`` stays
@@ -14,7 +16,7 @@ public struct Histogram: ~Copyable, Sendable {
   private static let parts = 1 << partBits
   private static let powers = 48
 
-  private let cells: UnsafeMutablePointer<UInt64>
+  private let cells: FixedArray<UInt64>
   private static let cellCount = (powers + 1) * parts
 
   /// How many values were recorded.
@@ -28,13 +30,7 @@ public struct Histogram: ~Copyable, Sendable {
 
   /// Makes an empty histogram; the only allocation of its life (about 12 KiB).
   public init() {
-    // SAFETY: the memory is owned by this value alone, initialised here and freed in deinit.
-    unsafe cells = .allocate(capacity: Self.cellCount)
-    unsafe cells.initialize(repeating: 0, count: Self.cellCount)
-  }
-
-  deinit {
-    unsafe cells.deallocate()
+    cells = FixedArray(count: Self.cellCount) { _ in 0 }
   }
 
   @inline(__always)
@@ -59,8 +55,7 @@ public struct Histogram: ~Copyable, Sendable {
   /// - Complexity: O(1), a few nanoseconds, no allocation.
   @inline(__always)
   public mutating func record(_ value: UInt64) {
-    // SAFETY: `cell(of:)` is clamped below `cellCount`.
-    unsafe cells[Self.cell(of: value)] &+= 1
+    cells[Self.cell(of: value)] &+= 1
     count &+= 1
     sum &+= value
     if value > maximum { maximum = value }
@@ -68,7 +63,7 @@ public struct Histogram: ~Copyable, Sendable {
 
   /// Forgets everything that was recorded.
   public mutating func reset() {
-    unsafe cells.update(repeating: 0, count: Self.cellCount)
+    for cell in 0..<Self.cellCount { cells[cell] = 0 }
     count = 0
     maximum = 0
     sum = 0
@@ -76,7 +71,7 @@ public struct Histogram: ~Copyable, Sendable {
 
   /// Adds the counts of another histogram.
   public mutating func merge(_ other: borrowing Histogram) {
-    for cell in 0..<Self.cellCount { unsafe cells[cell] &+= other.cells[cell] }
+    for cell in 0..<Self.cellCount { cells[cell] &+= other.cells[cell] }
     count &+= other.count
     sum &+= other.sum
     maximum = max(maximum, other.maximum)
@@ -96,7 +91,7 @@ public struct Histogram: ~Copyable, Sendable {
     let wanted = max(1, UInt64((share * Double(count)).rounded(.up)))
     var seen: UInt64 = 0
     for cell in 0..<Self.cellCount {
-      seen += unsafe cells[cell]
+      seen += cells[cell]
       if seen >= wanted { return min(Self.upperBound(ofCell: cell), maximum) }
     }
     return maximum

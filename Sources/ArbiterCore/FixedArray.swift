@@ -7,7 +7,7 @@
 /// be changed through any borrow of it. Every access is checked against the length.
 @frozen
 @safe
-public struct FixedArray<Element>: ~Copyable {
+public struct FixedArray<Element: ~Copyable>: ~Copyable {
   @usableFromInline let base: UnsafeMutablePointer<Element>
 
   /// How many elements the array holds, for ever.
@@ -53,7 +53,7 @@ public struct FixedArray<Element>: ~Copyable {
 }
 
 // SAFETY: the array owns its elements and hands out no reference to its storage.
-extension FixedArray: @unchecked Sendable where Element: Sendable {}
+extension FixedArray: @unchecked Sendable where Element: Sendable & ~Copyable {}
 
 /// A first-in-first-out queue with a fixed number of places.
 @frozen
@@ -112,6 +112,15 @@ public struct FixedQueue<Element>: ~Copyable {
     head = (head &+ 1) & mask
     queued &-= 1
     return element
+  }
+
+  /// The element that `index` others will leave before.
+  ///
+  /// - Precondition: `index` lies in `0..<count`.
+  @inlinable
+  public subscript(index: Int) -> Element {
+    precondition(index >= 0 && index < queued, "queue index")
+    return places[(head &+ index) & mask]
   }
 
   /// The first element.

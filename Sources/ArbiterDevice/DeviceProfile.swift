@@ -33,6 +33,8 @@ public struct DeviceProfile: Sendable, Hashable {
 
   /// Stores that a core holds on their way to the memory controller (line fill buffers).
   public var storeWindowLines = 10
+  /// Stores with clwb, and plain stores, that a core holds in flight, from the read of the line on.
+  public var writeBackWindowLines = 5
   /// Loads that a core holds outstanding.
   public var loadWindowLines = 12
   /// In which order a core's waiting stores are taken.
@@ -148,6 +150,7 @@ public struct ProfileParameter: Sendable {
   /// Every number of a profile.
   public static let all: [ProfileParameter] = [
     .init("store_window_lines", \.storeWindowLines, 1...16, "stores a core holds in flight"),
+    .init("clwb_window_lines", \.writeBackWindowLines, 1...16, "cached stores a core holds"),
     .init("load_window_lines", \.loadWindowLines, 1...16, "loads a core holds in flight"),
     .init("store_issue_ns", \.storeIssueNanoseconds, 0.1...10_000, "time between two nt stores"),
     .init("clwb_issue_ns", \.writeBackIssueNanoseconds, 0.1...10_000, "time between two clwb"),

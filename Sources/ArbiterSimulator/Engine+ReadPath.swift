@@ -1,0 +1,105 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+internal import ArbiterMetrics
+
+extension Engine {
+  /// A load, or the read before a cached store, asks its module for service.
+  mutating func enqueueLoad(_ index: Int, _ line: PendingLine) {
+    let module = Int(line.module)
+    threads[index].loads.wait(line)
+    if modules[module].loadsInService < profile.readPendingQueueLines
+      && modules[module].loadTurns.isEmpty
+    {
+      acceptLoad(module: module, thread: index)
+    } else {
+      modules[module].loadTurns.push(Int32(truncatingIfNeeded: index))
+    }
+  }
+
+  private mutating func acceptLoad(module: Int, thread index: Int) {
+    let place = chooseWaiting(threads[index].loads, module: module)
+    let line = threads[index].loads.remove(at: place)
+    modules[module].counts.acceptedLoads &+= 1
+    let block = line.address >> 8
+    if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
+      completeLoad(index, line)
+      return
+    }
+    let slot: Int
+    switch modules[module].readBuffer.lookup(block) {
+    case .ready:
+      completeLoad(index, line)
+      return
+    case .pending(let pending):
+      slot = pending
+    case .absent:
+      slot = modules[module].readBuffer.allocate(block)
+      modules[module].mediaReads.push(Int32(truncatingIfNeeded: slot))
+      dispatchMedia(module)
+    }
+    modules[module].loadsInService += 1
+    let waiter = modules[module].addWaiter(
+      LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line))
+    let next = modules[module].readBuffer.addWaiter(waiter, to: slot)
+    modules[module].waiters[Int(waiter)].next = next
+  }
+
+  /// The medium has read a block: everybody who waits for it goes on.
+  mutating func finishRead(module: Int, slot: Int) {
+    var place = modules[module].readBuffer.complete(slot)
+    while place >= 0 {
+      let next = modules[module].waiters[Int(place)].next
+      let waiter = modules[module].removeWaiter(place)
+      modules[module].loadsInService -= 1
+      completeLoad(Int(waiter.thread), waiter.line)
+      place = next
+    }
+    while modules[module].loadsInService < profile.readPendingQueueLines
+      && !modules[module].loadTurns.isEmpty
+    {
+      acceptLoad(module: module, thread: Int(modules[module].loadTurns.pop()))
+    }
+  }
+
+  /// The data are on their way back to the core.
+  private mutating func completeLoad(_ index: Int, _ line: PendingLine) {
+    modules[Int(line.module)].counts.completedLoads &+= 1
+    switch line.operation {
+    case .load:
+      threads[index].loads.accept(returningAt: now &+ times.loadReturn)
+      if threads[index].block == .window && threads[index].access.operation == .load {
+        threads[index].block = .nothing
+        clock.schedule(index, at: threads[index].loads.nextReturn)
+      }
+    case .storePlain:
+      storeToCache(index, line)
+    case .storeWriteBack, .storeWriteBackCached, .storeNonTemporal:
+      enqueueStore(index, line)
+    }
+  }
+
+  /// Keeps a plain store's line dirty in the cache and evicts another once the cache is full.
+  private mutating func storeToCache(_ index: Int, _ line: PendingLine) {
+    latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
+    let packed = line.address << 8 | UInt64(line.module)
+    if threads[index].cache.count < profile.cacheLinesPerThread {
+      threads[index].cache.append(packed)
+      threads[index].stores.accept(returningAt: now &+ times.loadReturn)
+      if threads[index].block == .window && threads[index].access.operation != .load {
+        threads[index].block = .nothing
+        clock.schedule(index, at: threads[index].stores.nextReturn)
+      }
+      return
+    }
+    let place = random.below(threads[index].cache.count)
+    let victim = threads[index].cache[place]
+    threads[index].cache[place] = packed
+    var evicted = line
+    evicted.address = victim >> 8
+    evicted.module = UInt8(truncatingIfNeeded: victim)
+    enqueueStore(index, evicted)
+  }
+}

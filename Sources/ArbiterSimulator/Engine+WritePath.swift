@@ -1,0 +1,132 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+internal import ArbiterMetrics
+internal import ArbiterScheduler
+
+extension Engine {
+  /// A line whose window entry is taken asks its module for room in the write-pending queue.
+  @inline(__always)
+  mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
+    let module = Int(line.module)
+    threads[index].stores.wait(line)
+    if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
+      modules[module].storeTurns.push(Int32(truncatingIfNeeded: index))
+    } else {
+      acceptStore(module: module, thread: index)
+    }
+  }
+
+  /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
+  private mutating func acceptStore(module: Int, thread index: Int) {
+    let place = chooseWaiting(threads[index].stores, module: module)
+    let line = threads[index].stores.remove(at: place)
+    modules[module].counts.acceptedStores &+= 1
+    modules[module].writeQueue.push(line.address)
+    threads[index].stores.accept(returningAt: now &+ returnTime(of: line.operation))
+    if line.operation != .storePlain {
+      latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
+    }
+    if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
+    wakeAfterAcceptance(index)
+    if !modules[module].isLinkBusy { startLink(module) }
+  }
+
+  @inline(__always)
+  private func returnTime(of operation: Operation) -> Int64 {
+    switch operation {
+    case .storeNonTemporal: times.storeReturn
+    case .storeWriteBackCached: times.writeBackReturn
+    // The read that came first is charged here, so that it needs no event of its own.
+    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
+    case .load: times.loadReturn
+    }
+  }
+
+  /// Which of the lines that wait for a module goes next.
+  @inline(__always)
+  mutating func chooseWaiting(_ window: borrowing StoreWindow, module: Int) -> Int {
+    if moduleCount == 1 {
+      return profile.releaseOrder == .inOrder ? 0 : random.below(window.waitingCount)
+    }
+    var matching = 0
+    for place in 0..<window.waitingCount
+    where Int(window.waitingLine(at: place).module) == module { matching &+= 1 }
+    precondition(matching > 0, "a turn without a waiting line")
+    var skip = profile.releaseOrder == .inOrder ? 0 : random.below(matching)
+    for place in 0..<window.waitingCount
+    where Int(window.waitingLine(at: place).module) == module {
+      if skip == 0 { return place }
+      skip &-= 1
+    }
+    preconditionFailure("unreachable")
+  }
+
+  /// Wakes a thread that waits for its own stores.
+  @inline(__always)
+  private mutating func wakeAfterAcceptance(_ index: Int) {
+    switch threads[index].block {
+    case .window where threads[index].access.operation != .load:
+      threads[index].block = .nothing
+      clock.schedule(index, at: threads[index].stores.nextReturn)
+    case .fence where threads[index].stores.isAccepted:
+      threads[index].block = .nothing
+      clock.schedule(index, at: now)
+    default:
+      break
+    }
+  }
+
+  /// Moves the next line from the write-pending queue to the link and fills the place it leaves.
+  private mutating func startLink(_ module: Int) {
+    modules[module].linkLine = modules[module].writeQueue.pop()
+    modules[module].isLinkBusy = true
+    clock.schedule(linkBase &+ module, at: now &+ times.link)
+    if !modules[module].storeTurns.isEmpty {
+      acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
+    }
+  }
+
+  /// A line has crossed the link.
+  @inline(__always)
+  mutating func stepLink(_ module: Int) {
+    clock.cancel(linkBase &+ module)
+    mergeAndContinue(module)
+  }
+
+  private mutating func mergeAndContinue(_ module: Int) {
+    guard modules[module].mergeLinkLine() else {
+      modules[module].isBlocked = true
+      return
+    }
+    modules[module].isBlocked = false
+    modules[module].isLinkBusy = false
+    dispatchMedia(module)
+    if !modules[module].writeQueue.isEmpty { startLink(module) }
+  }
+
+  /// Gives the medium work and schedules its next end.
+  @inline(__always)
+  mutating func dispatchMedia(_ module: Int) {
+    let before = modules[module].medium.nextFinish
+    modules[module].dispatch(now: now)
+    let next = modules[module].medium.nextFinish
+    if next != before { clock.schedule(mediaBase &+ module, at: next) }
+  }
+
+  /// A media unit has finished.
+  mutating func stepMedium(_ module: Int) {
+    let job = modules[module].medium.finish()
+    if case .read(let slot) = job { finishRead(module: module, slot: slot) }
+    modules[module].dispatch(now: now)
+    let next = modules[module].medium.nextFinish
+    if next == .max {
+      clock.cancel(mediaBase &+ module)
+    } else {
+      clock.schedule(mediaBase &+ module, at: next)
+    }
+    if modules[module].isBlocked { mergeAndContinue(module) }
+  }
+}

@@ -1,0 +1,29 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+
+/// The first half of every media block of the region, then every second half, and again.
+struct HalvesGenerator: Sendable {
+  private let base: UInt64
+  private let blockCount: UInt64
+  private var block: UInt64 = 0
+  private var half: UInt64 = 0
+
+  init(_ workload: Workload, base: UInt64) {
+    self.base = base
+    blockCount = UInt64(max(1, workload.regionBytes / Granularity.mediaBlockBytes))
+  }
+
+  mutating func next(limit: UInt32) -> AccessPlace {
+    let count = min(UInt64(limit), blockCount - block)
+    let place = AccessPlace(
+      address: base &+ block &* 256 &+ half &* 128, count: UInt32(count), stride: 256)
+    block += count
+    if block == blockCount {
+      block = 0
+      half = 1 - half
+    }
+    return place
+  }
+}

@@ -1,0 +1,71 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArbiterCore
+public import ArbiterDevice
+
+/// The order in which a thread visits its region.
+public enum Pattern: String, Sendable, Hashable, CaseIterable {
+  /// Ascending, again from the start at the region's end.
+  case sequential
+  /// Uniformly at random, aligned to the access size.
+  case random
+  /// The first half of every media block, then every second half, and again: the test that shows
+  /// the capacity of the write-combining buffer (Yang et al., FAST'20, section 3).
+  case halves
+}
+
+/// What one thread does, for as long as it runs.
+public struct Workload: Sendable, Hashable {
+  /// The order of addresses.
+  public var pattern: Pattern
+  /// How the thread stores.
+  public var store: Operation
+  /// Bytes of each access, a multiple of a cache line.
+  public var accessBytes: Int
+  /// When the thread fences its stores.
+  public var fence: FenceRule
+  /// Bytes of the region that the thread has to itself, a multiple of the access size.
+  public var regionBytes: Int
+  /// Share of the accesses that are loads, between 0 and 1.
+  public var readShare: Double
+  /// Time of its own that the thread spends after each access.
+  public var think: TimeSpan
+
+  /// Makes a workload.
+  ///
+  /// - Precondition: ``problem`` of the result is nil.
+  public init(
+    pattern: Pattern = .sequential, store: Operation = .storeNonTemporal, accessBytes: Int = 64,
+    fence: FenceRule = .never, regionBytes: Int = 64 << 20, readShare: Double = 0,
+    think: TimeSpan = .zero
+  ) {
+    self.pattern = pattern
+    self.store = store
+    self.accessBytes = accessBytes
+    self.fence = fence
+    self.regionBytes = regionBytes
+    self.readShare = readShare
+    self.think = think
+  }
+
+  /// What makes the workload impossible, as one clause; nil where it is sound.
+  public var problem: String? {
+    let line = Granularity.cacheLineBytes
+    if accessBytes < line || accessBytes % line != 0 || accessBytes > 1 << 30 {
+      return "access size \(accessBytes)B is not a multiple of 64B between 64B and 1GiB"
+    }
+    if regionBytes < accessBytes || regionBytes % accessBytes != 0 {
+      return "region of \(regionBytes)B is not a multiple of the access size \(accessBytes)B"
+    }
+    if regionBytes > 1 << 40 { return "region of \(regionBytes)B is larger than 1TiB" }
+    if !(readShare >= 0 && readShare <= 1) { return "read share \(readShare) is not within 0...1" }
+    if think < .zero { return "think time is negative" }
+    if pattern == .halves && accessBytes != 128 {
+      return "pattern halves needs an access size of 128B, not \(accessBytes)B"
+    }
+    if case .every(let bytes) = fence, bytes == 0 { return "fence every 0B never ends" }
+    if !store.isStore { return "the store operation is a load" }
+    return nil
+  }
+}

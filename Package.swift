@@ -76,5 +76,6 @@ let package = Package(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 
     tests(of: "ArbiterCore"),
+    .testTarget(name: "RepositoryTests", swiftSettings: strict),
   ]
 )

@@ -32,7 +32,11 @@ let package = Package(
     .executable(name: "arbiter", targets: ["arbiter"]),
   ],
   targets: [
-    .target(name: "CArbiter"),
+    .target(
+      name: "CArbiter",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -70,5 +74,8 @@ let package = Package(
       ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+
+    tests(of: "ArbiterCore"),
+    .testTarget(name: "RepositoryTests", swiftSettings: strict),
   ]
 )

@@ -33,7 +33,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
   /// - Precondition: `bound` is at least 1 and below 2^32.
   @inlinable @inline(__always)
   public mutating func below(_ bound: Int) -> Int {
-    Int(truncatingIfNeeded: (next() >> 32) &* UInt64(truncatingIfNeeded: bound) >> 32)
+    Int(truncatingIfNeeded: ((next() >> 32) &* UInt64(truncatingIfNeeded: bound)) >> 32)
   }
 
   /// Returns a number in `-range...range`.
@@ -42,6 +42,6 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
   @inlinable @inline(__always)
   public mutating func symmetric(_ range: Int64) -> Int64 {
     let span = UInt64(truncatingIfNeeded: range &* 2 &+ 1)
-    return Int64(truncatingIfNeeded: (next() >> 32) &* span >> 32) &- range
+    return Int64(truncatingIfNeeded: ((next() >> 32) &* span) >> 32) &- range
   }
 }

@@ -40,13 +40,13 @@ public struct ByteCount: Hashable, Comparable, Sendable {
   }
 
   /// Makes a count of the given binary kilobytes (1024 B).
-  public static func kibibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count << 10) }
+  public static func kibibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count * (1 << 10)) }
 
   /// Makes a count of the given binary megabytes (1024 KiB).
-  public static func mebibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count << 20) }
+  public static func mebibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count * (1 << 20)) }
 
   /// Makes a count of the given binary gigabytes (1024 MiB).
-  public static func gibibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count << 30) }
+  public static func gibibytes(_ count: Int) -> ByteCount { ByteCount(bytes: count * (1 << 30)) }
 
   /// Orders by bytes.
   public static func < (left: ByteCount, right: ByteCount) -> Bool { left.bytes < right.bytes }
@@ -62,29 +62,23 @@ public struct ByteCount: Hashable, Comparable, Sendable {
   ///   the size exceeds 2^62 B.
   public init(parsing text: String) throws(QuantityError) {
     for (suffix, scale) in Self.suffixes where text.hasSuffix(suffix) {
-      let digits = text.dropLast(suffix.count)
-      guard let number = Self.number(digits) else {
-        throw QuantityError(text: text, reason: "is not a size: write digits and a unit, as 16KiB")
-      }
-      let bytes = number * Double(scale)
-      guard bytes < 4.6e18, bytes == bytes.rounded() else {
+      guard let number = DecimalNumber(text.dropLast(suffix.count)) else { break }
+      guard let bytes = number.exactly(times: scale), bytes < 1 << 62 else {
         throw QuantityError(text: text, reason: "is not a whole number of bytes below 2^62")
       }
       self.init(bytes: Int(bytes))
       return
     }
-    if let last = text.last, "kKmMgGtT".contains(last), Self.number(text.dropLast()) != nil {
+    let digits = text.hasSuffix("B") ? text.dropLast(2) : text.dropLast()
+    if let last = text.dropFirst(digits.count).first, "kKmMgGtT".contains(last),
+      DecimalNumber(digits) != nil
+    {
       let unit = last.uppercased()
       let decimal = unit == "K" ? "kB" : "\(unit)B"
-      let digits = text.dropLast()
       throw QuantityError(
         text: text, reason: "is ambiguous: write \(digits)\(unit)iB or \(digits)\(decimal)")
     }
     throw QuantityError(text: text, reason: "is not a size: write digits and a unit, as 16KiB")
-  }
-
-  private static func number(_ digits: Substring) -> Double? {
-    Quantity.plainNumber(digits)
   }
 }
 
@@ -113,6 +107,8 @@ public struct TimeSpan: Hashable, Comparable, Sendable {
   public static let zero = TimeSpan(picoseconds: 0)
 
   /// Makes a span of nanoseconds, rounded to the nearest picosecond.
+  ///
+  /// - Precondition: The count is finite and its magnitude below 9.2e15 (about 106 days).
   public static func nanoseconds(_ count: Double) -> TimeSpan {
     TimeSpan(picoseconds: Int64((count * 1e3).rounded()))
   }
@@ -147,11 +143,15 @@ public struct TimeSpan: Hashable, Comparable, Sendable {
     TimeSpan(picoseconds: left.picoseconds - right.picoseconds)
   }
 
-  private static let suffixes: [(String, Double)] = [
-    ("ns", 1), ("us", 1e3), ("ms", 1e6), ("ps", 1e-3), ("s", 1e9),
+  private static let suffixes: [(String, Int)] = [
+    ("ns", 1000), ("us", 1_000_000), ("ms", 1_000_000_000), ("ps", 1), ("s", 1_000_000_000_000),
   ]
 
+  private static let parsedMax: UInt128 = 1_000_000_000_000_000_000
+
   /// Reads a duration such as `200ns`, `5us`, `2ms` or `1s`; a bare `0` is no time.
+  ///
+  /// Fractions of a picosecond are rounded to the nearest, halves up.
   ///
   /// - Throws: ``QuantityError`` where the unit is missing, the number is malformed or the span
   ///   exceeds 10^6 s.
@@ -160,12 +160,13 @@ public struct TimeSpan: Hashable, Comparable, Sendable {
       self = .zero
       return
     }
-    for (suffix, nanoseconds) in Self.suffixes where text.hasSuffix(suffix) {
-      guard let number = Quantity.plainNumber(text.dropLast(suffix.count)) else { break }
-      guard number * nanoseconds <= 1e15 else {
+    for (suffix, scale) in Self.suffixes where text.hasSuffix(suffix) {
+      guard let number = DecimalNumber(text.dropLast(suffix.count)) else { break }
+      let picoseconds = number.rounded(times: scale)
+      guard picoseconds <= Self.parsedMax else {
         throw QuantityError(text: text, reason: "is longer than 1000000s")
       }
-      self = .nanoseconds(number * nanoseconds)
+      self.init(picoseconds: Int64(picoseconds))
       return
     }
     throw QuantityError(
@@ -174,7 +175,7 @@ public struct TimeSpan: Hashable, Comparable, Sendable {
 }
 
 extension TimeSpan: CustomStringConvertible {
-  /// The shortest exact spelling, which ``init(parsing:)`` reads back.
+  /// The shortest exact spelling; ``init(parsing:)`` reads it back unless it is negative.
   public var description: String {
     if picoseconds == 0 { return "0" }
     let scales: [(String, Int64)] = [
@@ -187,18 +188,54 @@ extension TimeSpan: CustomStringConvertible {
   }
 }
 
+/// Digits with at most one decimal point, kept exactly, so that what is printed is what is read.
+private struct DecimalNumber {
+  /// The digits as one whole number; below 10^24, so that a product with a scale fits.
+  private let digits: UInt128
+  /// Ten to the number of digits behind the point, those at the end that are zero left out.
+  private let divisor: UInt128
+
+  /// Reads what ``Quantity/plainNumber(_:)`` reads, up to 24 digits.
+  init?(_ text: Substring) {
+    guard Quantity.plainNumber(text) != nil else { return nil }
+    var whole = text.utf8.filter { $0 != UInt8(ascii: "_") }
+    var fraction: ArraySlice<UInt8> = []
+    if let point = whole.firstIndex(of: UInt8(ascii: ".")) {
+      fraction = whole[(point + 1)...]
+      while fraction.last == UInt8(ascii: "0") { fraction.removeLast() }
+      whole.removeSubrange(point...)
+    }
+    let significant = (whole + fraction).drop { $0 == UInt8(ascii: "0") }
+    guard significant.count <= 24, fraction.count <= 24 else { return nil }
+    digits = significant.reduce(0) { $0 * 10 + UInt128($1 - UInt8(ascii: "0")) }
+    divisor = fraction.reduce(1) { power, _ in power * 10 }
+  }
+
+  /// The product with a scale of at most 10^12, or nil where it is not whole.
+  func exactly(times scale: Int) -> UInt128? {
+    let product = digits * UInt128(scale)
+    return product % divisor == 0 ? product / divisor : nil
+  }
+
+  /// The product with a scale of at most 10^12, rounded to the nearest whole number, halves up.
+  func rounded(times scale: Int) -> UInt128 {
+    (digits * UInt128(scale) + divisor / 2) / divisor
+  }
+}
+
 /// Reads of plain numbers, shared by the quantities.
 public enum Quantity {
   /// Reads digits with at most one decimal point and grouping underscores; nil for anything else.
   ///
-  /// Signs, exponents, spaces, `inf` and `nan` are refused.
+  /// Signs, exponents, spaces, `inf`, `nan` and numbers beyond the range of `Double` are refused.
   public static func plainNumber(_ digits: Substring) -> Double? {
     guard let first = digits.first, first.isASCII, first.isNumber || first == "." else {
       return nil
     }
     let plain = digits.filter { $0 != "_" }
     guard plain.allSatisfy({ $0 == "." || ($0.isASCII && $0.isNumber) }) else { return nil }
-    return Double(plain)
+    guard let number = Double(plain), number.isFinite else { return nil }
+    return number
   }
 
   /// Reads a ratio written as `0.25`, `25%` or `1/4`.
@@ -210,7 +247,8 @@ public enum Quantity {
     if parts.count == 2, let above = plainNumber(parts[0]), let below = plainNumber(parts[1]),
       below > 0
     {
-      return above / below
+      let quotient = above / below
+      if quotient.isFinite { return quotient }
     }
     if parts.count == 1, let number = plainNumber(parts[0]) { return number }
     throw QuantityError(text: text, reason: "is not a ratio: write 0.25, 25% or 1/4")

@@ -29,6 +29,12 @@ let package = Package(
   name: "arbiter",
   products: [
     .library(name: "Arbiter", targets: ["Arbiter"]),
+    .library(
+      name: "ArbiterModel",
+      targets: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterSimulator", "ArbiterCalibration",
+      ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
   ],
   targets: [
@@ -49,6 +55,9 @@ let package = Package(
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
       ]),
+    room(
+      "ArbiterCalibration",
+      sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
     room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(

@@ -94,6 +94,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var mediaJitterRatio = 0.1
   /// Blocks of the read buffer.
   public var readBufferBlocks = 64
+  /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
+  public var readVictimCandidates = 2
   /// Media writes per second of a module that nobody uses.
   public var idleMediaWritesPerSecond = 2000.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
@@ -174,6 +176,7 @@ public struct ProfileParameter: Sendable {
     .init("rmw_charge_ratio", \.readModifyWriteChargeRatio, 0...1, "RMW read charged to a write"),
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
+    .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),

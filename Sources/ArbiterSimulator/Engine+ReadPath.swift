@@ -60,7 +60,9 @@ extension Engine {
     while modules[module].loadsInService < profile.readPendingQueueLines
       && !modules[module].loadTurns.isEmpty
     {
-      acceptLoad(module: module, thread: Int(modules[module].loadTurns.pop()))
+      // Which core's load comes next is not a matter of age on a mesh of caches.
+      let turn = random.below(modules[module].loadTurns.count)
+      acceptLoad(module: module, thread: Int(modules[module].loadTurns.swapRemove(at: turn)))
     }
   }
 

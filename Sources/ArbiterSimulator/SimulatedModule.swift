@@ -78,7 +78,8 @@ struct SimulatedModule: ~Copyable {
     buffer = WriteCombiningBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream))
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
-    readBuffer = ReadBuffer(blocks: profile.readBufferBlocks)
+    readBuffer = ReadBuffer(
+      profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
     mediaReads = FixedQueue(capacity: profile.readBufferBlocks, filler: 0)
     let places = profile.readPendingQueueLines
     waiters = FixedArray(count: places) { place in

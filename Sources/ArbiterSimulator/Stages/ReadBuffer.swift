@@ -8,6 +8,7 @@
 // Invariant R1: a block has at most one slot, pending or ready.
 
 internal import ArbiterCore
+internal import ArbiterDevice
 
 /// The read buffer of one module.
 struct ReadBuffer: ~Copyable {
@@ -20,6 +21,7 @@ struct ReadBuffer: ~Copyable {
   struct Slot {
     var block = UInt64.max
     var isPending = false
+    var stamp: UInt64 = 0
     var chain: Int16 = -1
     /// First of the loads that wait for the block; -1 for none.
     var waiters: Int32 = -1
@@ -28,11 +30,15 @@ struct ReadBuffer: ~Copyable {
   private static let bucketCount = 512
   private let slots: FixedArray<Slot>
   private let buckets: FixedArray<Int16>
-  private var oldest = 0
+  private let candidates: Int
+  private var random: SeededRandom
+  private var stamp: UInt64 = 0
   private var pendingCount = 0
 
-  init(blocks: Int) {
-    slots = FixedArray(count: blocks) { _ in Slot() }
+  init(profile: DeviceProfile, random: SeededRandom) {
+    slots = FixedArray(count: profile.readBufferBlocks) { _ in Slot() }
+    candidates = profile.readVictimCandidates
+    self.random = random
     buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
   }
 
@@ -51,14 +57,25 @@ struct ReadBuffer: ~Copyable {
     return slots[index].isPending ? .pending(slot: index) : .ready
   }
 
+  /// A slot that no read is pending for, near one drawn at random.
+  private mutating func freeSlot() -> Int {
+    var index = random.below(slots.count)
+    while slots[index].isPending { index = index &+ 1 == slots.count ? 0 : index &+ 1 }
+    return index
+  }
+
   /// Gives the oldest slot that no read is pending for to a block that the medium shall read.
   ///
   /// Precondition: ``hasRoom``.
   mutating func allocate(_ block: UInt64) -> Int {
     precondition(hasRoom, "every slot is pending")
-    while slots[oldest].isPending { oldest = oldest &+ 1 == slots.count ? 0 : oldest &+ 1 }
-    let index = oldest
-    oldest = oldest &+ 1 == slots.count ? 0 : oldest &+ 1
+    var index = freeSlot()
+    for _ in 1..<max(candidates, 1) {
+      let other = freeSlot()
+      if slots[other].stamp < slots[index].stamp { index = other }
+    }
+    stamp &+= 1
+    slots[index].stamp = stamp
     if slots[index].block != .max { unchain(index) }
     let bucket = Self.bucket(of: block)
     slots[index].block = block

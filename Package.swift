@@ -70,5 +70,6 @@ let package = Package(
       ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+    tests(of: "CommandSpec"),
   ]
 )

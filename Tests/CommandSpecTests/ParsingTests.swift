@@ -1,2 +1,4 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
+
+import Testing

@@ -116,12 +116,11 @@ struct ArgumentReader<Options: Sendable> {
 
   private func unknownOption(_ typed: String) -> UsageError {
     let message = "unknown option '\(typed)'"
-    if !typed.hasPrefix("--") {
-      let short = typed.dropFirst().first
-      if typed.count > 2, let spec = specs.first(where: { $0.description.short == short }) {
-        return UsageError(message, hint: "write '\(typed.prefix(2))' and '--\(spec.description.name)' apart from their values and from other options")
-      }
-      return UsageError(message, hint: longNameHint(typed) ?? seeHelp)
+    let letter = String(typed.prefix(2))
+    if let spec = specs.first(where: { $0.description.isTyped(as: letter) }) {
+      // A known letter with something glued to it: a value, or more letters.
+      let hint = "\(letter) stands alone: write '\(spec.description.shortSpelling ?? letter)'"
+      return UsageError(message, hint: hint)
     }
     return UsageError(message, hint: longNameHint(typed) ?? seeHelp)
   }

@@ -67,7 +67,7 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   ///   - help: One or more sentences.
   /// - Returns: The operand.
   public static func required<Value: OptionValue>(
-    _ placeholder: String, _ path: WritableKeyPath<Options, Value> & Sendable,
+    _ placeholder: String, _ path: any WritableKeyPath<Options, Value> & Sendable,
     completion: ValueCompletion? = nil, help: String
   ) -> Self {
     single(placeholder, path, .required, completion ?? Value.completion, help)
@@ -82,7 +82,7 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   ///   - help: One or more sentences.
   /// - Returns: The operand.
   public static func optional<Value: OptionValue>(
-    _ placeholder: String, _ path: WritableKeyPath<Options, Value> & Sendable,
+    _ placeholder: String, _ path: any WritableKeyPath<Options, Value> & Sendable,
     completion: ValueCompletion? = nil, help: String
   ) -> Self {
     single(placeholder, path, .optional, completion ?? Value.completion, help)
@@ -98,7 +98,7 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   ///   - help: One or more sentences.
   /// - Returns: The operand.
   public static func repeated<Value: OptionValue>(
-    _ placeholder: String, _ path: WritableKeyPath<Options, [Value]> & Sendable,
+    _ placeholder: String, _ path: any WritableKeyPath<Options, [Value]> & Sendable,
     minimum: Int = 0, completion: ValueCompletion? = nil, help: String
   ) -> Self {
     Self(
@@ -121,7 +121,7 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   ///   - help: One or more sentences.
   /// - Returns: The operand.
   public static func command(
-    _ path: WritableKeyPath<Options, [String]> & Sendable, isRequired: Bool = false, help: String
+    _ path: any WritableKeyPath<Options, [String]> & Sendable, isRequired: Bool = false, help: String
   ) -> Self {
     Self(
       description: OperandDescription(
@@ -134,7 +134,7 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   }
 
   private static func single<Value: OptionValue>(
-    _ placeholder: String, _ path: WritableKeyPath<Options, Value> & Sendable,
+    _ placeholder: String, _ path: any WritableKeyPath<Options, Value> & Sendable,
     _ arity: OperandArity, _ completion: ValueCompletion, _ help: String
   ) -> Self {
     Self(

@@ -28,6 +28,11 @@ public struct OptionDescription: Equatable, Sendable {
   public var spelling: String {
     placeholder.map { "--\(name)=\($0)" } ?? "--\(name)"
   }
+
+  /// The short form as it is typed: `-o <FILE>`; nil for an option without one.
+  public var shortSpelling: String? {
+    short.map { letter in placeholder.map { "-\(letter) \($0)" } ?? "-\(letter)" }
+  }
 }
 
 /// One option: a name bound to a property of the options struct.
@@ -56,7 +61,7 @@ public struct OptionSpec<Options: Sendable>: Sendable {
   /// - Precondition: The name is kebab-case and not `help`; the placeholder has its brackets.
   public init<Value: OptionValue>(
     _ name: String,
-    _ path: WritableKeyPath<Options, Value> & Sendable,
+    _ path: any WritableKeyPath<Options, Value> & Sendable,
     short: Character? = nil,
     placeholder: String? = nil,
     completion: ValueCompletion? = nil,
@@ -95,7 +100,7 @@ public struct OptionSpec<Options: Sendable>: Sendable {
   /// - Parameter path: The property that holds the options struct.
   /// - Returns: The same option, bound through the property.
   public func within<Outer: Sendable>(
-    _ path: WritableKeyPath<Outer, Options> & Sendable
+    _ path: any WritableKeyPath<Outer, Options> & Sendable
   ) -> OptionSpec<Outer> {
     let assign = assign
     let read = read
@@ -144,7 +149,7 @@ public struct OptionGroup<Options: Sendable>: Sendable {
   /// - Parameter path: The property that holds the options struct.
   /// - Returns: The same group, bound through the property.
   public func within<Outer: Sendable>(
-    _ path: WritableKeyPath<Outer, Options> & Sendable
+    _ path: any WritableKeyPath<Outer, Options> & Sendable
   ) -> OptionGroup<Outer> {
     OptionGroup<Outer>(title, options.map { $0.within(path) })
   }

@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-// The parser. It reads arguments from left to right, once, and stops at the first that does not fit.
+// The parser. It reads arguments from left to right, once, and stops at the first mistake.
 //
 // I1  An option takes its value from the same argument after '=', or from the next argument.
 // I2  The next argument is no value when it looks like an option: a dash followed by anything but a
@@ -9,8 +9,8 @@
 // I3  A scalar option is given at most once; a list adds up.
 // I4  After '--' nothing is an option.
 //
-// Left out on purpose: bundled one-letter options, a value glued to a one-letter option, abbreviated
-// names, negated flags, options from environment variables, options before the verb.
+// Left out on purpose: bundled one-letter options, a value glued to a one-letter option,
+// abbreviated names, negated flags, options from environment variables, options before the verb.
 
 /// Whether an argument would be read as an option where one may stand.
 func looksLikeOption(_ argument: String) -> Bool {

@@ -1,8 +1,8 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-// Bash hands over words that it has split at '=' too, unless the user changed COMP_WORDBREAKS; the
-// script puts '--name', '=' and the value together again in either case and needs no helper package.
+// Bash hands over words that it has split at '=' too, unless the user changed COMP_WORDBREAKS. The
+// script recognises '--name', '=' and the value in either form and needs no helper package.
 
 extension CommandSet {
   /// Writes the completion script for bash.
@@ -10,41 +10,7 @@ extension CommandSet {
     """
     # Completion of \(name) for bash. Generated from the command description; do not edit.
 
-    # Offers words that begin with what has been typed; prefix stands before every one of them.
-    \(functionName)_words() {
-      local prefix=$1 typed=$2 word
-      shift 2
-      for word in "$@"; do
-        [[ $word == "$typed"* ]] && COMPREPLY+=("$prefix$word")
-      done
-      if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *= ]]; then
-        compopt -o nospace 2>/dev/null
-      fi
-      return 0
-    }
-
-    # Offers files (-f), directories (-d) or commands (-c).
-    \(functionName)_paths() {
-      local path
-      while IFS= read -r path; do
-        COMPREPLY+=("$2$path")
-      done < <(compgen "$1" -- "$3")
-      [[ -n $2 ]] || compopt -o filenames 2>/dev/null
-      return 0
-    }
-
-    # Offers another element of a comma-separated list.
-    \(functionName)_list() {
-      local prefix=$1 typed=$2
-      shift 2
-      if [[ $typed == *,* ]]; then
-        \(functionName)_words "$prefix${typed%,*}," "${typed##*,}" "$@"
-      else
-        \(functionName)_words "$prefix" "$typed" "$@"
-      fi
-      compopt -o nospace 2>/dev/null
-      return 0
-    }
+    \(bashHelpers)
 
     \(functionName)() {
       local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]-}
@@ -89,6 +55,47 @@ extension CommandSet {
     """
   }
 
+  /// Functions that turn candidates into replies.
+  private var bashHelpers: String {
+    """
+    # Offers words that begin with what has been typed; prefix stands before every one of them.
+    \(functionName)_words() {
+      local prefix=$1 typed=$2 word
+      shift 2
+      for word in "$@"; do
+        [[ $word == "$typed"* ]] && COMPREPLY+=("$prefix$word")
+      done
+      if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *= ]]; then
+        compopt -o nospace 2>/dev/null
+      fi
+      return 0
+    }
+
+    # Offers files (-f), directories (-d) or commands (-c).
+    \(functionName)_paths() {
+      local path
+      while IFS= read -r path; do
+        COMPREPLY+=("$2$path")
+      done < <(compgen "$1" -- "$3")
+      [[ -n $2 ]] || compopt -o filenames 2>/dev/null
+      return 0
+    }
+
+    # Offers another element of a comma-separated list.
+    \(functionName)_list() {
+      local prefix=$1 typed=$2
+      shift 2
+      if [[ $typed == *,* ]]; then
+        \(functionName)_words "$prefix${typed%,*}," "${typed##*,}" "$@"
+      else
+        \(functionName)_words "$prefix" "$typed" "$@"
+      fi
+      compopt -o nospace 2>/dev/null
+      return 0
+    }
+    """
+  }
+
   private func words(_ words: [String]) -> String {
     words.map(shellQuoted).joined(separator: " ")
   }
@@ -97,28 +104,36 @@ extension CommandSet {
   private var bashCommandCases: String {
     let names = verbs.filter(\.takesCommand).map(\.name)
     guard !names.isEmpty else { return "      *) ;;" }
-    let first = "((index == COMP_CWORD - 1)) && \(functionName)_paths -c '' \"$current\""
     return """
             \(names.joined(separator: " | ")))
-              \(first) || \(functionName)_paths -f '' "$current"
+              if ((index == COMP_CWORD - 1)); then
+                \(functionName)_paths -c '' "$current"
+              else
+                \(functionName)_paths -f '' "$current"
+              fi
               return
               ;;
       """
   }
 
   private var bashValueCases: String {
+    var free: [String] = []
     var lines: [String] = []
     for verb in verbs {
       for option in verb.options where option.placeholder != nil {
         var patterns = ["\(verb.name):--\(option.name)"]
         if let short = option.short { patterns.append("\(verb.name):-\(short)") }
-        lines.append("      \(patterns.joined(separator: " | ")))")
-        if let action = bashAction(option.completion) { lines.append("        \(action)") }
-        lines.append("        return")
-        lines.append("        ;;")
+        if let action = bashAction(option.completion) {
+          lines.append("      \(patterns.joined(separator: " | ")))")
+          lines += ["        \(action)", "        return", "        ;;"]
+        } else {
+          free += patterns
+        }
       }
     }
-    return lines.isEmpty ? "      *) ;;" : lines.joined(separator: "\n")
+    // A value that nobody can list must not be answered with operands.
+    let nothing = free.isEmpty ? "*) ;;" : "\(free.joined(separator: " | "))) return ;;"
+    return (lines + ["      " + nothing]).joined(separator: "\n")
   }
 
   private var bashOptionCases: String {

@@ -74,7 +74,8 @@ public struct Command<Options: Sendable>: Sendable {
   ///   - seeAlso: Related man pages of section 1, by name.
   ///   - validate: Checks relations between values; its errors reach the user as they are.
   ///   - run: Carries the verb out and answers with the exit code.
-  /// - Precondition: The name is kebab-case, no option occurs twice, and every operand can be reached.
+  /// - Precondition: The name is kebab-case, no option occurs twice, and every operand can be
+  ///   reached.
   public init(
     name: String,
     abstract: String,
@@ -94,13 +95,8 @@ public struct Command<Options: Sendable>: Sendable {
     let names = descriptions.map(\.name) + descriptions.compactMap { $0.short.map(String.init) }
     precondition(Set(names).count == names.count, "an option of '\(name)' occurs twice")
     precondition(
-      operands.dropLast().allSatisfy { !$0.description.isCommand },
-      "the command of '\(name)' is not its last operand")
-    let positional = operands.map(\.description).filter { !$0.isCommand }
-    precondition(
-      positional.dropFirst().allSatisfy { $0.arity != .required }
-        || positional.allSatisfy { $0.arity == .required || $0 == positional.last },
-      "an operand of '\(name)' follows one that may be left out")
+      areReachable(operands.map(\.description.arity)),
+      "an operand of '\(name)' follows one that takes its argument")
     self.name = name
     self.abstract = abstract
     self.discussion = discussion
@@ -156,4 +152,19 @@ public struct Command<Options: Sendable>: Sendable {
     return ResolvedCommand(
       tool: tool, verb: name, options: resolved, operands: positional, command: trailing)
   }
+}
+
+/// Whether every operand can get an argument: required ones first, then optional ones, then at most
+/// one that takes all the rest, then at most one command.
+private func areReachable(_ arities: [OperandArity]) -> Bool {
+  let ranks = arities.map { arity in
+    switch arity {
+    case .required: 0
+    case .optional: 1
+    case .repeated: 2
+    case .command: 3
+    }
+  }
+  let isUnique = [2, 3].allSatisfy { rank in ranks.count { $0 == rank } <= 1 }
+  return isUnique && ranks == ranks.sorted()
 }

@@ -119,4 +119,22 @@ public struct CommandSet: Sendable {
     let hint = nearest.map { "did you mean '\(name) \($0)'?" } ?? "'\(name) help' lists the verbs"
     throw UsageError("unknown verb '\(word)'", hint: hint)
   }
+
+  /// Finds examples whose arguments do not parse, so that a test can keep them honest.
+  ///
+  /// Only the part before a pipe or a redirection is looked at; words are separated by spaces.
+  ///
+  /// - Returns: Each such example with the error that answers it.
+  public func brokenExamples() -> [(example: Example, error: UsageError)] {
+    (examples + verbs.flatMap(\.examples)).compactMap { example in
+      let words = example.arguments.split(separator: " ").map(String.init)
+      let own = words.prefix { !["|", ">", ">>", "&&"].contains($0) }
+      do throws(UsageError) {
+        _ = try interpret(Array(own))
+        return nil
+      } catch {
+        return (example, error)
+      }
+    }
+  }
 }

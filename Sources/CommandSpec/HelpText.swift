@@ -66,7 +66,8 @@ extension CommandSet {
 
   private static func entry(_ option: OptionDescription) -> (String, String) {
     let short = option.short.map { "-\($0), " } ?? "    "
-    let standard = option.defaultText.map { " [default: \($0)]" } ?? ""
+    let standard =
+      option.defaultText.map { " [default:\(noBreakSpace)\($0)]" } ?? ""
     return (short + option.spelling, option.help + standard)
   }
 }

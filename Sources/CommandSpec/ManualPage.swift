@@ -13,8 +13,8 @@ public struct ManualPage: Equatable, Sendable {
 extension CommandSet {
   /// Writes the man pages: one for the tool and one for each verb.
   ///
-  /// - Parameter date: The date in mdoc's form, `January 31, 2026`. It is an argument so that the same
-  ///   description gives the same bytes.
+  /// - Parameter date: The date in mdoc's form, `January 31, 2026`. It is an argument so that
+  ///   the same description gives the same bytes.
   /// - Returns: The pages, the tool's first.
   public func manualPages(date: String) -> [ManualPage] {
     [toolPage(date: date)] + verbs.map { verbPage($0, date: date) }
@@ -72,7 +72,7 @@ extension CommandSet {
     case .wordList(let words): text += " Any of: \(words.joined(separator: ", "))."
     case .none, .file, .directory: break
     }
-    return option.defaultText.map { "\(text) The default is \($0)." } ?? text
+    return option.defaultText.map { "\(text) Default: \($0)" } ?? text
   }
 
   private func mdocItem(_ option: OptionDescription, isSynopsis: Bool) -> String {

@@ -3,8 +3,8 @@
 
 /// Finds the known name that a mistyped one most likely stands for.
 ///
-/// A candidate qualifies within a third of its length in edits (at least one), or when the typed name
-/// is the beginning of that candidate alone.
+/// A candidate qualifies within a third of its length in edits (at least one), or when the typed
+/// name is the beginning of that candidate alone.
 ///
 /// - Parameters:
 ///   - typed: The name as it was typed.

@@ -121,7 +121,8 @@ public struct OperandSpec<Options: Sendable>: Sendable {
   ///   - help: One or more sentences.
   /// - Returns: The operand.
   public static func command(
-    _ path: any WritableKeyPath<Options, [String]> & Sendable, isRequired: Bool = false, help: String
+    _ path: any WritableKeyPath<Options, [String]> & Sendable, isRequired: Bool = false,
+    help: String
   ) -> Self {
     Self(
       description: OperandDescription(

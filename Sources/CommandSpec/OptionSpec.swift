@@ -37,8 +37,8 @@ public struct OptionDescription: Equatable, Sendable {
 
 /// One option: a name bound to a property of the options struct.
 ///
-/// Everything that is known of an option stands here, so that parsing, help, completions and man pages
-/// cannot disagree.
+/// Everything that is known of an option stands here, so that parsing, help, completions and man
+/// pages cannot disagree.
 public struct OptionSpec<Options: Sendable>: Sendable {
   /// The part that does not depend on the options struct.
   public let description: OptionDescription
@@ -126,7 +126,8 @@ public struct OptionSpec<Options: Sendable>: Sendable {
 
 /// Options that stand together under one title in help and in the man page.
 ///
-/// A group that several verbs share is declared once over its own struct and lifted with ``within(_:)``.
+/// A group that several verbs share is declared once over its own struct and lifted with
+/// ``within(_:)``.
 public struct OptionGroup<Options: Sendable>: Sendable {
   /// The title, without a colon.
   public let title: String

@@ -51,7 +51,7 @@ extension Double: OptionValue {
   }
 }
 
-/// Drops underscores that stand between two digits; any other underscore stays and spoils the number.
+/// Drops underscores between two digits; any other underscore stays and spoils the number.
 private func withoutSeparators(_ text: String) -> String {
   let digits: ClosedRange<Character> = "0"..."9"
   let characters = Array(text)

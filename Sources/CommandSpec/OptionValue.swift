@@ -3,8 +3,8 @@
 
 /// A type that can be the value of an option or operand.
 ///
-/// A conforming type parses itself, prints itself so that the text parses back to an equal value, and
-/// names its placeholder with the unit:
+/// A conforming type parses itself, prints itself so that the text parses back to an equal value,
+/// and names its placeholder with the unit:
 ///
 /// ```swift
 /// extension ByteCount: OptionValue {

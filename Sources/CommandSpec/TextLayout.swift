@@ -3,17 +3,19 @@
 
 /// Breaks text into lines at spaces.
 ///
-/// A word that is longer than a line stands on a line of its own.
+/// A word that is longer than a line stands on a line of its own. A no-break space becomes a space
+/// that never ends a line.
 ///
 /// - Parameters:
-///   - text: The text; runs of white space count as one space.
+///   - text: The text; runs of spaces and line breaks count as one space.
 ///   - width: The most characters that a line should have.
 /// - Returns: The lines, none for text without words.
 /// - Complexity: O(*n*) in the length of the text.
 package func wrapped(_ text: String, width: Int) -> [String] {
   var lines: [String] = []
   var line = ""
-  for word in text.split(whereSeparator: \.isWhitespace) {
+  for part in text.split(whereSeparator: { $0 == " " || $0.isNewline }) {
+    let word = part.replacing(noBreakSpace, with: " ")
     if line.isEmpty {
       line = String(word)
     } else if line.count + 1 + word.count <= width {
@@ -25,6 +27,9 @@ package func wrapped(_ text: String, width: Int) -> [String] {
   }
   return line.isEmpty ? lines : lines + [line]
 }
+
+/// The space at which no line ends.
+let noBreakSpace = "\u{A0}"
 
 /// Splits text into paragraphs at empty lines.
 func paragraphs(_ text: String) -> [String] {

@@ -23,6 +23,12 @@ public struct Verb: Sendable {
   }
 }
 
+/// The options struct of a verb that has none.
+public struct NoOptions: Equatable, Sendable {
+  /// Creates the only value.
+  public init() {}
+}
+
 /// A verb whose arguments have been parsed and which has yet to be carried out.
 public struct PreparedRun: Sendable {
   /// Every option as text.

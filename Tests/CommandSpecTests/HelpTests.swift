@@ -14,10 +14,13 @@ struct HelpTests {
         Usage: sample <verb> [options] [-- <COMMAND>...]
 
         Inside:
-          sort  Sort parcels into bins.
+          sort     Sort parcels into bins.
 
         Outside:
-          send  Send one parcel.
+          send     Send one parcel.
+
+        Other:
+          version  Print the version.
 
         Examples:
           Sort by weight:

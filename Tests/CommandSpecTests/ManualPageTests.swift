@@ -9,7 +9,8 @@ struct ManualPageTests {
   private let pages = sample.manualPages(date: "January 31, 2026")
 
   @Test func `there is one page for the tool and one for each verb`() {
-    #expect(pages.map(\.fileName) == ["sample.1", "sample-sort.1", "sample-send.1"])
+    let names = ["sample.1", "sample-sort.1", "sample-send.1", "sample-version.1"]
+    #expect(pages.map(\.fileName) == names)
     #expect(pages == sample.manualPages(date: "January 31, 2026"))
   }
 

@@ -81,6 +81,7 @@ struct Mistake: CustomTestStringConvertible, Sendable {
       "sort --fragile=maybe", "--fragile: 'maybe' is not one of true, false",
       "--fragile takes <true|false>; see 'sample sort --help'"),
     Mistake("sort --bins=0", "--bins=0 leaves no bin", "give at least 1"),
+    Mistake("version now", "unexpected operand 'now'", "usage: sample version"),
     Mistake("send", "missing <ADDRESS>", sendUsage),
     Mistake("send -- courier", "missing <ADDRESS>", sendUsage),
     Mistake(
@@ -201,6 +202,14 @@ struct ParsingTests {
       return
     }
     #expect(try prepared.run() == code)
+  }
+
+  @Test func `the option for the version stands for the verb`() throws {
+    guard case .run(let prepared) = try sample.interpret(["--version"]) else {
+      Issue.record("--version did not ask for a run")
+      return
+    }
+    #expect(prepared.resolved.arguments() == ["version"])
   }
 
   @Test(arguments: [

@@ -119,12 +119,16 @@ struct SendOptions: Equatable {
     run: { Int32($0.options.courier.count) })
 }
 
+let version = Command(
+  name: "version", abstract: "Print the version.", initial: NoOptions(), run: { _ in 0 })
+
 let sample = CommandSet(
   name: "sample", abstract: "Sort and send parcels.",
   discussion: "Everything here exists to be tested.",
   groups: [
     VerbGroup("Inside", [Verb(SortOptions.command)]),
     VerbGroup("Outside", [Verb(SendOptions.command)]),
+    VerbGroup("Other", [Verb(version)]),
   ],
   examples: [
     Example("Sort by weight", "sort --order=weight parcels.txt"),

@@ -86,5 +86,6 @@ let package = Package(
 
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),
+    tests(of: "CommandSpec"),
   ]
 )

@@ -95,7 +95,7 @@ public struct DeviceProfile: Sendable, Hashable {
   /// Blocks of the read buffer.
   public var readBufferBlocks = 64
   /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
-  public var readVictimCandidates = 2
+  public var readVictimCandidates = 1
   /// Media writes per second of a module that nobody uses.
   public var idleMediaWritesPerSecond = 2000.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.

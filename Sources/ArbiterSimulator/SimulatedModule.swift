@@ -80,7 +80,7 @@ struct SimulatedModule: ~Copyable {
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
     readBuffer = ReadBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
-    mediaReads = FixedQueue(capacity: profile.readBufferBlocks, filler: 0)
+    mediaReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     let places = profile.readPendingQueueLines
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))

@@ -1,11 +1,17 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-// The on-module buffer of blocks that were read, apart from the write-combining buffer: 64 blocks,
-// first in, first out (Yang et al., FAST'20; Xiang et al., EuroSys'22). Loads that arrive while the
-// medium still reads their block wait for it together.
+// The on-module buffer of blocks that were read, apart from the write-combining buffer (Xiang et
+// al., EuroSys'22). Loads that arrive while the medium still reads their block wait for it together;
+// a block enters the buffer when it has been read. The published tests disagree on who leaves
+// (first in, least recent, or neither); a victim drawn at random reproduces the fall of random 256 B
+// reads from 8 threads on, which strict orders turn into a cliff.
 //
-// Invariant R1: a block has at most one slot, pending or ready.
+//      empty ──first load──► pending ──medium──► ready ──victim or overwritten──► empty
+//
+// Invariants
+//   R1  a block has at most one slot, pending or ready
+//   R2  at most `blocks` slots are ready
 
 internal import ArbiterCore
 internal import ArbiterDevice
@@ -18,10 +24,18 @@ struct ReadBuffer: ~Copyable {
     case absent
   }
 
+  enum State: UInt8 {
+    case empty
+    case pending
+    case ready
+  }
+
   struct Slot {
     var block = UInt64.max
-    var isPending = false
+    var state = State.empty
+    /// Higher is younger.
     var stamp: UInt64 = 0
+    /// The next slot of the same hash, or of the free list.
     var chain: Int16 = -1
     /// First of the loads that wait for the block; -1 for none.
     var waiters: Int32 = -1
@@ -30,16 +44,23 @@ struct ReadBuffer: ~Copyable {
   private static let bucketCount = 512
   private let slots: FixedArray<Slot>
   private let buckets: FixedArray<Int16>
+  private let blocks: Int
   private let candidates: Int
   private var random: SeededRandom
+  private var firstFree: Int16 = 0
+  private var readyCount = 0
   private var stamp: UInt64 = 0
-  private var pendingCount = 0
 
   init(profile: DeviceProfile, random: SeededRandom) {
-    slots = FixedArray(count: profile.readBufferBlocks) { _ in Slot() }
+    // Every load in service may have a block of its own pending, and one more has just been read.
+    let count = profile.readBufferBlocks + profile.readPendingQueueLines + 1
+    slots = FixedArray(count: count) { index in
+      Slot(chain: index + 1 == count ? -1 : Int16(index + 1))
+    }
+    buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
+    blocks = profile.readBufferBlocks
     candidates = profile.readVictimCandidates
     self.random = random
-    buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
   }
 
   @inline(__always)
@@ -47,53 +68,36 @@ struct ReadBuffer: ~Copyable {
     Int(truncatingIfNeeded: (block &* 0x9E37_79B9_7F4A_7C15) >> 55)
   }
 
-  /// Whether a slot can be given to another block.
-  var hasRoom: Bool { pendingCount < slots.count }
+  private func slot(of block: UInt64) -> Int {
+    var index = Int(buckets[Self.bucket(of: block)])
+    while index >= 0 && slots[index].block != block { index = Int(slots[index].chain) }
+    return index
+  }
 
   func lookup(_ block: UInt64) -> Lookup {
-    var index = Int(buckets[Self.bucket(of: block)])
-    while index >= 0 && slots[index].block != block { index = Int(slots[index].chain) }
+    let index = slot(of: block)
     if index < 0 { return .absent }
-    return slots[index].isPending ? .pending(slot: index) : .ready
+    return slots[index].state == .pending ? .pending(slot: index) : .ready
   }
 
-  /// A slot that no read is pending for, near one drawn at random.
-  private mutating func freeSlot() -> Int {
-    var index = random.below(slots.count)
-    while slots[index].isPending { index = index &+ 1 == slots.count ? 0 : index &+ 1 }
-    return index
-  }
-
-  /// Gives the oldest slot that no read is pending for to a block that the medium shall read.
+  /// Takes a slot for a block that the medium shall read.
   ///
-  /// Precondition: ``hasRoom``.
+  /// Precondition: fewer blocks are pending than loads may be in service.
   mutating func allocate(_ block: UInt64) -> Int {
-    precondition(hasRoom, "every slot is pending")
-    var index = freeSlot()
-    for _ in 1..<max(candidates, 1) {
-      let other = freeSlot()
-      if slots[other].stamp < slots[index].stamp { index = other }
-    }
-    stamp &+= 1
-    slots[index].stamp = stamp
-    if slots[index].block != .max { unchain(index) }
+    precondition(firstFree >= 0, "no free read slot")
+    let index = Int(firstFree)
+    firstFree = slots[index].chain
     let bucket = Self.bucket(of: block)
-    slots[index].block = block
-    slots[index].isPending = true
-    slots[index].chain = buckets[bucket]
-    slots[index].waiters = -1
+    stamp &+= 1
+    slots[index] = Slot(block: block, state: .pending, stamp: stamp, chain: buckets[bucket])
     buckets[bucket] = Int16(truncatingIfNeeded: index)
-    pendingCount += 1
     return index
   }
 
-  /// Drops a block that the program has just overwritten, so that no stale data is served.
+  /// Drops a block that the program has overwritten, so that no stale data are served.
   mutating func invalidate(_ block: UInt64) {
-    var index = Int(buckets[Self.bucket(of: block)])
-    while index >= 0 && slots[index].block != block { index = Int(slots[index].chain) }
-    guard index >= 0, !slots[index].isPending else { return }
-    unchain(index)
-    slots[index].block = .max
+    let index = slot(of: block)
+    if index >= 0 && slots[index].state == .ready { free(index) }
   }
 
   /// Puts a load at the head of a pending slot's list and returns the former head.
@@ -105,12 +109,36 @@ struct ReadBuffer: ~Copyable {
 
   /// Marks a slot as read and returns the first of its waiting loads, -1 for none.
   mutating func complete(_ slot: Int) -> Int32 {
-    precondition(slots[slot].isPending, "slot was not pending")
-    slots[slot].isPending = false
-    pendingCount -= 1
+    precondition(slots[slot].state == .pending, "slot was not pending")
     let head = slots[slot].waiters
     slots[slot].waiters = -1
+    if readyCount == blocks { free(chooseVictim()) }
+    slots[slot].state = .ready
+    readyCount += 1
     return head
+  }
+
+  /// The oldest of a few ready slots drawn at random.
+  private mutating func chooseVictim() -> Int {
+    var victim = drawReady()
+    for _ in 1..<max(candidates, 1) {
+      let other = drawReady()
+      if slots[other].stamp < slots[victim].stamp { victim = other }
+    }
+    return victim
+  }
+
+  private mutating func drawReady() -> Int {
+    var index = random.below(slots.count)
+    while slots[index].state != .ready { index = index + 1 == slots.count ? 0 : index + 1 }
+    return index
+  }
+
+  private mutating func free(_ index: Int) {
+    unchain(index)
+    slots[index] = Slot(chain: firstFree)
+    firstFree = Int16(truncatingIfNeeded: index)
+    readyCount -= 1
   }
 
   private mutating func unchain(_ index: Int) {

@@ -49,18 +49,59 @@ extension Engine {
       }
       return
     }
+    begin(index, at: now)
+    if isSchemeActive && threads[index].isGated && threads[index].access.operation.isStore {
+      passGate(index)
+    } else {
+      issueLine(index)
+    }
+  }
+
+  /// Takes the next access of the stream as wanted from `time` on.
+  @inline(__always)
+  private func begin(_ index: Int, at time: Int64) {
     if threads[index].accessesLeft == 0 {
       guard let access = threads[index].stream?.next(&threads[index].random) else { return }
       threads[index].access = access
       threads[index].accessesLeft = access.count
       threads[index].address = access.address
     }
-    threads[index].entered = now
+    threads[index].entered = time
     threads[index].linesLeft = threads[index].access.length >> 6
-    if isSchemeActive && threads[index].isGated && threads[index].access.operation.isStore {
-      passGate(index)
+  }
+
+  /// Schedules the thread's next access, which it will want at `time`.
+  ///
+  /// An access that meets no gate goes straight to the window, which saves an event per line.
+  @inline(__always)
+  private mutating func scheduleEnter(_ index: Int, at time: Int64) {
+    let meetsGate =
+      isSchemeActive && threads[index].isGated
+      && (!threads[index].pace.isIdle || permits != nil || delegation != nil)
+    if meetsGate || time >= threads[index].phaseEnd {
+      schedule(index, .enter, at: time)
     } else {
-      issueLine(index)
+      begin(index, at: time)
+      scheduleLine(index, at: time)
+    }
+  }
+
+  /// Schedules the next line of the access for `time`, or for when the window has room.
+  @inline(__always)
+  private mutating func scheduleLine(_ index: Int, at time: Int64) {
+    let operation = threads[index].access.operation
+    guard operation == .storeNonTemporal else {
+      schedule(index, .line, at: time)
+      return
+    }
+    threads[index].stores.reclaim(now: now)
+    threads[index].passTime = time
+    if threads[index].stores.inFlight < profile.storeWindowLines {
+      schedule(index, .line, at: time)
+    } else if threads[index].stores.returningCount > 0 {
+      schedule(index, .line, at: max(time, threads[index].stores.nextReturn))
+    } else {
+      block(index, .window, then: .line)
     }
   }
 
@@ -172,7 +213,7 @@ extension Engine {
     threads[index].address &+= 64
     threads[index].linesLeft &-= 1
     if threads[index].linesLeft > 0 {
-      schedule(index, .line, at: next)
+      scheduleLine(index, at: next)
     } else {
       finishAccess(index, at: next)
     }
@@ -254,6 +295,6 @@ extension Engine {
       }
     }
     let think = threads[index].access.thinkPicoseconds
-    schedule(index, .enter, at: think == 0 ? time : time &+ jittered(think))
+    scheduleEnter(index, at: think == 0 ? time : time &+ jittered(think))
   }
 }

@@ -70,7 +70,8 @@ extension Engine {
     switch threads[index].block {
     case .window where threads[index].access.operation != .load:
       threads[index].block = .nothing
-      clock.schedule(index, at: threads[index].stores.nextReturn)
+      let time = max(threads[index].stores.nextReturn, threads[index].passTime)
+      clock.schedule(index, at: time)
     case .fence where threads[index].stores.isAccepted:
       threads[index].block = .nothing
       clock.schedule(index, at: now)

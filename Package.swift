@@ -53,12 +53,16 @@ let package = Package(
         "CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
         "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
       ]),
+    .target(
+      name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
+      resources: [.embedInCode("Profiles")], swiftSettings: strict),
     room("ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room(
       "Arbiter",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterReport",
+        "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
+        "ArbiterReport",
       ]),
     room("CommandSpec"),
     room(
@@ -66,9 +70,11 @@ let package = Package(
       sees: [
         "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
         "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
-        "ArbiterMemory", "ArbiterRuntime", "ArbiterReport",
+        "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+    tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
+    tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
   ]
 )

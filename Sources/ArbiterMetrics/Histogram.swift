@@ -11,9 +11,7 @@ internal import ArbiterCore
 ///
 /// Recording never allocates. Values above 2^48 are counted in the highest cell; ``maximum`` stays
 /// exact.
-// SAFETY: the value is the only owner of its memory and cannot be copied, so that sending it sends
-// the memory; `record` writes only with exclusive access to the value.
-@safe public struct Histogram: ~Copyable, @unchecked Sendable {
+public struct Histogram: ~Copyable, Sendable {
   private static let partBits = 5
   private static let parts = 1 << partBits
   private static let powers = 48

@@ -128,7 +128,7 @@ package struct JSONReader {
       return JSONNode(line: start, value: .array(try elements(depth: depth)))
     case UInt8(ascii: "\""):
       return JSONNode(line: start, value: .string(try string()))
-    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+    case .some(UInt8(ascii: "-")), .some(UInt8(ascii: "0")...UInt8(ascii: "9")):
       return JSONNode(line: start, value: .number(try number()))
     case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"):
       return JSONNode(line: start, value: try word())

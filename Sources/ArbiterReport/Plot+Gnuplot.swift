@@ -34,9 +34,9 @@ extension Plot {
       set border 3 linecolor rgb "#444444"
       set tics nomirror out textcolor rgb "#222222"
       set grid linecolor rgb "#dddddd" linetype 1 linewidth 0.5
-      set key outside right top Left reverse samplen 2.5 spacing 1.3
-      set rmargin 22
-      set bars small
+      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2
+      set rmargin \(rightMargin)
+      set errorbars 0.7
 
       """
     script += axis("x", x, range: range(x, values: shownValues(\.x, .vertical)))
@@ -45,6 +45,12 @@ extension Plot {
     let clauses = plotClauses()
     script += "plot " + (clauses.isEmpty ? ["NaN notitle"] : clauses).joined(separator: ", \\\n  ")
     return script + "\n"
+  }
+
+  /// Characters that the margin needs for the labels of horizontal lines, which stand in it.
+  private var rightMargin: Int {
+    let labels = lines.filter { $0.direction == .horizontal }.map(\.label.count)
+    return labels.max().map { min(4 + $0 * 4 / 5, 40) } ?? 4
   }
 
   private func plotClauses() -> [String] {
@@ -57,13 +63,13 @@ extension Plot {
       // The first column picks the series; the header row is text and therefore never equal.
       let pick = "($1 == \(index + 1) ? $3 : NaN)"
       let style = "linecolor rgb \"\(color)\" pointtype \(shape) pointsize 0.8"
-      clauses.append(
-        "\(file) skip 1 using \(pick):4 with linespoints linewidth 1.6 dashtype \(dash) \(style) "
-          + "title \(Self.quoted(series.name))")
       if series.points.contains(where: { isShown($0) && $0.error != nil }) {
         clauses.append(
           "\(file) skip 1 using \(pick):4:5:6 with yerrorbars linewidth 1 \(style) notitle")
       }
+      clauses.append(
+        "\(file) skip 1 using \(pick):4 with linespoints linewidth 1.6 dashtype \(dash) \(style) "
+          + "title \(Self.quoted(series.name))")
     }
     return clauses
   }

@@ -84,6 +84,7 @@ public enum ReportFolder {
   ///   - draw: Draws a script; gnuplot unless a test says otherwise.
   /// - Returns: Where the page is and whether it has pictures.
   /// - Throws: ``ReportError`` naming the path, and what `draw` throws.
+  @discardableResult
   public static func write(
     _ report: Report, to path: String, process: Int32,
     draw: Draw = { script, folder in try Gnuplot.draw(script: script, folder: folder) }

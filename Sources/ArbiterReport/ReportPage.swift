@@ -72,7 +72,8 @@ struct ReportPage {
     var text = "<figure>\n"
     if let picture = pictures[plot.name] {
       let data = Base64.encode(Array(picture.utf8))
-      text += "<img alt=\"\(Self.escaped(plot.title))\" src=\"data:image/svg+xml;base64,\(data)\"/>\n"
+      text +=
+        "<img alt=\"\(Self.escaped(plot.title))\" src=\"data:image/svg+xml;base64,\(data)\"/>\n"
     } else {
       text += "<h3>\(Self.escaped(plot.title))</h3>\n"
     }
@@ -140,7 +141,9 @@ struct ReportPage {
         text += "<tr><th colspan=\"\(table.columns.count)\" scope=\"colgroup\">"
         text += "\(escaped(title))</th></tr>\n"
       case .cells(let cells):
-        let shown = cells.enumerated().map { "<td\(side($0.offset))>\(escaped($0.element.shown))</td>" }
+        let shown = cells.enumerated().map {
+          "<td\(side($0.offset))>\(escaped($0.element.shown))</td>"
+        }
         text += "<tr>\(shown.joined())</tr>\n"
       }
     }
@@ -176,7 +179,8 @@ struct ReportPage {
             || (0x61...0x7A).contains(byte) || "-_=./,:+%@".utf8.contains(byte)
         }
       guard !isPlain else { return word }
-      return "'" + word.split(separator: "'", omittingEmptySubsequences: false)
+      return "'"
+        + word.split(separator: "'", omittingEmptySubsequences: false)
         .joined(separator: "'\\''") + "'"
     }.joined(separator: " ")
   }

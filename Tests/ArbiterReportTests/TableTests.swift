@@ -7,10 +7,11 @@ import Testing
 @Suite("Figures")
 struct FigureTests {
   @Test(arguments: [
-    (1.0, "1.00"), (0, "0"), (-0.0, "0"), (9.994, "9.99"), (9.995, "10.0"), (12.34, "12.3"),
+    (1.0, "1.00"), (0, "0"), (-0.0, "0"), (9.994, "9.99"), (9.996, "10.0"), (12.34, "12.3"),
     (999.4, "999"), (999.6, "1000"), (123_456, "123000"), (999_600, "1.00e6"),
     (1_234_567, "1.23e6"), (0.1234, "0.123"), (0.001234, "0.00123"), (0.0001234, "1.23e-4"),
-    (-1.5, "-1.50"), (.infinity, "-"), (.nan, "-"), (1e308, "1.00e308"), (5e-324, "4.94e-324"),
+    (-1.5, "-1.50"), (.infinity, "-"), (.nan, "-"), (1e308, "1.00e308"),
+    (.leastNonzeroMagnitude, "4.94e-324"),
   ])
   func `a number has three significant figures`(number: Double, text: String) {
     #expect(Figures.rounded(number) == text)
@@ -74,7 +75,8 @@ struct TableTests {
 
   @Test func `long text wraps inside its column`() {
     var table = Table([.init("key"), .init("value", .right), .init("source")])
-    let source = "one thread on six modules writes 4.35 GB/s, as the published data of the module say"
+    let source =
+      "one thread on six modules writes 4.35 GB/s, as the published data of the module say"
     table.add(["store_issue_ns", .number(15), .text(source)])
     let text = table.text(width: 60)
     for line in text.split(separator: "\n") { #expect(line.count <= 60) }

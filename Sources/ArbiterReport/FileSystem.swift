@@ -18,6 +18,9 @@ package enum FileSystem {
     case other
   }
 
+  /// The number of this process.
+  static var processNumber: Int32 { getpid() }
+
   /// The system's text for an error number.
   static func text(_ number: Int32) -> String {
     // SAFETY: strerror returns a string that this thread's next call may replace; it is copied.

@@ -71,7 +71,7 @@ public enum Gnuplot {
     // that gnuplot itself goes there; the script is looked up after that.
     let words = [program, "-e", "cd \(quoted(folder))", script]
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-    defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+    defer { unsafe arguments.forEach { unsafe free($0) } }
     let number = unsafe posix_spawnp(&child, program, &actions, nil, &arguments, environ)
     if number == ENOENT { return nil }
     guard number == 0 else {

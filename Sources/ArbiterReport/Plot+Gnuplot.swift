@@ -3,7 +3,7 @@
 
 // The gnuplot script of a plot. It names its files without a folder, so that
 // `cd folder && gnuplot NAME.gnuplot` makes the picture again. Ranges are computed here rather than
-// left to gnuplot, because gnuplot does not count reference lines and fails where there is no point.
+// left to gnuplot, because gnuplot does not count reference lines and fails without a point.
 
 extension Plot {
   /// Colours that people with any kind of colour vision tell apart (Okabe and Ito, 2008), without

@@ -80,18 +80,18 @@ public enum ReportFolder {
   /// - Parameters:
   ///   - report: What to write.
   ///   - path: The folder, which must not exist, be empty, or be an untouched report.
-  ///   - process: A number that no other writer uses at the same time: the process id.
+  ///   - process: A number that no other writer uses at the same time; nil is the process id.
   ///   - draw: Draws a script; gnuplot unless a test says otherwise.
   /// - Returns: Where the page is and whether it has pictures.
   /// - Throws: ``ReportError`` naming the path, and what `draw` throws.
   @discardableResult
   public static func write(
-    _ report: Report, to path: String, process: Int32,
+    _ report: Report, to path: String, process: Int32? = nil,
     draw: Draw = { script, folder in try Gnuplot.draw(script: script, folder: folder) }
   ) throws -> Outcome {
     let path = trimmed(path)
     try checkReplaceable(path)
-    let partial = "\(path).partial-\(process)"
+    let partial = "\(path).partial-\(process ?? FileSystem.processNumber)"
     if try FileSystem.kind(partial) != .nothing {
       // Left by a process that had this number and was ended.
       try checkReplaceable(partial, isPartial: true)
@@ -170,6 +170,9 @@ public enum ReportFolder {
   }
 
   /// Gives the whole folder its name; an older report stays until then and comes back on failure.
+  ///
+  /// Two renames, because the one call that swaps two folders is not in Swift's view of the C
+  /// library. A crash between them leaves the older report whole under the name ending in `-old`.
   private static func putInPlace(_ partial: String, _ path: String) throws(ReportError) {
     guard try FileSystem.kind(path) == .folder else {
       return try FileSystem.rename(partial, to: path)

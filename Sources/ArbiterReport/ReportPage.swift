@@ -3,7 +3,7 @@
 
 internal import ArbiterDevice
 
-// One page that needs nothing but itself: pictures are embedded as data, not linked and not inlined,
+// One page that needs nothing but itself: pictures are embedded as data, neither linked nor inlined,
 // because gnuplot gives the same identifiers to parts of every picture. The text is well-formed XML
 // as well as HTML, so that both kinds of checker accept it.
 
@@ -42,7 +42,7 @@ struct ReportPage {
         """
     }
     if !document.results.isEmpty {
-      page += section("Results", Self.html(Self.resultTable(document.results)))
+      page += section("Results", Self.html(document.table))
     }
     if !report.comparisons.isEmpty {
       page += section(
@@ -82,30 +82,6 @@ struct ReportPage {
     let open = pictures[plot.name] == nil ? " open=\"open\"" : ""
     text += "<details\(open)>\n<summary>Data (\(plot.name).csv)</summary>\n"
     return text + Self.html(plot.table) + "</details>\n</figure>\n"
-  }
-
-  /// The summary of the runs, for pages and terminals.
-  static func resultTable(_ results: [ReportedResult]) -> Table {
-    var table = Table(
-      [
-        .init("scheme"), .init("pattern"), .init("threads", .right), .init("modules", .right),
-        .init("effective GB/s", .right), .init("media write GB/s", .right),
-        .init("write amplification", .right), .init("p50 ns", .right), .init("p99 ns", .right),
-        .init("delay ns", .right), .init("CPU s/GiB", .right), .init("fairness", .right),
-      ], keyColumnCount: 3)
-    for entry in results {
-      let run = entry.result
-      table.add([
-        .text(entry.scheme), .text(entry.pattern), .count(run.threadCount),
-        .count(run.moduleCount),
-        .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
-        .text(Figures.gigabytesPerSecond(run.mediaWriteBandwidth)),
-        .number(run.writeAmplification), .number(run.latencyNanoseconds?.p50),
-        .number(run.latencyNanoseconds?.p99), .number(run.delayNanosecondsMean),
-        .number(run.cpuSecondsPerGiB), .number(run.fairness),
-      ])
-    }
-    return table
   }
 
   private static func comparisonTable(_ comparisons: [Report.Comparison]) -> Table {

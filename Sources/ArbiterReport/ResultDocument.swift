@@ -84,10 +84,33 @@ public struct ResultDocument: Sendable, Hashable {
     return .object(members)
   }
 
+  /// The figures that people look at first, one row for each result.
+  public var table: Table {
+    var table = Table(
+      [
+        .init("scheme"), .init("pattern"), .init("threads", .right), .init("GB/s", .right),
+        .init("media write GB/s", .right), .init("write ampl.", .right), .init("p50 ns", .right),
+        .init("p99 ns", .right), .init("delay ns", .right), .init("CPU s/GiB", .right),
+        .init("fairness", .right),
+      ], keyColumnCount: 3)
+    for entry in results {
+      let run = entry.result
+      table.add([
+        .text(entry.scheme), .text(entry.pattern), .count(run.threadCount),
+        .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
+        .text(Figures.gigabytesPerSecond(run.mediaWriteBandwidth)),
+        .number(run.writeAmplification), .number(run.latencyNanoseconds?.p50),
+        .number(run.latencyNanoseconds?.p99), .number(run.delayNanosecondsMean),
+        .number(run.cpuSecondsPerGiB), .number(run.fairness),
+      ])
+    }
+    return table
+  }
+
   /// The results as CSV, one row each.
   ///
-  /// The columns are those of ``ResultField/all`` and then `parameter_NAME` for every parameter that
-  /// any result has. Unavailable figures are empty.
+  /// The columns are those of ``ResultField/all`` and then `parameter_NAME` for every parameter
+  /// that any result has. Unavailable figures are empty.
   public var csv: String {
     var names: [String] = []
     var known: Set<String> = []

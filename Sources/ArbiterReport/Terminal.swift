@@ -76,6 +76,7 @@ public struct Terminal: Sendable, Hashable {
   ///   - descriptor: 1 for the standard output, 2 for the standard error.
   ///   - choice: The option `--color`.
   ///   - environment: Looks up an environment variable.
+  /// - Returns: What the descriptor is; a file is 80 columns wide and has no colour.
   public static func of(
     descriptor: Int32, choice: ColorChoice = .auto, environment: (String) -> String?
   ) -> Terminal {

@@ -105,6 +105,15 @@ struct ResultDocumentTests {
     #expect(document([fullResult()]).csv == document([fullResult()]).csv)
   }
 
+  @Test func `the table fits a terminal of 80 columns`() {
+    var result = fullResult(scheme: "arbiter-paper", threads: 26)
+    result.pattern = "random"
+    let text = document([fullResult(), result]).table.text()
+    for line in text.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+    #expect(text.contains("arbiter-paper") && text.contains("5.58"))
+    #expect(!text.contains("\n\n"), "one part, not several:\n\(text)")
+  }
+
   @Test func `a field has one name and one sentence`() {
     let names = ResultField.all.map(\.flatName)
     #expect(Set(names).count == names.count)
@@ -114,7 +123,7 @@ struct ResultDocumentTests {
 
 @Suite("CSV")
 struct CSVTests {
-  /// Reads CSV as RFC 4180 describes it; an independent reader, so that the writer is not its judge.
+  /// Reads CSV as RFC 4180 describes it, so that the writer is not its own judge.
   private func read(_ text: String) -> [[String]] {
     var rows: [[String]] = []
     var row: [String] = []

@@ -1,6 +1,8 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 // The gnuplot script of a plot. It names its files without a folder, so that
 // `cd folder && gnuplot NAME.gnuplot` makes the picture again. Ranges are computed here rather than
 // left to gnuplot, because gnuplot does not count reference lines and fails without a point.
@@ -14,11 +16,13 @@ extension Plot {
   /// Filled shapes first, then open ones, so that colour is never alone in carrying the meaning.
   private static let shapes = [7, 5, 9, 13, 11, 15, 6, 4, 8, 12, 10]
   private static let dashes = [1, 2, 4, 5]
+  private static let width = 960
 
   /// The script that draws the plot from `NAME.csv` into `NAME.svg`.
   public var gnuplotScript: String {
-    let width = 960
-    let height = 540
+    let width = Self.width
+    // The legend stands below; the more lines it has, the taller the picture.
+    let height = 470 + 28 * legendRowCount
     var script = """
       # \(Self.comment(title))
       # Draw it again with: gnuplot \(name).gnuplot
@@ -41,7 +45,10 @@ extension Plot {
       """
     script += axis("x", x, range: range(x, values: shownValues(\.x, .vertical)))
     script += axis("y", y, range: range(y, values: shownHeights()))
-    for (index, line) in lines.enumerated() { script += reference(line, number: index + 1) }
+    let places = labelPlaces()
+    for (index, line) in lines.enumerated() {
+      script += reference(line, number: index + 1, place: places[index])
+    }
     let clauses = plotClauses()
     script += "plot " + (clauses.isEmpty ? ["NaN notitle"] : clauses).joined(separator: ", \\\n  ")
     return script + "\n"
@@ -51,6 +58,33 @@ extension Plot {
   private var rightMargin: Int {
     let labels = lines.filter { $0.direction == .horizontal }.map(\.label.count)
     return labels.max().map { min(4 + $0 * 4 / 5, 40) } ?? 4
+  }
+
+  /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
+  private var legendRowCount: Int {
+    let shown = series.filter { $0.points.contains(where: isShown) }
+    let entry = 80 + (shown.map(\.name.count).max() ?? 0) * 10
+    let room = Self.width - 110 - rightMargin * 10
+    let columnCount = max(1, room / entry)
+    return max(1, (shown.count + columnCount - 1) / columnCount)
+  }
+
+  /// Where the labels of horizontal lines stand, as shares of the height, none upon another.
+  private func labelPlaces() -> [Double] {
+    let range = range(y, values: shownHeights())
+    func share(_ value: Double) -> Double {
+      let (low, high) = (range.lowerBound, range.upperBound)
+      guard y.isLogarithmic else { return (value - low) / (high - low) }
+      return value > 0 ? log(value / low) / log(high / low) : 0
+    }
+    var places = lines.map { share($0.value) }
+    let labelled = lines.indices.filter { lines[$0].direction == .horizontal }
+    var below = -1.0
+    for index in labelled.sorted(by: { (places[$0], $0) < (places[$1], $1) }) {
+      places[index] = max(places[index], below + 0.055)
+      below = places[index]
+    }
+    return places
   }
 
   private func plotClauses() -> [String] {
@@ -74,7 +108,7 @@ extension Plot {
     return clauses
   }
 
-  private func reference(_ line: ReferenceLine, number: Int) -> String {
+  private func reference(_ line: ReferenceLine, number: Int, place: Double) -> String {
     let isOnLog = line.direction == .horizontal ? y.isLogarithmic : x.isLogarithmic
     guard line.value.isFinite, !isOnLog || line.value > 0 else { return "" }
     let value = JSONValue.numeral(line.value)
@@ -84,7 +118,7 @@ extension Plot {
     case .horizontal:
       return """
         set arrow \(number) from graph 0, first \(value) to graph 1, first \(value) \(style)
-        \(text) at graph 1, first \(value) left offset 0.6,0 font "sans-serif,13"
+        \(text) at graph 1, graph \(place) left offset 0.6,0 font "sans-serif,13"
 
         """
     case .vertical:

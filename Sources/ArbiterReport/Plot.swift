@@ -155,7 +155,10 @@ public struct Plot: Sendable, Hashable {
       [.init("series"), .init(x.label, .right), .init(y.label, .right)], keyColumnCount: 2)
     for series in series {
       for point in series.points {
-        table.add([.text(series.name), .number(point.x), .number(point.y)])
+        let isWhole = point.x == point.x.rounded() && abs(point.x) < 1e6
+        table.add([
+          .text(series.name), isWhole ? .count(Int(point.x)) : .number(point.x), .number(point.y),
+        ])
       }
     }
     return table

@@ -3,7 +3,7 @@
 
 internal import ArbiterDevice
 
-// One page that needs nothing but itself: pictures are embedded as data, neither linked nor inlined,
+// One page that needs nothing but itself: pictures are embedded as data, neither linked nor inline,
 // because gnuplot gives the same identifiers to parts of every picture. The text is well-formed XML
 // as well as HTML, so that both kinds of checker accept it.
 

@@ -50,7 +50,7 @@ public struct Table: Sendable, Hashable {
     /// What the cell shows.
     public var shown: String {
       switch self {
-      case .text(let text): text.isEmpty ? Figures.unavailable : text
+      case .text(let text): Table.tidy(text)
       case .number(let number): Figures.rounded(number)
       case .count(let count): count.map(String.init) ?? Figures.unavailable
       }
@@ -165,7 +165,7 @@ public struct Table: Sendable, Hashable {
     for row in rows {
       switch row {
       case .group(let title):
-        lines += Self.wrap(title, width: width)
+        lines += Self.wrap(Self.tidy(title), width: width)
       case .cells(let cells):
         lines += block(part.map { cells[$0].shown }, part, widths, gap: gap, isHeader: false)
       }
@@ -197,6 +197,15 @@ public struct Table: Sendable, Hashable {
 
   private static func total(_ widths: [Int], gap: Int) -> Int {
     widths.reduce(0, +) + gap * max(0, widths.count - 1)
+  }
+
+  /// Text on one line: control characters, which would move the cursor, become spaces.
+  private static func tidy(_ text: String) -> String {
+    guard !text.isEmpty else { return Figures.unavailable }
+    let scalars = text.unicodeScalars.map { scalar -> Unicode.Scalar in
+      scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) ? " " : scalar
+    }
+    return String(String.UnicodeScalarView(scalars))
   }
 
   /// Breaks text at spaces into lines of at most `width` characters.

@@ -36,6 +36,23 @@ struct PlotTests {
     #expect(!script.contains("#F0E442"))
   }
 
+  @Test func `labels of lines at one height do not cover each other`() throws {
+    var plot = samplePlot()
+    plot.lines = [2.28, 2.25, 2.28, 0.5].map { .init(.horizontal, at: $0, label: "line") }
+    let places = plot.gnuplotScript.split(separator: "\n").filter { $0.hasPrefix("set label") }
+      .compactMap { $0.split(separator: "graph ").last?.split(separator: " ").first }
+      .compactMap { Double($0) }.sorted()
+    try #require(places.count == 4)
+    for (low, high) in zip(places, places.dropFirst()) { #expect(high - low > 0.05) }
+  }
+
+  @Test func `a long legend makes the picture taller, not the curves flatter`() {
+    var plot = samplePlot()
+    #expect(plot.gnuplotScript.contains("size 960,526"))
+    plot.series = (0..<9).map { .init("a scheme with a long name \($0)", [.init(x: 1, y: 1)]) }
+    #expect(plot.gnuplotScript.contains("size 960,722"))
+  }
+
   @Test func `text cannot leave its string in the script`() {
     let plot = samplePlot(title: "it's \"odd\"\nset output '/tmp/x' \\")
     let lines = plot.gnuplotScript.split(separator: "\n")

@@ -91,6 +91,12 @@ struct TableTests {
     #expect(table.text(width: 40).contains(path))
   }
 
+  @Test func `text cannot move the cursor or break a row`() {
+    var table = Table([.init("a"), .init("b", .right)])
+    table.add(["x\ny\u{1B}[31m", .count(1)])
+    #expect(table.text() == "a         b\n-----------\nx y [31m  1\n")
+  }
+
   @Test func `a table without rows shows its header`() {
     #expect(Table([.init("a"), .init("b", .right)]).text() == "a  b\n----\n")
   }

@@ -93,14 +93,17 @@ struct GnuplotTests {
     }
   }
 
-  @Test func `every point is drawn`() throws {
+  @Test func `every point is drawn once, in the shape of its series`() throws {
     var plot = samplePlot()
     plot.lines = []
-    plot.series = [plot.series[0]]
+    // Error bars bring marks of their own.
     plot.series[0].points = plot.series[0].points.map { .init(x: $0.x, y: $0.y) }
-    let marks = try picture(plot).components(separatedBy: "transform='translate(").count - 1
-    // One mark for each point and one in the legend.
-    #expect(marks == plot.series[0].points.count + 1)
+    let marks = try picture(plot).components(separatedBy: "xlink:href='#gpPt")
+    for (shape, series) in zip(["6'", "4'", "8'"], plot.series) {
+      let drawn = marks.count { $0.hasPrefix("\(shape) transform='translate(") }
+      // One mark for each point and one in the legend.
+      #expect(drawn == series.points.count { $0.y != nil } + 1, "\(series.name)")
+    }
   }
 
   @Test(arguments: [0, 1])

@@ -1,0 +1,186 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+// The gnuplot script of a plot. It names its files without a folder, so that
+// `cd folder && gnuplot NAME.gnuplot` makes the picture again. Ranges are computed here rather than
+// left to gnuplot, because gnuplot does not count reference lines and fails without a point.
+
+extension Plot {
+  /// Colours that people with any kind of colour vision tell apart (Okabe and Ito, 2008), without
+  /// the yellow, which is too pale for lines on white.
+  private static let palette = [
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+  ]
+  /// Filled shapes first, then open ones, so that colour is never alone in carrying the meaning.
+  private static let shapes = [7, 5, 9, 13, 11, 15, 6, 4, 8, 12, 10]
+  private static let dashes = [1, 2, 4, 5]
+  private static let width = 960
+
+  /// The script that draws the plot from `NAME.csv` into `NAME.svg`.
+  public var gnuplotScript: String {
+    let width = Self.width
+    // The legend stands below; the more lines it has, the taller the picture.
+    let height = 470 + 28 * legendRowCount
+    var script = """
+      # \(Self.comment(title))
+      # Draw it again with: gnuplot \(name).gnuplot
+      set terminal svg size \(width),\(height) dynamic noenhanced font "sans-serif,16" \\
+        background "#ffffff" linewidth 1.5
+      set output \(Self.quoted("\(name).svg"))
+      set encoding utf8
+      set datafile separator comma
+      set datafile missing NaN
+      set title \(Self.quoted(title)) font "sans-serif,19"
+      set xlabel \(Self.quoted(x.label))
+      set ylabel \(Self.quoted(y.label))
+      set border 3 linecolor rgb "#444444"
+      set tics nomirror out textcolor rgb "#222222"
+      set grid linecolor rgb "#dddddd" linetype 1 linewidth 0.5
+      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2
+      set rmargin \(rightMargin)
+      set errorbars 0.7
+
+      """
+    script += axis("x", x, range: range(x, values: shownValues(\.x, .vertical)))
+    script += axis("y", y, range: range(y, values: shownHeights()))
+    let places = labelPlaces()
+    for (index, line) in lines.enumerated() {
+      script += reference(line, number: index + 1, place: places[index])
+    }
+    let clauses = plotClauses()
+    script += "plot " + (clauses.isEmpty ? ["NaN notitle"] : clauses).joined(separator: ", \\\n  ")
+    return script + "\n"
+  }
+
+  /// Characters that the margin needs for the labels of horizontal lines, which stand in it.
+  private var rightMargin: Int {
+    let labels = lines.filter { $0.direction == .horizontal }.map(\.label.count)
+    return labels.max().map { min(4 + $0 * 4 / 5, 40) } ?? 4
+  }
+
+  /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
+  private var legendRowCount: Int {
+    let shown = series.filter { $0.points.contains(where: isShown) }
+    let entry = 80 + (shown.map(\.name.count).max() ?? 0) * 10
+    let room = Self.width - 110 - rightMargin * 10
+    let columnCount = max(1, room / entry)
+    return max(1, (shown.count + columnCount - 1) / columnCount)
+  }
+
+  /// Where the labels of horizontal lines stand, as shares of the height, none upon another.
+  private func labelPlaces() -> [Double] {
+    let range = range(y, values: shownHeights())
+    func share(_ value: Double) -> Double {
+      let (low, high) = (range.lowerBound, range.upperBound)
+      guard y.isLogarithmic else { return (value - low) / (high - low) }
+      return value > 0 ? log(value / low) / log(high / low) : 0
+    }
+    var places = lines.map { share($0.value) }
+    let labelled = lines.indices.filter { lines[$0].direction == .horizontal }
+    var below = -1.0
+    for index in labelled.sorted(by: { (places[$0], $0) < (places[$1], $1) }) {
+      places[index] = max(places[index], below + 0.055)
+      below = places[index]
+    }
+    return places
+  }
+
+  private func plotClauses() -> [String] {
+    var clauses: [String] = []
+    for (index, series) in series.enumerated() where series.points.contains(where: isShown) {
+      let color = Self.palette[index % Self.palette.count]
+      let shape = Self.shapes[index % Self.shapes.count]
+      let dash = Self.dashes[index / Self.palette.count % Self.dashes.count]
+      let file = Self.quoted("\(name).csv")
+      // The first column picks the series; the header row is text and therefore never equal.
+      let pick = "($1 == \(index + 1) ? $3 : NaN)"
+      let style = "linecolor rgb \"\(color)\" pointtype \(shape) pointsize 0.8"
+      if series.points.contains(where: { isShown($0) && $0.error != nil }) {
+        clauses.append(
+          "\(file) skip 1 using \(pick):4:5:6 with yerrorbars linewidth 1 \(style) notitle")
+      }
+      clauses.append(
+        "\(file) skip 1 using \(pick):4 with linespoints linewidth 1.6 dashtype \(dash) \(style) "
+          + "title \(Self.quoted(series.name))")
+    }
+    return clauses
+  }
+
+  private func reference(_ line: ReferenceLine, number: Int, place: Double) -> String {
+    let isOnLog = line.direction == .horizontal ? y.isLogarithmic : x.isLogarithmic
+    guard line.value.isFinite, !isOnLog || line.value > 0 else { return "" }
+    let value = JSONValue.numeral(line.value)
+    let style = "nohead dashtype 2 linewidth 1.2 linecolor rgb \"#666666\" back"
+    let text = "set label \(number) \(Self.quoted(line.label)) front textcolor rgb \"#444444\""
+    switch line.direction {
+    case .horizontal:
+      return """
+        set arrow \(number) from graph 0, first \(value) to graph 1, first \(value) \(style)
+        \(text) at graph 1, graph \(place) left offset 0.6,0 font "sans-serif,13"
+
+        """
+    case .vertical:
+      return """
+        set arrow \(number) from first \(value), graph 0 to first \(value), graph 1 \(style)
+        \(text) at first \(value), graph 0.03 left rotate by 90 offset 0.9,0 font "sans-serif,13"
+
+        """
+    }
+  }
+
+  private func axis(_ letter: String, _ axis: Axis, range: ClosedRange<Double>) -> String {
+    let low = JSONValue.numeral(range.lowerBound)
+    let high = JSONValue.numeral(range.upperBound)
+    var text = "set \(letter)range [\(low):\(high)]\n"
+    if axis.isLogarithmic { text += "set logscale \(letter)\n" }
+    if let ticks = axis.ticks, !ticks.isEmpty {
+      text += "set \(letter)tics (\(ticks.map(JSONValue.numeral).joined(separator: ", ")))\n"
+    }
+    return text
+  }
+
+  private func shownValues(
+    _ path: KeyPath<Point, Double>, _ direction: ReferenceLine.Direction
+  ) -> [Double] {
+    series.flatMap(\.points).filter(isShown).map { $0[keyPath: path] }
+      + lines.filter { $0.direction == direction && $0.value.isFinite }.map(\.value)
+  }
+
+  private func shownHeights() -> [Double] {
+    let points = series.flatMap(\.points).filter(isShown)
+    return points.compactMap(\.y)
+      + points.flatMap { $0.error.map { [$0.lowerBound, $0.upperBound] } ?? [] }
+      + lines.filter { $0.direction == .horizontal && $0.value.isFinite }.map(\.value)
+  }
+
+  /// The span of an axis: all values with a margin, never empty.
+  private func range(_ axis: Axis, values: [Double]) -> ClosedRange<Double> {
+    let values = values.filter { $0.isFinite && (!axis.isLogarithmic || $0 > 0) }
+    guard let low = values.min(), let high = values.max() else {
+      return axis.isLogarithmic ? 1...10 : 0...1
+    }
+    if axis.isLogarithmic { return (low / 1.25)...(high * 1.25) }
+    let margin = high > low ? (high - low) * 0.05 : max(abs(high) * 0.1, 0.5)
+    if axis.startsAtZero, low >= 0 { return 0...(high > 0 ? high * 1.08 : 1) }
+    return (low - margin)...(high + margin)
+  }
+
+  /// A string of gnuplot: single quotes, doubled inside, on one line, nothing else is special.
+  private static func quoted(_ text: String) -> String {
+    var result = "'"
+    for scalar in text.unicodeScalars {
+      if scalar == "'" { result += "'" }
+      result.unicodeScalars.append(scalar.value < 0x20 ? " " : scalar)
+    }
+    return result + "'"
+  }
+
+  private static func comment(_ text: String) -> String {
+    // A backslash at the end would join the next line to the comment.
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.value < 0x20 || $0 == "\\" ? " " : $0 }))
+  }
+}

@@ -4,11 +4,7 @@
 internal import ArbiterDevice
 
 // One file, before the profile that it extends is filled in. Decoding checks everything that can be
-<<<<<<< HEAD
-// known from the file alone; `ProfileLibrary` resolves `extends` and checks that nothing is missing.
-=======
 // known from the file alone; `ProfileLibrary` resolves `extends` and sees that nothing is missing.
->>>>>>> report
 
 /// A profile file as it is written.
 package struct ProfileDocument: Sendable {

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-import Testing
-=======
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
@@ -104,4 +101,3 @@ struct TableTests {
     #expect(Table([.init("a"), .init("b", .right)]).text() == "a  b\n----\n")
   }
 }
->>>>>>> report

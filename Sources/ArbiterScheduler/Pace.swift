@@ -67,6 +67,10 @@ public struct Pace: Sendable {
   @inlinable @inline(__always)
   public var isIdle: Bool { isOpen }
 
+  /// Whether the gate of a long access asks again at each media block of it, rather than once.
+  @inlinable @inline(__always)
+  public var isByBlock: Bool { !isOpen && point == .block }
+
   /// Decides on a store that the thread wants to issue now.
   ///
   /// - Parameters:

@@ -14,6 +14,7 @@ extension Engine {
     case .line: issueLine(index)
     case .enter: enter(index)
     case .pass: pass(index)
+    case .block: passGate(index)
     case .fence: fence(index)
     case .gateFence: gateFence(index)
     case .pushed: requestPushed(index)
@@ -68,6 +69,7 @@ extension Engine {
     }
     threads[index].entered = time
     threads[index].linesLeft = threads[index].access.length >> 6
+    threads[index].isPacedByBlock = false
   }
 
   /// Schedules the thread's next access, which it will want at `time`.
@@ -136,8 +138,12 @@ extension Engine {
       issueLine(index)
       return
     }
+    threads[index].isPacedByBlock = threads[index].pace.isByBlock
+    let rest = UInt64(threads[index].linesLeft) << 6
+    let untilBlock = 256 &- threads[index].address & 255
+    let length = threads[index].isPacedByBlock ? min(rest, untilBlock) : rest
     let admission = threads[index].pace.admit(
-      address: threads[index].address, length: UInt64(threads[index].access.length), now: now)
+      address: threads[index].address, length: length, now: now)
     let wait = admission.waitTicks > 0 ? jittered(admission.waitTicks) : 0
     threads[index].counts.delay &+= wait
     threads[index].passTime = now &+ wait
@@ -213,7 +219,11 @@ extension Engine {
     threads[index].address &+= 64
     threads[index].linesLeft &-= 1
     if threads[index].linesLeft > 0 {
-      scheduleLine(index, at: next)
+      if threads[index].isPacedByBlock && threads[index].address & 255 == 0 {
+        schedule(index, .block, at: next)
+      } else {
+        scheduleLine(index, at: next)
+      }
     } else {
       finishAccess(index, at: next)
     }

@@ -17,8 +17,10 @@ internal import ArbiterWorkloads
 enum ThreadStep: UInt8 {
   /// The thread wants its next access.
   case enter
-  /// The gate let the access pass.
+  /// The gate let the access, or its next block, pass.
   case pass
+  /// A long access comes to its next media block and asks the gate again.
+  case block
   /// The thread issues the next line of the access.
   case line
   /// The thread has ordered its stores and asks whether all were accepted.
@@ -77,6 +79,8 @@ struct SimulatedThread {
   var entered: Int64 = 0
   /// When the gate's delay is over.
   var passTime: Int64 = 0
+  /// Whether the gate is asked again at every media block of the access at hand.
+  var isPacedByBlock = false
   var unfencedBytes: UInt64 = 0
   var isActive = false
 

@@ -41,6 +41,11 @@ public struct AdaptiveController: Controller {
   public struct Tuning: Sendable, Hashable {
     /// Share of the neutral spacing that is asked for; below 1.
     public var headroom = 0.98
+    /// The same while the medium still keeps up with what is asked of it.
+    public var climb = 0.85
+    /// The same in a trial, which starts from too much rather than too little: with a fence at
+    /// every block that costs latency, not bandwidth.
+    public var trialHeadroom = 0.5
     /// Weight of a period in the averages.
     public var weight = 0.5
     /// Amplification from which a trial is worth a period.
@@ -87,6 +92,8 @@ public struct AdaptiveController: Controller {
   private var rejected: Signature?
   private var retryPeriods: Int
   private var reviewPeriods: Int
+  private var openAmplification = 0.0
+  private var headroom: Double
   private var writers = 0
   private var registered = 0
 
@@ -110,6 +117,7 @@ public struct AdaptiveController: Controller {
     engagedRate = MovingAverage(weight: tuning.weight)
     retryPeriods = tuning.firstRetryPeriods
     reviewPeriods = tuning.firstRetryPeriods * 4
+    headroom = tuning.headroom
   }
 
   /// The state in one word.
@@ -120,7 +128,8 @@ public struct AdaptiveController: Controller {
     let view = tracker.add(snapshot)
     defer { lastActivity = activity }
     registered = activity.registeredCount
-    writers = activity.writerCount
+    // Gates that wrote and have left since count no longer.
+    writers = min(activity.writerCount, activity.registeredCount)
     guard let view, let last = lastActivity, let media = view.mediaBandwidth else {
       if snapshot.source == .unavailable && state != .open { enter(.open) }
       return settings
@@ -140,8 +149,19 @@ public struct AdaptiveController: Controller {
     case .engaged: judgeEngaged(rate: rate, media: average)
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
-    if state == .trial || state == .engaged { settings = engagedSettings() }
+    if state == .trial || state == .engaged {
+      headroom = nextHeadroom(media: media)
+      settings = engagedSettings()
+    }
     return settings
+  }
+
+  /// Asks for more while the medium wrote all that the spacing in force let through.
+  private func nextHeadroom(media: Double) -> Double {
+    if state == .trial { return tuning.trialHeadroom }
+    guard settings.delayNanoseconds > 0 else { return tuning.headroom }
+    let asked = Double(writers) * 256 / settings.delayNanoseconds * 1e9
+    return media > asked * 0.995 ? tuning.climb : tuning.headroom
   }
 
   /// Rescales the spacing at once; the counters will confirm it later.
@@ -161,6 +181,7 @@ public struct AdaptiveController: Controller {
   private mutating func judgeOpen(rate: Double, amplification: Double?) {
     openRate = rate
     guard let amplification, amplification >= tuning.amplificationFloor else { return }
+    openAmplification = amplification
     if let rejected {
       let isOther =
         rejected.writers != writers
@@ -183,7 +204,7 @@ public struct AdaptiveController: Controller {
       engagedRate.add(rate)
       enter(.engaged)
     } else if periodsInState >= 2 {
-      rejected = Signature(writers: writers, rate: openRate, amplification: 0)
+      rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
       enter(.open)
     }
   }
@@ -215,7 +236,7 @@ public struct AdaptiveController: Controller {
   private func engagedSettings() -> GateSettings {
     let bandwidth = mediaBandwidth.value ?? 0
     let spacing =
-      bandwidth > 0 ? tuning.headroom * Double(writers) * 256 / bandwidth * 1e9 : 0
+      bandwidth > 0 ? headroom * Double(writers) * 256 / bandwidth * 1e9 : 0
     return GateSettings(
       delayNanoseconds: min(max(0, spacing), maximumDelayNanoseconds), point: .block,
       anchor: .previous, isFencedAtBlocks: true)

@@ -1,0 +1,84 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterPlatform
+internal import ArbiterProfiles
+internal import ArbiterReport
+internal import ArbiterSimulator
+internal import CommandSpec
+internal import Glibc
+
+/// Exit codes of the tool; the numbers above 63 are those of `sysexits.h`.
+enum ExitCode {
+  static let done: Int32 = 0
+  static let failed: Int32 = 1
+  static let usage: Int32 = 64
+  static let badInput: Int32 = 65
+  static let unavailable: Int32 = 69
+  static let ourFault: Int32 = 70
+  static let inputOutput: Int32 = 74
+  static let permission: Int32 = 77
+  static let interrupted: Int32 = 130
+
+  static let all: [ExitStatus] = [
+    ExitStatus("0", "Done."),
+    ExitStatus("1", "The operation failed, or verification found a difference."),
+    ExitStatus("64", "The command line was wrong."),
+    ExitStatus("65", "An input file was wrong."),
+    ExitStatus("69", "This machine lacks what the command needs."),
+    ExitStatus("70", "An internal error; please report it with the seed."),
+    ExitStatus("74", "Reading or writing failed."),
+    ExitStatus("77", "Permission was denied."),
+    ExitStatus("130", "Interrupted from the keyboard."),
+  ]
+}
+
+/// A failure of a verb with its exit code and the next step.
+struct Failure: Error, Equatable {
+  var code: Int32
+  var message: String
+  var hint: String?
+
+  init(_ code: Int32, _ message: String, hint: String? = nil) {
+    self.code = code
+    self.message = message
+    self.hint = hint
+  }
+
+  /// What any error of the modules below means to the person at the keyboard.
+  init(_ error: any Error) {
+    switch error {
+    case let failure as Failure: self = failure
+    case let usage as UsageError:
+      self.init(ExitCode.usage, usage.message, hint: usage.hint)
+    case let profile as ProfileError:
+      self.init(ExitCode.badInput, "\(profile)", hint: "see Profiles/ for complete examples")
+    case let simulation as SimulationError:
+      self.init(ExitCode.usage, simulation.reason)
+    case let report as ReportError:
+      let denied = report.errorNumber == EACCES || report.errorNumber == EPERM
+      self.init(denied ? ExitCode.permission : ExitCode.inputOutput, "\(report)")
+    case let platform as PlatformError:
+      self.init(Self.code(of: platform), platform.reason, hint: platform.nextStep)
+      if let path = platform.path { message += " (\(path))" }
+    default:
+      self.init(ExitCode.ourFault, "unexpected error: \(error)", hint: "please report this")
+    }
+  }
+
+  private static func code(of error: PlatformError) -> Int32 {
+    switch error.code {
+    case .noPermission: ExitCode.permission
+    case .noSpace, .system: ExitCode.inputOutput
+    case .notFound, .tooSmall, .invalidArgument: ExitCode.usage
+    case .unsupported, .resourceLimit: ExitCode.unavailable
+    default: ExitCode.failed
+    }
+  }
+
+  /// The lines for standard error.
+  var rendered: String {
+    let hintLine = hint.map { "\n  hint: \($0)" } ?? ""
+    return "arbiter: error: \(message)\(hintLine)"
+  }
+}

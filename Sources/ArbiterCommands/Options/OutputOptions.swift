@@ -1,0 +1,24 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterReport
+internal import CommandSpec
+
+/// Options of every verb that prints results.
+struct OutputOptions: Equatable {
+  var format = OutputFormat.text
+  var output: String?
+  var color = ColorChoice.auto
+  var isQuiet = false
+
+  static let group = OptionGroup<OutputOptions>(
+    "Output",
+    [
+      .init("format", \.format, help: "Form of the results: a table, JSON or CSV."),
+      .init(
+        "output", \.output, short: "o", placeholder: "<FILE>", completion: .file,
+        help: "File for the results instead of standard output; replaced when they are complete."),
+      .init("color", \.color, help: "Whether text is coloured; NO_COLOR is respected."),
+      .init("quiet", \.isQuiet, short: "q", help: "No progress and no remarks on standard error."),
+    ])
+}

@@ -1,0 +1,178 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+internal import ArbiterReport
+internal import ArbiterScheduler
+internal import ArbiterWorkloads
+internal import CommandSpec
+
+// How the quantities of the house are written on the command line.
+
+extension ByteCount: OptionValue {
+  static var placeholder: String { "<SIZE>" }
+
+  init(argument: String) throws(UsageError) {
+    do {
+      try self.init(parsing: argument)
+    } catch {
+      throw UsageError("'\(error.text)' \(error.reason)")
+    }
+  }
+
+  var argumentText: String { description }
+}
+
+extension TimeSpan: OptionValue {
+  static var placeholder: String { "<DURATION>" }
+
+  init(argument: String) throws(UsageError) {
+    do {
+      try self.init(parsing: argument)
+    } catch {
+      throw UsageError("'\(error.text)' \(error.reason)")
+    }
+  }
+
+  var argumentText: String { description }
+}
+
+/// A share between 0 and 1.
+struct Share: OptionValue, Equatable {
+  static var placeholder: String { "<RATIO>" }
+
+  var value: Double
+
+  init(_ value: Double) {
+    self.value = value
+  }
+
+  init(argument: String) throws(UsageError) {
+    do {
+      value = try Quantity.ratio(parsing: argument)
+    } catch {
+      throw UsageError("'\(error.text)' \(error.reason)")
+    }
+    guard value <= 1 else {
+      throw UsageError("'\(argument)' is above 1", hint: "write a share such as 0.5 or 50%")
+    }
+  }
+
+  var argumentText: String { value.description }
+}
+
+/// Numbers of threads, each within what the model holds.
+struct ThreadCounts: OptionValue, Equatable {
+  static var placeholder: String { "<COUNT,...>" }
+
+  var counts: [Int]
+
+  init(_ counts: [Int]) {
+    self.counts = counts
+  }
+
+  init(argument: String) throws(UsageError) {
+    counts = []
+    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let count = Int(part), (1...128).contains(count) else {
+        throw UsageError(
+          "'\(part)' is not a number of threads", hint: "write whole numbers from 1 to 128: 1,2,4")
+      }
+      counts.append(count)
+    }
+  }
+
+  var argumentText: String { counts.map(String.init).joined(separator: ",") }
+}
+
+/// The interval of fences: a size, or never.
+struct FenceInterval: OptionValue, Equatable {
+  static var placeholder: String { "<SIZE|never>" }
+
+  var bytes: ByteCount?
+
+  init(_ bytes: ByteCount?) {
+    self.bytes = bytes
+  }
+
+  init(argument: String) throws(UsageError) {
+    if argument == "never" {
+      bytes = nil
+      return
+    }
+    let size = try ByteCount(argument: argument)
+    guard (1...1 << 31).contains(size.bytes) else {
+      throw UsageError("'\(argument)' is not within 1B to 2GiB", hint: "write a size or never")
+    }
+    bytes = size
+  }
+
+  var argumentText: String { bytes?.description ?? "never" }
+
+  var rule: FenceRule { bytes.map { .every(bytes: UInt32($0.bytes)) } ?? .never }
+}
+
+/// How threads store, in the words of the command line.
+enum StoreKind: String, WordValue, CaseIterable {
+  case nt
+  case clwb
+  case plain
+
+  static var placeholder: String { "<STORE>" }
+
+  var operation: Operation {
+    switch self {
+    case .nt: .storeNonTemporal
+    case .clwb: .storeWriteBack
+    case .plain: .storePlain
+    }
+  }
+}
+
+/// In which state the module is when the scheme takes over.
+enum StartState: String, WordValue, CaseIterable {
+  case clean
+  case saturated
+
+  static var placeholder: String { "<STATE>" }
+
+  /// Virtual time for which all threads write ungated first.
+  var saturation: TimeSpan { self == .clean ? .zero : .milliseconds(1) }
+}
+
+/// The form of results on standard output.
+enum OutputFormat: String, WordValue, CaseIterable {
+  case text
+  case json
+  case csv
+
+  static var placeholder: String { "<FORMAT>" }
+}
+
+extension SchemeName: WordValue {
+  static var placeholder: String { "<SCHEME>" }
+}
+
+extension Pattern: WordValue {
+  static var placeholder: String { "<PATTERN>" }
+}
+
+extension DelayPoint {
+  /// The word of the command line.
+  var word: String { self == .access ? "access" : "block" }
+}
+
+/// Where a fixed delay falls due.
+enum DelayPlace: String, WordValue, CaseIterable {
+  case access
+  case block
+
+  static var placeholder: String { "<PLACE>" }
+
+  var point: DelayPoint { self == .access ? .access : .block }
+}
+
+extension ColorChoice: WordValue {
+  static var placeholder: String { "<WHEN>" }
+}

@@ -1,0 +1,151 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+internal import ArbiterProfiles
+internal import ArbiterReport
+internal import ArbiterScheduler
+internal import ArbiterWorkloads
+internal import CommandSpec
+
+/// Options of `arbiter compare`.
+struct CompareOptions: Equatable {
+  var profile = ProfileLibrary.defaultName
+  var threads = ThreadCounts([1, 2, 4, 6, 8, 12, 16, 20, 26, 32])
+  var schemes = SchemeName.allCases
+  var access = ByteCount(bytes: 64)
+  var from = StartState.clean
+  var duration = TimeSpan.milliseconds(12)
+  var seed: UInt64 = 1
+  var report = "arbiter-report"
+  var output = OutputOptions()
+
+  static let groups: [OptionGroup<CompareOptions>] = [
+    OptionGroup(
+      "Comparison",
+      [
+        .init(
+          "profile", \.profile, placeholder: "<NAME|FILE>",
+          completion: .words(ProfileLibrary.embedded.names), help: "Kind of module."),
+        .init("threads", \.threads, help: "Numbers of threads."),
+        .init(
+          "scheme", \.schemes, placeholder: "<SCHEME,...>", help: "Schemes that are compared."),
+        .init("access", \.access, help: "Size of each store."),
+        .init("from", \.from, help: "State of the module when the scheme takes over."),
+        .init("duration", \.duration, help: "Virtual time of each measurement."),
+        .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
+      ]),
+    OptionGroup(
+      "Report",
+      [
+        .init(
+          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
+          help: "Folder for the page, the plots and their data; none writes no report.")
+      ]),
+    OutputOptions.group.within(\.output),
+  ]
+
+  static func validate(_ options: CompareOptions) throws(UsageError) {
+    if let problem = options.workload.problem { throw UsageError(problem) }
+    if options.duration < .microseconds(10) || options.duration > .seconds(100) {
+      throw UsageError("--duration=\(options.duration) is not within 10us to 100s")
+    }
+    if options.schemes.isEmpty { throw UsageError("--scheme names no scheme") }
+  }
+
+  var workload: Workload { Workload(accessBytes: access.bytes) }
+
+  /// A run of the comparison; the paper's loop gets longer, because it swings.
+  func scenario(_ scheme: SchemeName, threads: Int, on profile: DeviceProfile) -> Scenario {
+    var scenario = Scenario(profileName: profile.name, profile: profile, threads: threads)
+    scenario.workload = workload
+    scenario.scheme = scheme
+    scenario.start = from
+    scenario.seed = seed
+    scenario.duration = duration
+    if scheme == .arbiterPaper {
+      scenario.warmUp = .milliseconds(15)
+      scenario.duration = TimeSpan(picoseconds: duration.picoseconds * 4)
+    }
+    return scenario
+  }
+}
+
+extension CompareOptions {
+  static let command = Command(
+    name: "compare",
+    abstract: "Compare the schemes over thread counts and draw the paper's figures.",
+    discussion: """
+      Sequential non-temporal writers on one modelled module: every scheme with every number of \
+      threads, then the sweep of fixed delays of the paper's Figure 3(d). The table goes to \
+      standard output; a folder gets a page with the plots of Figures 3(d), 4, 5 and 6, each beside \
+      its data and script, with a line on how it compares with the paper.
+
+      All figures are those of a model. What hardware was measured to do, and how far the model is \
+      from it, is in Documentation/results/calibration.md.
+      """,
+    initial: CompareOptions(), groups: groups,
+    examples: [
+      Example("The whole comparison", "compare"),
+      Example(
+        "Two schemes as JSON, without a report",
+        "compare --scheme=baseline,arbiter --report=none --format=json"),
+    ],
+    seeAlso: ["arbiter-simulate"],
+    validate: { (options: CompareOptions) throws(UsageError) in try validate(options) },
+    run: { try compare($0) })
+
+  private static func compare(_ invocation: Invocation<CompareOptions>) throws -> Int32 {
+    let options = invocation.options
+    let profile = try loadProfile(options.profile)
+    if options.report != "none" { try ReportFolder.checkWritable(options.report) }
+    let session = ResultSession(
+      invocation.resolved, output: options.output, seed: options.seed, profile: profile)
+    let main = options.threads.counts.flatMap { count in
+      options.schemes.map { options.scenario($0, threads: count, on: profile) }
+    }
+    let study = CompareStudy(options: options, profile: profile)
+    let extra = options.report == "none" ? [] : study.scenarios
+    let parameters: @Sendable (Scenario) -> [JSONValue.Member] = { scenario in
+      session.parameters(threads: scenario.threads, scheme: scenario.scheme.rawValue)
+    }
+    let all = try session.run(main + extra, title: "compare", parameters: parameters)
+    let results = Array(all.prefix(main.count))
+    let findings = CompareFindings(results: results, study: study, extra: all.dropFirst(main.count))
+    var remarks = findings.sentences
+    if options.report != "none" && !session.wasInterrupted {
+      let outcome = try ReportFolder.write(
+        findings.report(document: session.document(results)), to: options.report)
+      remarks.append(
+        outcome.hasPictures
+          ? "Report: \(outcome.page)"
+          : "Report: \(outcome.page) (without pictures: install the Debian package gnuplot-nox)")
+    }
+    try session.print(results, table: compareTable(results), remarks: remarks)
+    return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
+  }
+
+  /// One group of rows per thread count, one row per scheme.
+  private static func compareTable(_ results: [ReportedResult]) -> Table {
+    var table = Table([
+      .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
+      .init("p50", .right), .init("p99", .right), .init("CPU s/GiB", .right),
+    ])
+    var last = 0
+    for result in results {
+      let run = result.result
+      let isFirst = run.threadCount != last
+      last = run.threadCount
+      table.add([
+        isFirst ? .count(run.threadCount) : "", .text(result.scheme),
+        .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
+        .number(run.writeAmplification),
+        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p50)),
+        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p99)),
+        .number(run.cpuSecondsPerGiB),
+      ])
+    }
+    return table
+  }
+}

@@ -1,0 +1,50 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterDevice
+internal import ArbiterProfiles
+internal import ArbiterReport
+internal import CommandSpec
+
+/// Options of `arbiter explain`.
+struct ExplainOptions: Equatable {
+  var name: String?
+
+  static let command = Command(
+    name: "explain", abstract: "Say what a figure means, or where a profile's numbers come from.",
+    initial: ExplainOptions(),
+    operands: [
+      .optional(
+        "<NAME>", \.name,
+        completion: .words(ResultField.all.map(\.flatName) + ProfileLibrary.embedded.names),
+        help: "A field of the results or a profile; all names without it.")
+    ],
+    examples: [
+      Example("What write_amplification_ratio means", "explain write_amplification_ratio"),
+      Example("Where the default profile's numbers come from", "explain optane-100-256g"),
+    ],
+    run: { invocation in
+      try Console.write(try text(invocation.options.name))
+      return ExitCode.done
+    })
+
+  private static func text(_ name: String?) throws -> String {
+    guard let name else {
+      let fields = ResultField.all.map { "  \($0.flatName)\n" }.joined()
+      let profiles = ProfileLibrary.embedded.names.map { "  \($0)\n" }.joined()
+      return "Fields of a result:\n\(fields)\nProfiles:\n\(profiles)"
+    }
+    if let field = ResultField.all.first(where: { $0.flatName == name }) {
+      return "\(field.flatName): \(field.meaning)\n"
+    }
+    guard ProfileLibrary.embedded.names.contains(name) else {
+      throw Failure(
+        ExitCode.usage, "nothing is named '\(name)'", hint: "'arbiter explain' lists the names")
+    }
+    var table = Table([.init("parameter"), .init("value", .right), .init("source")])
+    for fact in try ProfileLibrary.embedded.sources(of: name) {
+      table.add([.text(fact.key), .text(fact.value), .text(fact.source)])
+    }
+    return table.text(width: Console.output().columns)
+  }
+}

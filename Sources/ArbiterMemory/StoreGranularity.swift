@@ -21,6 +21,7 @@ public enum StoreGranularity: String, Sendable, Hashable, CaseIterable {
   ///   - kind: What holds the file.
   ///   - isSynchronous: Whether the kernel granted MAP_SYNC.
   ///   - domain: What survives on this machine; nil where there is no persistent memory.
+  /// - Returns: The finest unit that survives.
   public static func of(
     kind: FileSystemKind, isSynchronous: Bool, domain: PersistentMemory.PersistenceDomain?
   ) -> StoreGranularity {

@@ -64,6 +64,7 @@ public struct MachineReport: Sendable {
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.
   ///   - processor: The processor; by default this one.
+  /// - Returns: The report; what could not be found out is absent or unknown in it.
   public static func gather(
     from tree: SystemTree = SystemTree(), processor: ProcessorFeatures = .detect()
   ) -> MachineReport {

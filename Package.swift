@@ -88,7 +88,7 @@ let package = Package(
     // Tests.
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
-      name: "ArbiterTestSupport", dependencies: ["ArbiterScheduler"],
+      name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
     tests(
       of: "ArbiterPlatform",

@@ -74,6 +74,13 @@ public struct DaxMount: Sendable, Hashable {
   /// ext4, xfs or another.
   public var fileSystem: String
 
+  /// Makes a mount.
+  public init(device: String, folder: String, fileSystem: String) {
+    self.device = device
+    self.folder = folder
+    self.fileSystem = fileSystem
+  }
+
   /// The mounts whose options name DAX (`dax`, `dax=always`, `dax=inode`).
   public static func read(from tree: SystemTree = SystemTree()) -> [DaxMount] {
     var mounts: [DaxMount] = []

@@ -18,11 +18,14 @@ public struct PermitSpan: Sendable {
     spanBytes = UInt64(parameters.spanBytes)
   }
 
-  /// Whether the permit has to be given back, and taken anew, before a store at the given address.
-  public mutating func endsBeforeStore(at address: UInt64) -> Bool {
-    guard storedBytes >= spanBytes, address >> 8 != lastBlock else { return false }
+  /// Begins a new span: the thread has just taken a permit.
+  public mutating func begin() {
     storedBytes = 0
-    return true
+  }
+
+  /// Whether the permit has to be given back, and taken anew, before a store at the given address.
+  public func endsBeforeStore(at address: UInt64) -> Bool {
+    storedBytes >= spanBytes && address >> 8 != lastBlock
   }
 
   /// Books a store, and tells whether the permit has to be given back after it.
@@ -30,8 +33,6 @@ public struct PermitSpan: Sendable {
     storedBytes &+= length
     let end = address &+ length
     lastBlock = (end &- 1) >> 8
-    guard storedBytes >= spanBytes, end & 255 == 0 else { return false }
-    storedBytes = 0
-    return true
+    return storedBytes >= spanBytes && end & 255 == 0
   }
 }

@@ -50,6 +50,7 @@ package struct PermitDoor: WriterDoor {
     if isHolding, span.endsBeforeStore(at: address) { giveBack() }
     if !isHolding {
       permits.acquire()
+      span.begin()
       isHolding = true
     }
   }

@@ -121,6 +121,14 @@ final class RealLockSubject: LockContractSubject {
   }
 
   func end() {
+    // After a violation threads may still wait for permits that idle threads hold.
+    let isFree = eventually {
+      for desk in desks {
+        desk.change { if $0.command == nil, $0.isHolding { $0.command = .finish } }
+      }
+      return desks.allSatisfy { $0.value.command == nil && !$0.value.isHolding }
+    }
+    if !isFree { fatalError("threads under the lock do not end") }
     for desk in desks { desk.change { $0.command = .end } }
     crew.join()
   }
@@ -219,6 +227,19 @@ struct PermitTests {
     }
   }
 
+  @Test(arguments: [(1, 2), (2, 5), (4, 12), (5, 3)])
+  func `virtual permits keep the lock contract`(permitCount: Int, threadCount: Int) {
+    for seed in UInt64(1)...40 {
+      for spanBytes in [64, 256, 1024, 8192] {
+        let violations = LockContract.violations(
+          of: VirtualLockSubject.self,
+          parameters: LockParameters(permitCount: permitCount, spanBytes: spanBytes),
+          threadCount: threadCount, stepCount: 200, seed: seed)
+        #expect(violations == [])
+      }
+    }
+  }
+
   @Test func `the conformance suite finds a subject that forgets the span`() {
     let violations = LockContract.violations(
       of: HoldingForEver.self, parameters: LockParameters(permitCount: 2, spanBytes: 256),
@@ -241,4 +262,50 @@ final class HoldingForEver: LockContractSubject {
   func finish(thread: Int) { holders.remove(thread) }
 
   func end() {}
+}
+
+/// The queue of the simulator under the lock contract.
+final class VirtualLockSubject: LockContractSubject {
+  private var permits: VirtualPermits
+  private var spans: [PermitSpan]
+  private var pending: [(UInt64, UInt64)?]
+  var holders: Set<Int> = []
+
+  init(parameters: LockParameters, threadCount: Int) {
+    permits = VirtualPermits(limit: parameters.permitCount, threadCount: threadCount)
+    spans = Array(repeating: PermitSpan(parameters), count: threadCount)
+    pending = Array(repeating: nil, count: threadCount)
+  }
+
+  func store(thread: Int, address: UInt64, length: UInt64) {
+    pending[thread] = (address, length)
+    if holders.contains(thread) {
+      if !spans[thread].endsBeforeStore(at: address) { return perform(thread) }
+      giveBack(thread)
+    }
+    if permits.request(Int32(thread)) { begin(thread) }
+  }
+
+  func finish(thread: Int) {
+    if holders.contains(thread) { giveBack(thread) }
+  }
+
+  func end() {}
+
+  private func begin(_ thread: Int) {
+    holders.insert(thread)
+    spans[thread].begin()
+    perform(thread)
+  }
+
+  private func perform(_ thread: Int) {
+    guard let (address, length) = pending[thread] else { return }
+    pending[thread] = nil
+    if spans[thread].endsAfterStore(at: address, length: length) { giveBack(thread) }
+  }
+
+  private func giveBack(_ thread: Int) {
+    holders.remove(thread)
+    if let next = permits.release() { begin(Int(next)) }
+  }
 }

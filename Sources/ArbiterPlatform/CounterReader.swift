@@ -5,8 +5,8 @@ public import ArbiterDevice
 
 /// A source of a module's cumulative counters.
 ///
-/// One file per source. A reader that cannot see a figure leaves it nil; it never reports 0 for what
-/// it did not count.
+/// One file per source. A reader that cannot see a figure leaves it nil; it never reports 0 for
+/// what it did not count.
 public protocol CounterReader: Sendable {
   /// Where the figures come from.
   var source: CounterSource { get }

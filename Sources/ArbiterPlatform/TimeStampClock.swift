@@ -44,8 +44,8 @@ public struct TimeStampClock: Sendable, Hashable {
 
   /// Measures the rate against CLOCK_MONOTONIC_RAW, which nobody adjusts.
   ///
-  /// Takes the median of `rounds` measurements of `milliseconds` each, so that one descheduling does
-  /// not spoil it; the calling thread sleeps meanwhile.
+  /// Takes the median of `rounds` measurements of `milliseconds` each, so that one descheduling
+  /// does not spoil it; the calling thread sleeps meanwhile.
   ///
   /// - Throws: ``PlatformError`` with ``PlatformError/Code/unsupported`` where the counter stands
   ///   still or runs backwards.

@@ -10,14 +10,15 @@ internal import Synchronization
 // I1  Holders never exceed the permit count: granted tickets are those below `limit`, and
 //     limit - returns is constant.
 // I2  First come, first served: the condition of ticket t follows from that of ticket t + 1.
-// I3  Every waiter is served, if every holder returns its permit: a return admits exactly the oldest
-//     ticket that waits.
+// I3  Every waiter is served, if every holder returns its permit: a return admits exactly the
+//     oldest ticket that waits.
 // I4  Nobody sleeps through its turn: a waiter announces its sleep in its place before it looks at
 //     `limit` again, and a return changes `limit` before it looks at the announcement. Both are
 //     sequentially consistent, so one of the two sees the other.
 //
 // A place is a pair of cache lines on which one waiting thread sleeps; ticket t uses place
-// t mod capacity. Waiting tickets are consecutive and at most as many as threads, so no two share one.
+// t mod capacity. Waiting tickets are consecutive and at most as many as threads, so no two share
+// one.
 
 /// The place where a waiting ticket sleeps.
 private struct WaitingPlace: ~Copyable {
@@ -83,8 +84,8 @@ public final class AtomicPermits: Sendable {
   ///
   /// - Returns: The ticket: permits are granted in the order of tickets.
   /// - Precondition: The thread holds no permit, and at most `threadCount` threads use the permits.
-  /// - Complexity: Two atomic operations where a permit is free. At most 64 pauses, then system calls,
-  ///   while none is.
+  /// - Complexity: Two atomic operations where a permit is free. At most 64 pauses, then system
+  ///   calls, while none is.
   @discardableResult
   public func acquire() -> UInt64 {
     let ticket = nextTicket.wrappingAdd(1, ordering: .relaxed).oldValue

@@ -95,7 +95,8 @@ public final class DelegationPool: Sendable {
   /// - Parameters:
   ///   - parameters: Rings and places.
   ///   - laneCapacity: The most lanes that can ever be made; at least 1.
-  /// - Throws: ``PlatformError`` where the system refuses a thread; those already started are ended.
+  /// - Throws: ``PlatformError`` where the system refuses a thread; those already started are
+  ///   ended.
   public init(_ parameters: DelegationParameters, laneCapacity: Int) throws(PlatformError) {
     precondition(laneCapacity >= 1, "delegation needs a lane")
     let core = DelegationCore(parameters, laneCapacity: laneCapacity)
@@ -180,8 +181,8 @@ public struct DelegationLane: ~Copyable {
   ///   - byteCount: How many; a multiple of 64.
   ///   - method: How to store.
   ///   - startTick: When the thread asked, for the latency; 0 to leave this request out.
-  /// - Throws: ``PlatformError`` with `resourceLimit` once the pool is shut down; the request is then
-  ///   not carried out.
+  /// - Throws: ``PlatformError`` with `resourceLimit` once the pool is shut down; the request is
+  ///   then not carried out.
   public mutating func submit(
     from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, byteCount: Int,
     method: StoreMethod, startTick: Int64 = 0

@@ -3,21 +3,23 @@
 
 internal import Synchronization
 
-// A bounded ring for many producers and one consumer (after Vyukov's bounded queue). Position p uses
-// slot p mod count in lap p / count; the slot's stamp says what it is ready for:
+// A bounded ring for many producers and one consumer (after Vyukov's bounded queue). Position p
+// uses slot p mod count in lap p / count; the slot's stamp says what it is ready for:
 //
 //   stamp == 2 * lap       free for the producer of that lap
 //   stamp == 2 * lap + 1   filled, for the consumer
 //
-// Laps instead of positions make a ring of one slot work. The highest bit of `tail` closes the ring:
-// producers claim places by compare-and-exchange on `tail`, so that whoever claimed before the
-// closing is served and whoever comes after fails.
+// Laps instead of positions make a ring of one slot work. The highest bit of `tail` closes the
+// ring: producers claim places by compare-and-exchange on `tail`, so that whoever claimed before
+// the closing is served and whoever comes after fails.
 
-/// A request to store, as it lies in a ring. The buffers belong to the requesting thread until the
+/// A request to store, as it lies in a ring.
+///
+/// The buffers belong to the requesting thread until the
 /// request is complete.
+// SAFETY: plain addresses; submit()'s contract keeps what they point to alive until completion.
 @safe
 struct DelegatedStore: @unchecked Sendable {
-  // SAFETY: plain addresses; submit()'s contract keeps what they point to alive until completion.
   var source: UnsafeRawPointer
   var target: UnsafeMutableRawPointer
   var completed: UnsafeMutablePointer<Atomic<UInt64>>

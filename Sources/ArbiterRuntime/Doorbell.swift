@@ -21,10 +21,14 @@ final class Doorbell: Sendable {
     unsafe word.deallocate()
   }
 
-  /// How often the bell was rung, wrapping. Acquires what was written before the ring.
+  /// How often the bell was rung, wrapping.
+  ///
+  /// Acquires what was written before the ring.
   var ringCount: UInt32 { unsafe word.pointee.load(ordering: .acquiring) }
 
-  /// Rings, and wakes whoever sleeps. Releases what was written before, to `ringCount`.
+  /// Rings, and wakes whoever sleeps.
+  ///
+  /// Releases what was written before, to `ringCount`.
   func ring() {
     unsafe word.pointee.wrappingAdd(1, ordering: .releasing)
     unsafe _ = arb_futex_wake(UnsafeRawPointer(word))

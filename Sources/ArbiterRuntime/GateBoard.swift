@@ -85,8 +85,8 @@ public final class GateBoard: Sendable {
 
   /// Puts settings in force for every gate from its next store on.
   ///
-  /// One writer at a time; a mutex, which gates never touch, sees to that. The store is relaxed: the
-  /// word carries everything, and no other memory is published with it.
+  /// One writer at a time; a mutex, which gates never touch, sees to that. The store is relaxed:
+  /// the word carries everything, and no other memory is published with it.
   public func publish(_ settings: GateSettings) {
     publications.withLock { version in
       version &+= 1
@@ -143,8 +143,8 @@ public struct ActivityObserver: Sendable {
 
   /// What the gates did so far, and how many of them wrote since the previous look.
   ///
-  /// Counts of running gates may lag by the access that is under way. Relaxed loads: nothing but the
-  /// counts themselves is read.
+  /// Counts of running gates may lag by the access that is under way. Relaxed loads: nothing but
+  /// the counts themselves is read.
   public mutating func look() -> GateActivity {
     var activity = GateActivity(
       registeredCount: board.registeredCount, writerCount: 0, storedBytes: 0, accessCount: 0)

@@ -6,9 +6,9 @@ public import ArbiterPlatform
 public import ArbiterScheduler
 internal import Synchronization
 
-// Once per period the monitor reads the counters and the gates' activity, lets the controller decide
-// and publishes the settings. Between periods it sleeps on the board's doorbell, so that a gate that
-// registers or leaves is answered at once.
+// Once per period the monitor reads the counters and the gates' activity, lets the controller
+// decide and publishes the settings. Between periods it sleeps on the board's doorbell, so that a
+// gate that registers or leaves is answered at once.
 //
 // I1  A reading without figures never delays anybody: what the controller answers to it is
 //     published without its delay.

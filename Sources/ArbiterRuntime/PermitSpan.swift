@@ -3,11 +3,11 @@
 
 public import ArbiterScheduler
 
-/// When a holder gives its permit back: at the first media-block boundary at which it has stored the
-/// span of the contract or more.
+/// When a holder gives its permit back: at the first media-block boundary at which it has stored
+/// the span of the contract or more.
 ///
-/// A boundary is passed when a store ends at the end of a media block, or when the next store begins
-/// in another block than the one in which the previous store ended.
+/// A boundary is passed when a store ends at the end of a media block, or when the next store
+/// begins in another block than the one in which the previous store ended.
 public struct PermitSpan: Sendable {
   private let spanBytes: UInt64
   private var storedBytes: UInt64 = 0

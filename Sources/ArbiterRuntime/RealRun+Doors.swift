@@ -3,7 +3,9 @@
 
 package import ArbiterScheduler
 
-/// How a scheme meets a writer: before and after each of its stores. Specialised by the compiler,
+/// How a scheme meets a writer: before and after each of its stores.
+///
+/// Specialised by the compiler,
 /// so that an empty door costs nothing.
 package protocol WriterDoor: ~Copyable {
   mutating func enter(_ address: UInt64, _ length: UInt64)

@@ -38,7 +38,8 @@ extension RealRun {
     public static let mismatchesKept = 16
   }
 
-  /// Reads every line back that a run has written, and compares it with what was last written to it.
+  /// Reads every line back that a run has written, and compares it with what was last written to
+  /// it.
   ///
   /// The accesses are generated anew from the configuration, so that nothing has to be recorded
   /// during the run. Shows that the stores are right and visible, not that they would survive.

@@ -10,7 +10,9 @@ internal import ArbiterScheduler
 internal import CArbiter
 internal import Synchronization
 
-/// What the threads of a run share. The region outlives all of them: the run joins them first.
+/// What the threads of a run share.
+///
+/// The region outlives all of them: the run joins them first.
 @safe
 final class RunShared: Sendable {
   // SAFETY: the run borrows the region until every thread has been joined, and slices are disjoint.

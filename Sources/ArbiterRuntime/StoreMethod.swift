@@ -16,8 +16,8 @@ public enum StoreMethod: Sendable, Hashable {
 
   /// Makes a method.
   ///
-  /// - Throws: ``PlatformError`` with `unsupported` for operations that do not store or that only the
-  ///   simulator tells apart.
+  /// - Throws: ``PlatformError`` with `unsupported` for operations that do not store or that only
+  ///   the simulator tells apart.
   public init(_ operation: Operation, processor: ProcessorFeatures) throws(PlatformError) {
     switch operation {
     case .storeNonTemporal: self = .nonTemporal

@@ -149,7 +149,8 @@ extension RealRun {
     let end = outcome.threads.map(\.endNanoseconds).max() ?? start
     let seconds = Double(max(1, end - start)) / 1e9
     let accesses = outcome.threads.reduce(UInt64(0)) { $0 + $1.accessCount }
-    let waited = outcome.threads.reduce(Int64(0)) { $0 + $1.waits.actualTicks }
+    // The delay that was asked for; a thread that lost its processor meanwhile waited longer.
+    let waited = outcome.threads.reduce(Int64(0)) { $0 + $1.waits.requestedTicks }
     let cpu = outcome.threads.reduce(extraCPUNanoseconds) { $0 + $1.cpuNanoseconds }
     outcome.result.seconds = seconds
     outcome.result.programWriteBytes = total

@@ -83,8 +83,8 @@ enum GateBenchmark {
 
   /// Whether non-temporal stores really pass the caches.
   ///
-  /// An optimiser that drops the hint would make both arms fast and the figure worthless. Lines that
-  /// were stored past the caches have to be read from memory, which takes many times as long.
+  /// An optimiser that drops the hint would make both arms fast and the figure worthless. Lines
+  /// that were stored past the caches have to be read from memory, which takes many times as long.
   static func provesNonTemporal() -> Bool {
     let past = readingTicks(after: NonTemporalStore.self)
     let cached = readingTicks(after: CachedStore.self)

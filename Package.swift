@@ -85,6 +85,23 @@ let package = Package(
         "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
         "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
+    // Tests.
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
+      path: "Tests/ArbiterTestSupport", swiftSettings: strict),
+    tests(
+      of: "ArbiterPlatform",
+      sees: ["ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter"]),
+    tests(
+      of: "ArbiterMemory",
+      sees: ["ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterPlatform", "CArbiter"]),
+    tests(
+      of: "ArbiterRuntime",
+      sees: [
+        "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
+        "ArbiterPlatform", "ArbiterScheduler", "CArbiter",
+      ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 

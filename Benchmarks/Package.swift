@@ -1,0 +1,24 @@
+// swift-tools-version: 6.3
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "arbiter-benchmarks",
+  dependencies: [.package(name: "arbiter", path: "..")],
+  targets: [
+    .executableTarget(
+      name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict)
+  ]
+)

@@ -1,2 +1,0 @@
-// Part of Arbiter. See LICENSE.
-// SPDX-License-Identifier: Apache-2.0

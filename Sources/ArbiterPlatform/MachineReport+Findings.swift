@@ -1,0 +1,194 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+
+extension MachineReport {
+  /// Every finding, in the order in which people ask.
+  public var findings: [Finding] {
+    [
+      processorFinding, coreFinding, nodeFinding, flushFinding, clockFinding,
+      virtualisationFinding, domainFinding, regionFinding, namespaceFinding, daxDeviceFinding,
+      daxMountFinding, cxlFinding, moduleCounterFinding, controllerCounterFinding,
+    ]
+  }
+
+  /// What the findings mean for the use of Arbiter, one sentence each.
+  public var consequences: [String] {
+    var sentences: [String] = []
+    if !hasSlowMemory {
+      sentences.append(
+        "Nothing here is slower than DRAM: use the simulator for figures of persistent memory and "
+          + "real runs for function only.")
+    }
+    if counters.makeReader().source == .unavailable {
+      sentences.append(
+        "Nothing counts media writes: a real run reports program bytes, its device figures are "
+          + "unavailable, and a controller inserts no delay.")
+    }
+    if persistentMemory.persistenceDomain == .processorCache {
+      sentences.append("Caches survive a loss of power: a fence persists, flushes can be left out.")
+    }
+    if processor.hypervisorName != nil {
+      sentences.append(
+        "The machine is virtual: other guests disturb timings, so compare pairs taken in turn.")
+    }
+    if !processor.hasInvariantTSC {
+      sentences.append(
+        "The time-stamp counter may change its rate: delays of gates are not exact in time.")
+    }
+    return sentences
+  }
+
+  private static func bytes(_ count: Int?) -> String {
+    count.map { ByteCount(bytes: max(0, $0)).description } ?? "unknown size"
+  }
+
+  private var processorFinding: Finding {
+    let name = processor.modelName
+    return name.isEmpty
+      ? Finding(topic: "processor", status: .unknown, sentence: "The processor gives no name.")
+      : Finding(topic: "processor", status: .available, sentence: "The processor is \(name).")
+  }
+
+  private var coreFinding: Finding {
+    let logical = topology.logicalProcessorCount
+    guard logical > 0 else {
+      return Finding(
+        topic: "cores", status: .unknown, sentence: "The kernel does not list its processors.")
+    }
+    let cores = topology.coreCount.map { " on \($0) cores" } ?? ""
+    return Finding(
+      topic: "cores", status: .available,
+      sentence: "Logical processors on line: \(logical)\(cores).")
+  }
+
+  private var nodeFinding: Finding {
+    guard !topology.nodes.isEmpty else {
+      return Finding(
+        topic: "numa_nodes", status: .unknown, sentence: "The kernel lists no memory node.")
+    }
+    let list = topology.nodes.map { "node \($0.number) \(Self.bytes($0.memoryBytes))" }
+    return Finding(
+      topic: "numa_nodes", status: .available,
+      sentence: "Memory nodes: \(list.joined(separator: ", ")).")
+  }
+
+  private var flushFinding: Finding {
+    let list = processor.flushInstructions.map(\.rawValue)
+    guard !list.isEmpty else {
+      return Finding(
+        topic: "flush_instructions", status: .absent,
+        sentence: "The processor has no instruction that writes a line back.")
+    }
+    return Finding(
+      topic: "flush_instructions", status: .available,
+      sentence: "Lines are written back by \(list.joined(separator: ", ")), the first is used.")
+  }
+
+  private var clockFinding: Finding {
+    guard let clock else {
+      return Finding(
+        topic: "time_stamp_counter", status: .absent,
+        sentence: "The time-stamp counter does not advance, so gates cannot delay.")
+    }
+    let megahertz = Int((clock.ticksPerNanosecond * 1000).rounded())
+    let kind = processor.hasInvariantTSC ? "an invariant rate" : "a rate that may change"
+    return Finding(
+      topic: "time_stamp_counter", status: .available,
+      sentence: "The time-stamp counter runs at \(megahertz) MHz, \(kind).")
+  }
+
+  private var virtualisationFinding: Finding {
+    guard let name = processor.hypervisorName else {
+      return Finding(
+        topic: "hypervisor", status: .absent, sentence: "The machine runs on bare metal.")
+    }
+    return Finding(
+      topic: "hypervisor", status: .available,
+      sentence: "The machine is virtual (\(name.isEmpty ? "unnamed hypervisor" : name)).")
+  }
+
+  private var domainFinding: Finding {
+    switch persistentMemory.persistenceDomain {
+    case nil:
+      Finding(
+        topic: "persistence_domain", status: .absent,
+        sentence: "Nothing written to memory survives a loss of power.")
+    case .memoryController:
+      Finding(
+        topic: "persistence_domain", status: .available,
+        sentence: "What the memory controller has accepted survives (ADR); caches do not.")
+    case .processorCache:
+      Finding(
+        topic: "persistence_domain", status: .available,
+        sentence: "The processor's caches survive a loss of power (eADR).")
+    case .unknown:
+      Finding(
+        topic: "persistence_domain", status: .unknown,
+        sentence: "A region does not say what survives, so every line must be written back.")
+    }
+  }
+
+  private var regionFinding: Finding {
+    let list = persistentMemory.regions.map { region in
+      let modules = region.moduleCount.map { " on \($0) modules" } ?? ""
+      return "\(region.name) \(Self.bytes(region.sizeBytes))\(modules)"
+    }
+    return Self.listing("regions", list, none: "There is no persistent-memory region.")
+  }
+
+  private var namespaceFinding: Finding {
+    let list = persistentMemory.namespaces.map { space in
+      let device = space.blockDevice.map { " as \($0)" } ?? ""
+      return "\(space.name) \(space.mode.rawValue) \(Self.bytes(space.sizeBytes))\(device)"
+    }
+    return Self.listing("namespaces", list, none: "There is no persistent-memory namespace.")
+  }
+
+  private var daxDeviceFinding: Finding {
+    let list = persistentMemory.daxDevices.map { device in
+      let use = device.isSystemMemory ? " (system memory)" : ""
+      return "\(device.name) \(Self.bytes(device.sizeBytes))\(use)"
+    }
+    return Self.listing("dax_devices", list, none: "There is no dax device.")
+  }
+
+  private var daxMountFinding: Finding {
+    Self.listing(
+      "dax_mounts", daxMounts.map { "\($0.folder) (\($0.fileSystem) on \($0.device))" },
+      none: "No file system is mounted with DAX.")
+  }
+
+  private var cxlFinding: Finding {
+    let nodes = memoryOnlyNodes.map {
+      "memory-only node \($0.number) \(Self.bytes($0.memoryBytes))"
+    }
+    return Self.listing(
+      "cxl_memory", cxlDevices + nodes,
+      none: "There is no CXL memory device and no memory node without processors.")
+  }
+
+  private var moduleCounterFinding: Finding {
+    Finding(
+      topic: "module_counters", status: counters.moduleNames.isEmpty ? .absent : .unknown,
+      sentence: "The modules' own counters cannot be read: \(counters.reasonForNoModuleCounters).")
+  }
+
+  private var controllerCounterFinding: Finding {
+    Finding(
+      topic: "memory_controller_counters",
+      status: counters.memoryControllerUnits.isEmpty ? .absent : .unknown,
+      sentence: "The memory controller's counters cannot be read: "
+        + "\(counters.reasonForNoMemoryControllerCounters).")
+  }
+
+  private static func listing(_ topic: String, _ list: [String], none: String) -> Finding {
+    list.isEmpty
+      ? Finding(topic: topic, status: .absent, sentence: none)
+      : Finding(
+        topic: topic, status: .available,
+        sentence: "Found: \(list.joined(separator: ", ")).")
+  }
+}

@@ -1,0 +1,196 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterCore
+internal import ArbiterDevice
+internal import ArbiterMemory
+internal import ArbiterMetrics
+internal import ArbiterPlatform
+internal import ArbiterScheduler
+internal import CArbiter
+internal import Synchronization
+
+/// What the threads of a run share.
+///
+/// The region outlives all of them: the run joins them first.
+@safe
+final class RunShared: Sendable {
+  // SAFETY: the run borrows the region until every thread has been joined, and slices are disjoint.
+  nonisolated(unsafe) let base: UnsafeMutableRawPointer
+  let configuration: RealRun.Configuration
+  let method: StoreMethod
+  let isStarted = Atomic<Bool>(false)
+  let isStopped = Atomic<Bool>(false)
+  let readyCount = Atomic<Int>(0)
+  let endedCount = Atomic<Int>(0)
+  let records: Mutex<[RealRun.ThreadRecord]>
+  let latencies = Mutex(Histogram())
+  let failure = Mutex<PlatformError?>(nil)
+  let ended = Doorbell()
+
+  init(base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod)
+  {
+    unsafe self.base = base
+    self.configuration = configuration
+    self.method = method
+    records = Mutex(
+      Array(repeating: RealRun.ThreadRecord(), count: configuration.threadCount))
+  }
+
+  /// Reports that the thread is set up, and waits for all others.
+  func waitForStart() {
+    readyCount.wrappingAdd(1, ordering: .releasing)
+    var backoff = Backoff()
+    // Acquires what the run wrote before it started the threads' clocks.
+    while !isStarted.load(ordering: .acquiring) { backoff.wait() }
+  }
+
+  func fail(_ error: PlatformError) {
+    failure.withLock { $0 = $0 ?? error }
+    isStopped.store(true, ordering: .relaxed)
+  }
+
+  func end(_ thread: Int, _ record: RealRun.ThreadRecord) {
+    records.withLock { $0[thread] = record }
+    endedCount.wrappingAdd(1, ordering: .releasing)
+    ended.ring()
+  }
+}
+
+/// One thread of a run.
+struct Writer {
+  let shared: RunShared
+  let thread: Int
+  private var addresses: AddressStream
+  private var sampling: SeededRandom
+  private let accessLimit: UInt64
+  private let fenceBytes: Int
+
+  init(_ shared: RunShared, thread: Int, slice: Range<Int>) {
+    let configuration = shared.configuration
+    self.shared = shared
+    self.thread = thread
+    addresses = AddressStream(
+      slice: slice, accessBytes: configuration.accessBytes, pattern: configuration.pattern,
+      seed: configuration.seed, thread: thread)
+    sampling = SeededRandom(seed: ~configuration.seed, stream: UInt64(thread) + 1)
+    switch configuration.bound {
+    case .seconds: accessLimit = .max
+    case .bytesPerThread(let bytes):
+      accessLimit = UInt64((bytes - 1) / configuration.accessBytes + 1)
+    }
+    switch configuration.fence {
+    case .never: fenceBytes = .max
+    case .every(let bytes): fenceBytes = Int(bytes)
+    }
+  }
+
+  /// Accesses until the next sample: random, so that samples do not keep step with fences.
+  @inline(__always)
+  private mutating func nextSample() -> Int {
+    let mean = shared.configuration.accessesPerSample
+    return mean == 0 ? .max : 1 &+ sampling.below(2 &* mean &- 1)
+  }
+
+  /// Stores through a door until the bound is reached.
+  mutating func run<Door: WriterDoor & ~Copyable>(through door: inout Door) {
+    let (length, seed) = (shared.configuration.accessBytes, shared.configuration.seed)
+    let (method, base) = unsafe (shared.method, shared.base)
+    var record = RealRun.ThreadRecord()
+    var histogram = Histogram()
+    var unfencedBytes = 0
+    var countdown = nextSample()
+    shared.waitForStart()
+    let cpuStart = SystemClock.threadCPUNanoseconds()
+    // Relaxed: the flag orders nothing, it only has to arrive.
+    while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+      let offset = addresses.next()
+      let address = UInt64(truncatingIfNeeded: offset)
+      countdown &-= 1
+      let start = countdown == 0 ? TimeStampClock.nowOrdered() : 0
+      door.enter(address, UInt64(truncatingIfNeeded: length))
+      record.accessCount &+= 1
+      var line = 0
+      while line < length {
+        let stamp = LineStamp(
+          seed: seed, thread: UInt64(truncatingIfNeeded: thread), sequence: record.accessCount,
+          offset: address &+ UInt64(truncatingIfNeeded: line))
+        // SAFETY: offset + length lies within this thread's slice of the mapping.
+        unsafe method.store(stamp.line, to: base + offset + line)
+        line &+= 64
+      }
+      if countdown == 0 {
+        histogram.record(UInt64(max(0, TimeStampClock.nowOrdered() &- start)))
+        countdown = nextSample()
+      }
+      door.leave(address, UInt64(truncatingIfNeeded: length))
+      unfencedBytes &+= length
+      if unfencedBytes >= fenceBytes {
+        LineWriter.fence()
+        unfencedBytes = 0
+      }
+    }
+    // What is still in write-combining buffers must be visible to whoever verifies.
+    LineWriter.fence()
+    door.finish()
+    record.waits = door.waits
+    finish(&record, histogram, cpuStart)
+  }
+
+  /// Has workers store until the bound is reached.
+  mutating func run(through lane: inout DelegationLane) {
+    let (length, seed) = (shared.configuration.accessBytes, shared.configuration.seed)
+    let stagedMax = 16
+    // SAFETY: the memory is owned by this call, which waits for all requests before it returns.
+    let staging = UnsafeMutableRawPointer.allocate(byteCount: stagedMax * length, alignment: 128)
+    defer { unsafe staging.deallocate() }
+    var record = RealRun.ThreadRecord()
+    var unfencedBytes = 0
+    var countdown = nextSample()
+    shared.waitForStart()
+    let cpuStart = SystemClock.threadCPUNanoseconds()
+    while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+      let offset = addresses.next()
+      countdown &-= 1
+      let start = countdown == 0 ? TimeStampClock.now() : 0
+      if countdown == 0 { countdown = nextSample() }
+      // The buffer is free again once the request that used it last is complete.
+      if lane.submittedCount >= UInt64(stagedMax) {
+        lane.wait(forCompleted: lane.submittedCount - UInt64(stagedMax) + 1)
+      }
+      let buffer = unsafe staging + Int(lane.submittedCount % UInt64(stagedMax)) * length
+      for line in stride(from: 0, to: length, by: 64) {
+        let stamp = LineStamp(
+          seed: seed, thread: UInt64(truncatingIfNeeded: thread),
+          sequence: record.accessCount &+ 1, offset: UInt64(offset + line))
+        unsafe LineWriter.storeCached(stamp.line, to: buffer + line)
+      }
+      do throws(PlatformError) {
+        // SAFETY: offset + length lies within this thread's slice of the mapping.
+        unsafe try lane.submit(
+          from: buffer, to: shared.base + offset, byteCount: length, method: shared.method,
+          startTick: start)
+      } catch {
+        shared.fail(error)
+        break
+      }
+      record.accessCount &+= 1
+      unfencedBytes &+= length
+      if unfencedBytes >= fenceBytes {
+        lane.fence()
+        unfencedBytes = 0
+      }
+    }
+    lane.fence()
+    finish(&record, Histogram(), cpuStart)
+  }
+
+  private func finish(
+    _ record: inout RealRun.ThreadRecord, _ histogram: borrowing Histogram, _ cpuStart: Int64
+  ) {
+    record.cpuNanoseconds = SystemClock.threadCPUNanoseconds() - cpuStart
+    record.endNanoseconds = SystemClock.monotonicRawNanoseconds()
+    shared.latencies.withLock { $0.merge(histogram) }
+    shared.end(thread, record)
+  }
+}

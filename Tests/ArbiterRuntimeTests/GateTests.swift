@@ -1,0 +1,247 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterDevice
+import ArbiterMemory
+import ArbiterPlatform
+import ArbiterRuntime
+import ArbiterScheduler
+import CTestSupport
+import Glibc
+import Testing
+
+@Suite("Settings word")
+struct SettingsWordTests {
+  @Test func `every kind of settings survives the packing`() {
+    for point in DelayPoint.allCases {
+      for anchor in [DelayAnchor.arrival, .previous] {
+        for isFenced in [false, true] {
+          for delay in [0, 0.001, 1.5, 449, 123_456.789, 1e9] {
+            let settings = GateSettings(
+              delayNanoseconds: delay, point: point, anchor: anchor, isFencedAtBlocks: isFenced)
+            let word = SettingsWord(settings, version: 77)
+            #expect(word.settings == settings)
+            #expect(word.version == 77)
+            #expect(word.hasDelay == (delay > 0))
+            #expect(word.bits >> 63 == 0)
+          }
+        }
+      }
+    }
+  }
+
+  @Test func `senseless delays are none and long ones the longest`() {
+    func packed(_ delay: Double) -> Double {
+      SettingsWord(GateSettings(delayNanoseconds: delay), version: 0).settings.delayNanoseconds
+    }
+    #expect(packed(-5) == 0)
+    #expect(packed(.nan) == 0)
+    #expect(packed(.infinity) == SettingsWord.delayNanosecondsMax)
+    #expect(packed(1e12) == SettingsWord.delayNanosecondsMax)
+  }
+
+  @Test func `versions wrap and never reach the foreign bit`() {
+    let word = SettingsWord(GateSettings(delayNanoseconds: 1e12), version: 1 << 18 + 3)
+    #expect(word.version == 3)
+    #expect(word.bits >> 63 == 0)
+  }
+}
+
+@Suite("Gate", .serialized)
+struct GateTests {
+  let clock: TimeStampClock
+
+  init() throws {
+    clock = try TimeStampClock.calibrate()
+  }
+
+  /// The shortest time that one of several passes takes, in counts; preemption only lengthens.
+  private func shortestPass(_ gate: inout Gate, stride: UInt64 = 256) -> Int64 {
+    var shortest = Int64.max
+    for index in 0..<200 {
+      let start = TimeStampClock.nowOrdered()
+      gate.pass(address: UInt64(index) * stride, length: 64)
+      shortest = min(shortest, TimeStampClock.nowOrdered() - start)
+    }
+    return shortest
+  }
+
+  @Test(arguments: [200.0, 2000, 20_000])
+  func `a delay lasts at least as long as asked for`(nanoseconds: Double) throws {
+    let board = GateBoard(capacity: 1, clock: clock)
+    board.publish(GateSettings(delayNanoseconds: nanoseconds))
+    var gate = try Gate(on: board)
+    let asked = Int64(nanoseconds * clock.ticksPerNanosecond)
+    let shortest = shortestPass(&gate)
+    #expect(shortest >= asked)
+    #expect(Double(shortest) < Double(asked) + 1000 * clock.ticksPerNanosecond)
+    let waits = gate.waitTotals
+    #expect(waits.count == 200)
+    #expect(waits.requestedTicks == 200 * asked)
+    #expect(waits.actualTicks >= waits.requestedTicks)
+  }
+
+  @Test func `no request exceeds the maximum whatever is published`() throws {
+    let board = GateBoard(capacity: 1, clock: clock, maximumWaitNanoseconds: 5000)
+    var gate = try Gate(on: board)
+    for delay in [1e3, 1e6, 1e9, .infinity] {
+      for anchor in [DelayAnchor.arrival, .previous] {
+        board.publish(GateSettings(delayNanoseconds: delay, point: .access, anchor: anchor))
+        for index in 0..<10 { gate.pass(address: UInt64(index) * 4096, length: 4096) }
+      }
+    }
+    let waits = gate.waitTotals
+    #expect(waits.count > 0)
+    #expect(waits.requestedTicksMax == Int64(5000 * clock.ticksPerNanosecond))
+  }
+
+  @Test func `settings reach a gate with its next store and leave it again`() throws {
+    let board = GateBoard(capacity: 1, clock: clock)
+    var gate = try Gate(on: board)
+    gate.pass(address: 0, length: 64)
+    #expect(gate.waitTotals.count == 0)
+    board.publish(GateSettings(delayNanoseconds: 100, point: .access))
+    gate.pass(address: 0, length: 64)
+    #expect(gate.waitTotals.count == 1)
+    board.publish(.open)
+    gate.pass(address: 0, length: 64)
+    gate.pass(address: 64, length: 64)
+    #expect(gate.waitTotals.count == 1)
+    #expect(board.publishedWord.version == 2)
+  }
+
+  @Test func `fences stand at block boundaries and need no delay`() throws {
+    let board = GateBoard(capacity: 1, clock: clock)
+    board.publish(GateSettings(isFencedAtBlocks: true))
+    var gate = try Gate(on: board)
+    for line in 0..<64 { gate.pass(address: UInt64(line) * 64, length: 64) }
+    #expect(gate.waitTotals.fenceCount == 16)
+    #expect(gate.waitTotals.count == 0)
+  }
+
+  @Test func `activity is counted and survives a gate`() throws {
+    let board = GateBoard(capacity: 3, clock: clock)
+    var observer = ActivityObserver(of: board)
+    do {
+      var first = try Gate(on: board)
+      let second = try Gate(on: board)
+      for index in 0..<10 { first.pass(address: UInt64(index) * 256, length: 256) }
+      #expect(
+        observer.look()
+          == GateActivity(
+            registeredCount: 2, writerCount: 1, storedBytes: 2560, accessCount: 10))
+      #expect(observer.look().writerCount == 0)
+      _ = second.waitTotals
+    }
+    #expect(board.registeredCount == 0)
+    var again = try Gate(on: board)
+    again.pass(address: 0, length: 64)
+    #expect(
+      observer.look()
+        == GateActivity(registeredCount: 1, writerCount: 1, storedBytes: 2624, accessCount: 11))
+  }
+
+  @Test func `a full board refuses another gate`() throws {
+    let board = GateBoard(capacity: 1, clock: clock)
+    let gate = try Gate(on: board)
+    do throws(PlatformError) {
+      _ = try Gate(on: board)
+      Issue.record("a second gate was let in")
+    } catch {
+      #expect(error.code == .resourceLimit)
+    }
+    _ = gate.waitTotals
+  }
+
+  @Test func `many gates see only settings that were published`() throws {
+    let board = GateBoard(capacity: 8, clock: clock)
+    let bad = Shared(0)
+    let crew = Crew()
+    for _ in 0..<7 {
+      try crew.add {
+        var wrong = 0
+        for _ in 0..<20_000 {
+          let settings = board.publishedWord.settings
+          // The publisher always pairs an even delay with arrival and an odd one with previous.
+          let isOdd = Int(settings.delayNanoseconds) % 2 == 1
+          if isOdd != (settings.anchor == .previous) { wrong += 1 }
+        }
+        let count = wrong
+        bad.change { $0 += count }
+      }
+    }
+    for delay in 0..<20_000 {
+      board.publish(
+        GateSettings(
+          delayNanoseconds: Double(delay), anchor: delay % 2 == 1 ? .previous : .arrival))
+    }
+    crew.join()
+    #expect(bad.value == 0)
+  }
+}
+
+@Suite("Data path", .serialized)
+struct DataPathTests {
+  /// Open, delayed and fenced stores through a gate, as a run makes them.
+  private static func storeThroughGate(
+    _ gate: inout Gate, _ board: GateBoard, _ memory: UnsafeMutableRawPointer
+  ) {
+    for index in 0..<4000 {
+      gate.pass(address: UInt64(index % 256) * 64, length: 64)
+      let stamp = LineStamp(seed: 1, thread: 2, sequence: UInt64(index), offset: 3)
+      unsafe LineWriter.storeNonTemporal(stamp.line, to: memory + index % 256 * 64)
+    }
+    LineWriter.fence()
+  }
+
+  /// Runs the body under open, delaying and fencing settings.
+  private func underAllSettings(
+    _ body: (inout Gate, GateBoard, UnsafeMutableRawPointer) -> Void
+  ) throws {
+    let clock = try TimeStampClock.calibrate()
+    let board = GateBoard(capacity: 1, clock: clock)
+    var gate = try Gate(on: board)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 256 * 64, alignment: 4096)
+    defer { unsafe memory.deallocate() }
+    // First touches of pages and of lazily bound functions come before the proof.
+    unsafe Self.storeThroughGate(&gate, board, memory)
+    for settings in [
+      GateSettings.open, GateSettings(delayNanoseconds: 300),
+      GateSettings(delayNanoseconds: 50, point: .access, anchor: .previous, isFencedAtBlocks: true),
+    ] {
+      board.publish(settings)
+      unsafe body(&gate, board, memory)
+    }
+  }
+
+  @Test func `nothing is allocated`() throws {
+    unsafe try underAllSettings { gate, board, memory in
+      let before = arb_test_allocation_count()
+      unsafe Self.storeThroughGate(&gate, board, memory)
+      let after = arb_test_allocation_count()
+      #expect(after == before)
+    }
+    // The proof of the proof: an array whose size the compiler cannot know.
+    let before = arb_test_allocation_count()
+    let array = Array(repeating: before, count: 100 + Int(before % 7))
+    #expect(arb_test_allocation_count() > before, "\(array.count) words were allocated")
+  }
+
+  @Test func `no system call is made`() throws {
+    guard arb_test_watch_system_calls() == 0 else {
+      withKnownIssue("the kernel has no syscall user dispatch", isIntermittent: true) {
+        Issue.record("prctl refused")
+      }
+      return
+    }
+    arb_test_make_system_call()
+    #expect(arb_test_unwatch_system_calls() > 0, "the watch sees a call")
+    unsafe try underAllSettings { gate, board, memory in
+      let status = arb_test_watch_system_calls()
+      unsafe Self.storeThroughGate(&gate, board, memory)
+      let first = arb_test_unwatch_system_calls()
+      #expect(status == 0)
+      #expect(first == -1, "system call \(first)")
+    }
+  }
+}

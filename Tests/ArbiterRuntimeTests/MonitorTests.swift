@@ -1,0 +1,96 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterDevice
+import ArbiterPlatform
+import ArbiterRuntime
+import ArbiterScheduler
+import Glibc
+import Testing
+
+/// A controller that always asks for a delay per registered gate.
+struct EagerController: Controller {
+  var settings = GateSettings(delayNanoseconds: 1000)
+  var steps = 0
+  var phase: String { "eager \(steps)" }
+
+  mutating func step(snapshot: CounterSnapshot, activity: GateActivity) -> GateSettings {
+    steps += 1
+    return settings
+  }
+
+  mutating func registrationChanged(registeredCount: Int) -> GateSettings {
+    settings.delayNanoseconds = 1000 * Double(1 + registeredCount)
+    return settings
+  }
+}
+
+/// Counters that move, as a module's would.
+struct MovingCounters: CounterReader {
+  var source: CounterSource { .estimate }
+  var reasonForAbsence: String? { nil }
+  var bytes: UInt64 = 0
+
+  mutating func snapshot() -> CounterSnapshot {
+    bytes += 4096
+    return CounterSnapshot(
+      timeNanoseconds: SystemClock.monotonicRawNanoseconds(), source: .estimate,
+      imcWriteBytes: bytes, mediaWriteBytes: 2 * bytes)
+  }
+}
+
+@Suite("Monitor")
+struct MonitorTests {
+  private func board() throws -> GateBoard {
+    GateBoard(capacity: 4, clock: try TimeStampClock.calibrate())
+  }
+
+  @Test func `what the controller decides is published and undone at the end`() throws {
+    let board = try board()
+    let monitor = try Monitor(
+      board: board, reader: MovingCounters(), controller: EagerController(),
+      periodNanoseconds: 1_000_000)
+    #expect(eventually { board.publishedWord.settings.delayNanoseconds == 1000 })
+    // More publications than the first, so that periods have passed.
+    #expect(eventually { board.publishedWord.version > 3 })
+    let summary = monitor.stop()
+    #expect(summary.periodCount >= 2)
+    #expect(summary.finalPhase == "eager \(summary.periodCount)")
+    #expect(summary.delayNanosecondsMax == 1000)
+    #expect(board.publishedWord.settings == .open)
+    #expect(monitor.stop() == summary)
+  }
+
+  @Test func `without counters no delay is ever published`() throws {
+    let board = try board()
+    let monitor = try Monitor(
+      board: board, reader: UnavailableCounters(reason: "none"), controller: EagerController(),
+      periodNanoseconds: 100_000)
+    var gate = try Gate(on: board)
+    #expect(eventually { board.publishedWord.version > 20 })
+    for index in 0..<1000 { gate.pass(address: UInt64(index) * 256, length: 64) }
+    let summary = monitor.stop()
+    #expect(summary.periodCount > 0)
+    #expect(summary.delayNanosecondsMax == 0)
+    #expect(gate.waitTotals.count == 0)
+  }
+
+  @Test func `a gate that registers is answered before the period ends`() throws {
+    let board = try board()
+    let monitor = try Monitor(
+      board: board, reader: MovingCounters(), controller: EagerController(),
+      periodNanoseconds: 10_000_000_000)
+    #expect(eventually { board.publishedWord.settings.delayNanoseconds == 1000 })
+    let start = SystemClock.monotonicRawNanoseconds()
+    do {
+      let gate = try Gate(on: board)
+      #expect(eventually { board.publishedWord.settings.delayNanoseconds == 2000 })
+      _ = gate.waitTotals
+    }
+    #expect(eventually { board.publishedWord.settings.delayNanoseconds == 1000 })
+    let summary = monitor.stop()
+    #expect(SystemClock.monotonicRawNanoseconds() - start < 5_000_000_000)
+    #expect(summary.periodCount == 0)
+    #expect(summary.registrationChangeCount == 2)
+  }
+}

@@ -1,0 +1,311 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterPlatform
+import ArbiterRuntime
+import ArbiterScheduler
+import ArbiterTestSupport
+import Glibc
+import Synchronization
+import Testing
+
+/// Threads of a test, joined together.
+final class Crew: Sendable {
+  private final class Member: Sendable {
+    let thread: Mutex<WorkerThread?>
+
+    init(_ thread: consuming WorkerThread) { self.thread = Mutex(thread) }
+  }
+
+  private let members = Mutex<[Member]>([])
+
+  func add(_ body: @escaping @Sendable () -> Void) throws {
+    let member = Member(try WorkerThread(body))
+    members.withLock { $0.append(member) }
+  }
+
+  func join() {
+    for member in members.withLock({ $0 }) {
+      let thread = member.thread.withLock { $0.take() }
+      thread?.join()
+    }
+  }
+
+  /// Runs `count` threads and waits for all.
+  static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws {
+    let crew = Crew()
+    for index in 0..<count { try crew.add { body(index) } }
+    crew.join()
+  }
+}
+
+/// A cell that threads share.
+final class Shared<Value: Sendable>: Sendable {
+  private let mutex: Mutex<Value>
+
+  init(_ value: Value) { mutex = Mutex(value) }
+
+  var value: Value { mutex.withLock { $0 } }
+
+  func change<Result: Sendable>(_ body: @Sendable (inout Value) -> Result) -> Result {
+    mutex.withLock { body(&$0) }
+  }
+}
+
+/// Waits until the condition holds; false after ten seconds.
+func eventually(_ condition: () -> Bool) -> Bool {
+  for _ in 0..<100_000 {
+    if condition() { return true }
+    usleep(100)
+  }
+  return false
+}
+
+/// Real threads under the lock contract, one command at a time.
+final class RealLockSubject: LockContractSubject {
+  private enum Command: Sendable {
+    case store(UInt64, UInt64)
+    case finish
+    case end
+  }
+
+  private struct Desk: Sendable {
+    var command: Command?
+    var isHolding = false
+  }
+
+  private let permits: AtomicPermits
+  private let desks: [Shared<Desk>]
+  private let crew = Crew()
+
+  init(parameters: LockParameters, threadCount: Int) {
+    let permits = AtomicPermits(permitCount: parameters.permitCount, threadCount: threadCount)
+    self.permits = permits
+    desks = (0..<threadCount).map { _ in Shared(Desk()) }
+    for desk in desks {
+      do {
+        try crew.add {
+          var door = PermitDoor(permits, parameters)
+          while true {
+            guard let command = desk.value.command else {
+              usleep(10)
+              continue
+            }
+            if case .end = command { return }
+            if case .store(let address, let length) = command {
+              door.enter(address, length)
+              door.leave(address, length)
+            } else {
+              door.finish()
+            }
+            let isHolding = door.isHolding
+            desk.change { $0 = Desk(command: nil, isHolding: isHolding) }
+          }
+        }
+      } catch { fatalError("\(error)") }
+    }
+  }
+
+  var holders: Set<Int> {
+    Set(desks.indices.filter { desks[$0].value.command == nil && desks[$0].value.isHolding })
+  }
+
+  func store(thread: Int, address: UInt64, length: UInt64) {
+    desks[thread].change { $0.command = .store(address, length) }
+    settle()
+  }
+
+  func finish(thread: Int) {
+    desks[thread].change { $0.command = .finish }
+    settle()
+  }
+
+  func end() {
+    // After a violation threads may still wait for permits that idle threads hold.
+    let isFree = eventually {
+      for desk in desks {
+        desk.change { if $0.command == nil, $0.isHolding { $0.command = .finish } }
+      }
+      return desks.allSatisfy { $0.value.command == nil && !$0.value.isHolding }
+    }
+    if !isFree { fatalError("threads under the lock do not end") }
+    for desk in desks { desk.change { $0.command = .end } }
+    crew.join()
+  }
+
+  /// Nothing moves once exactly the threads with a ticket that has not come up are busy.
+  private func settle() {
+    var calm = 0
+    let isSettled = eventually {
+      let admitted = permits.returnedCount + UInt64(permits.permitCount)
+      let requested = permits.requestedCount
+      let waiting = Int(requested - min(requested, admitted))
+      let busy = desks.count { $0.value.command != nil }
+      calm = busy == waiting ? calm + 1 : 0
+      return calm == 3
+    }
+    if !isSettled { fatalError("threads under the lock do not come to rest") }
+  }
+}
+
+@Suite("Atomic permits")
+struct PermitTests {
+  @Test(arguments: [1, 2, 4, 7])
+  func `many threads never hold more permits than there are`(permitCount: Int) throws {
+    let threadCount = 64
+    let permits = AtomicPermits(permitCount: permitCount, threadCount: threadCount)
+    let inside = Shared(0)
+    let tooMany = Shared(0)
+    try Crew.run(threadCount) { _ in
+      for _ in 0..<50 {
+        permits.acquire()
+        let count = inside.change {
+          $0 += 1; return $0
+        }
+        if count > permitCount { tooMany.change { $0 += 1 } }
+        sched_yield()
+        inside.change { $0 -= 1 }
+        permits.release()
+      }
+    }
+    #expect(tooMany.value == 0)
+    #expect(permits.holderCountMax == permitCount)
+    #expect(permits.holderCount == 0)
+    #expect(permits.requestedCount == 64 * 50)
+    #expect(permits.returnedCount == 64 * 50)
+  }
+
+  @Test func `waiters are served in the order of their requests`() throws {
+    let permits = AtomicPermits(permitCount: 1, threadCount: 24)
+    let order = Shared<[Int]>([])
+    let crew = Crew()
+    permits.acquire()
+    for index in 0..<23 {
+      let before = permits.requestedCount
+      try crew.add {
+        permits.acquire()
+        order.change { $0.append(index) }
+        permits.release()
+      }
+      // The next thread starts once this one's turn is fixed.
+      #expect(eventually { permits.requestedCount == before + 1 })
+    }
+    #expect(order.value.isEmpty)
+    permits.release()
+    crew.join()
+    #expect(order.value == Array(0..<23))
+  }
+
+  @Test func `a waiting thread sleeps instead of burning a processor`() throws {
+    let permits = AtomicPermits(permitCount: 1, threadCount: 2)
+    let used = Shared<Int64>(0)
+    permits.acquire()
+    let crew = Crew()
+    try crew.add {
+      let start = SystemClock.threadCPUNanoseconds()
+      permits.acquire()
+      permits.release()
+      let end = SystemClock.threadCPUNanoseconds()
+      used.change { $0 = end - start }
+    }
+    usleep(200_000)
+    permits.release()
+    crew.join()
+    #expect(used.value < 20_000_000, "waiting 200 ms cost \(used.value) ns of CPU")
+  }
+
+  @Test(arguments: [(1, 2), (2, 5), (4, 12), (5, 3)])
+  func `real threads keep the lock contract`(permitCount: Int, threadCount: Int) {
+    for seed in UInt64(1)...4 {
+      for spanBytes in [64, 256, 1024, 8192] {
+        let violations = LockContract.violations(
+          of: RealLockSubject.self,
+          parameters: LockParameters(permitCount: permitCount, spanBytes: spanBytes),
+          threadCount: threadCount, stepCount: 60, seed: seed)
+        #expect(violations == [])
+      }
+    }
+  }
+
+  @Test(arguments: [(1, 2), (2, 5), (4, 12), (5, 3)])
+  func `virtual permits keep the lock contract`(permitCount: Int, threadCount: Int) {
+    for seed in UInt64(1)...40 {
+      for spanBytes in [64, 256, 1024, 8192] {
+        let violations = LockContract.violations(
+          of: VirtualLockSubject.self,
+          parameters: LockParameters(permitCount: permitCount, spanBytes: spanBytes),
+          threadCount: threadCount, stepCount: 200, seed: seed)
+        #expect(violations == [])
+      }
+    }
+  }
+
+  @Test func `the conformance suite finds a subject that forgets the span`() {
+    let violations = LockContract.violations(
+      of: HoldingForEver.self, parameters: LockParameters(permitCount: 2, spanBytes: 256),
+      threadCount: 3, stepCount: 200, seed: 1)
+    #expect(!violations.isEmpty)
+  }
+}
+
+/// A wrong implementation: whoever stores first holds until it has finished.
+final class HoldingForEver: LockContractSubject {
+  private let permitCount: Int
+  var holders: Set<Int> = []
+
+  init(parameters: LockParameters, threadCount: Int) { permitCount = parameters.permitCount }
+
+  func store(thread: Int, address: UInt64, length: UInt64) {
+    if holders.count < permitCount { holders.insert(thread) }
+  }
+
+  func finish(thread: Int) { holders.remove(thread) }
+
+  func end() {}
+}
+
+/// The queue of the simulator under the lock contract.
+final class VirtualLockSubject: LockContractSubject {
+  private var permits: VirtualPermits
+  private var spans: [PermitSpan]
+  private var pending: [(UInt64, UInt64)?]
+  var holders: Set<Int> = []
+
+  init(parameters: LockParameters, threadCount: Int) {
+    permits = VirtualPermits(limit: parameters.permitCount, threadCount: threadCount)
+    spans = Array(repeating: PermitSpan(parameters), count: threadCount)
+    pending = Array(repeating: nil, count: threadCount)
+  }
+
+  func store(thread: Int, address: UInt64, length: UInt64) {
+    pending[thread] = (address, length)
+    if holders.contains(thread) {
+      if !spans[thread].endsBeforeStore(at: address) { return perform(thread) }
+      giveBack(thread)
+    }
+    if permits.request(Int32(thread)) { begin(thread) }
+  }
+
+  func finish(thread: Int) {
+    if holders.contains(thread) { giveBack(thread) }
+  }
+
+  func end() {}
+
+  private func begin(_ thread: Int) {
+    holders.insert(thread)
+    spans[thread].begin()
+    perform(thread)
+  }
+
+  private func perform(_ thread: Int) {
+    guard let (address, length) = pending[thread] else { return }
+    pending[thread] = nil
+    if spans[thread].endsAfterStore(at: address, length: length) { giveBack(thread) }
+  }
+
+  private func giveBack(_ thread: Int) {
+    holders.remove(thread)
+    if let next = permits.release() { begin(Int(next)) }
+  }
+}

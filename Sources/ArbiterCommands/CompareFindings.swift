@@ -167,7 +167,8 @@ struct CompareFindings {
       threadPlot(
         "figure-5-write-amplification", "Figure 5: write amplification", "media ÷ iMC writes",
         [.baseline, .fence, .arbiterPaper, .arbiter],
-        caption: "As in the paper baseline's amplification grows with threads, arbiter's stays at 1."
+        caption:
+          "As in the paper baseline's amplification grows with threads, arbiter's stays at 1."
       ) { $0.writeAmplification },
       threadPlot(
         "figure-6-effective-bandwidth", "Figure 6: effective bandwidth",

@@ -57,7 +57,9 @@ enum Console {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       // SAFETY: the buffer is valid for the call and its length is its own count.
-      let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      let written = unsafe bytes.withUnsafeBytes {
+        unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+      }
       if written < 0 {
         if errno == EINTR { continue }
         return errno

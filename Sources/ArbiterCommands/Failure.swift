@@ -82,3 +82,8 @@ struct Failure: Error, Equatable {
     return "arbiter: error: \(message)\(hintLine)"
   }
 }
+
+/// The bytes of a file that the user has named.
+func readFile(_ path: String) throws -> [UInt8] {
+  Array(try FileSystem.read(path, bytesMax: 1 << 20).utf8)
+}

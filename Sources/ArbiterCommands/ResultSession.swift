@@ -86,7 +86,7 @@ struct ResultSession: Sendable {
     ResultDocument(
       toolVersion: Version.text, command: [resolved.tool] + resolved.arguments(), seed: seed,
       host: [
-        .init("processors_count", .integer(MachineTopology.read().logicalProcessorCount)),
+        .init("processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
         .init("is_complete", .bool(!wasInterrupted)),
       ], results: results)
   }
@@ -98,7 +98,8 @@ struct ResultSession: Sendable {
     case .json: text = document(results).json.document()
     case .csv: text = document(results).csv
     case .text:
-      text = table.text(width: Console.output(output.color).columns)
+      text =
+        table.text(width: Console.output(output.color).columns)
         + remarks.map { "\n\($0)\n" }.joined()
     }
     if let path = output.output {
@@ -107,7 +108,7 @@ struct ResultSession: Sendable {
         try FileSystem.write(text, to: partial)
         try FileSystem.rename(partial, to: path)
       } catch {
-        unlink(partial)
+        _ = unsafe unlink(partial)
         throw error
       }
     } else {
@@ -213,19 +214,20 @@ private struct ProgressLine {
   }
 }
 
+/// Set by the handler, read by everybody; nothing else is ordered by it, so relaxed is enough.
+private let interruptRaised = Atomic<Bool>(false)
+
 /// Ctrl-C: the runs under way end, the results so far are printed, the exit code is 130.
 enum Interrupt {
-  private static let raised = Atomic<Bool>(false)
-
   /// Whether Ctrl-C was pressed.
-  static var isRaised: Bool { raised.load(ordering: .relaxed) }
+  static var isRaised: Bool { interruptRaised.load(ordering: .relaxed) }
 
   /// Listens for the first Ctrl-C; a second one ends the process at once.
   static func listen() {
     // SAFETY: the handler only stores to an atomic and restores the default, which signals allow.
-    _ = unsafe signal(SIGINT) { _ in
-      raised.store(true, ordering: .relaxed)
-      _ = unsafe signal(SIGINT, SIG_DFL)
+    _ = signal(SIGINT) { _ in
+      interruptRaised.store(true, ordering: .relaxed)
+      _ = signal(SIGINT, SIG_DFL)
     }
   }
 }

@@ -7,7 +7,7 @@ internal import Glibc
 
 /// The command-line tool: its verbs and how it starts and ends.
 public enum Tool {
-  static let commands = CommandSet(
+  static let commands: CommandSet = CommandSet(
     name: "arbiter",
     abstract: "Get more out of memory that is slower than DRAM.",
     discussion: """
@@ -36,8 +36,8 @@ public enum Tool {
   /// - Parameter arguments: What follows the tool's name.
   /// - Returns: The exit code.
   public static func run(_ arguments: [String]) -> Int32 {
-    // SAFETY: a reader that goes away is noticed where the write fails.
-    _ = unsafe signal(SIGPIPE, SIG_IGN)
+    // A reader that goes away is noticed where the write fails.
+    _ = signal(SIGPIPE, SIG_IGN)
     do {
       switch try commands.interpret(arguments) {
       case .help(let verb):

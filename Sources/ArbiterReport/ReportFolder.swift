@@ -109,6 +109,18 @@ public enum ReportFolder {
     }
   }
 
+  /// Checks before a long computation that a report could be written at a path.
+  ///
+  /// - Throws: ``ReportError`` where something else stands there or the folder around it is missing
+  ///   or closed to this user.
+  public static func checkWritable(_ path: String) throws(ReportError) {
+    let path = trimmed(path)
+    try checkReplaceable(path)
+    let probe = "\(path).partial-\(FileSystem.processNumber)"
+    try FileSystem.makeFolder(probe)
+    try FileSystem.removeFolder(probe)
+  }
+
   private static func trimmed(_ path: String) -> String {
     var path = path
     while path.count > 1, path.last == "/" { path.removeLast() }

@@ -1,19 +1,21 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterCore
+public import ArbiterCore
 internal import ArbiterDevice
-internal import ArbiterReport
-internal import ArbiterScheduler
-internal import ArbiterWorkloads
-internal import CommandSpec
+public import ArbiterReport
+public import ArbiterScheduler
+public import ArbiterWorkloads
+public import CommandSpec
 
 // How the quantities of the house are written on the command line.
 
 extension ByteCount: OptionValue {
-  static var placeholder: String { "<SIZE>" }
+  /// The stand-in in help.
+  public static var placeholder: String { "<SIZE>" }
 
-  init(argument: String) throws(UsageError) {
+  /// Reads the quantity with its unit.
+  public init(argument: String) throws(UsageError) {
     do {
       try self.init(parsing: argument)
     } catch {
@@ -21,13 +23,16 @@ extension ByteCount: OptionValue {
     }
   }
 
-  var argumentText: String { description }
+  /// The shortest exact spelling.
+  public var argumentText: String { description }
 }
 
 extension TimeSpan: OptionValue {
-  static var placeholder: String { "<DURATION>" }
+  /// The stand-in in help.
+  public static var placeholder: String { "<DURATION>" }
 
-  init(argument: String) throws(UsageError) {
+  /// Reads the quantity with its unit.
+  public init(argument: String) throws(UsageError) {
     do {
       try self.init(parsing: argument)
     } catch {
@@ -35,7 +40,8 @@ extension TimeSpan: OptionValue {
     }
   }
 
-  var argumentText: String { description }
+  /// The shortest exact spelling.
+  public var argumentText: String { description }
 }
 
 /// A share between 0 and 1.
@@ -151,11 +157,13 @@ enum OutputFormat: String, WordValue, CaseIterable {
 }
 
 extension SchemeName: WordValue {
-  static var placeholder: String { "<SCHEME>" }
+  /// The stand-in in help.
+  public static var placeholder: String { "<SCHEME>" }
 }
 
 extension Pattern: WordValue {
-  static var placeholder: String { "<PATTERN>" }
+  /// The stand-in in help.
+  public static var placeholder: String { "<PATTERN>" }
 }
 
 extension DelayPoint {
@@ -174,5 +182,6 @@ enum DelayPlace: String, WordValue, CaseIterable {
 }
 
 extension ColorChoice: WordValue {
-  static var placeholder: String { "<WHEN>" }
+  /// The stand-in in help.
+  public static var placeholder: String { "<WHEN>" }
 }

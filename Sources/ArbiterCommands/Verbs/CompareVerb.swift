@@ -73,7 +73,7 @@ struct CompareOptions: Equatable {
 }
 
 extension CompareOptions {
-  static let command = Command(
+  static let command: Command<CompareOptions> = Command(
     name: "compare",
     abstract: "Compare the schemes over thread counts and draw the paper's figures.",
     discussion: """

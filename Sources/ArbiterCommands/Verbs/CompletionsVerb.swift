@@ -7,11 +7,12 @@ internal import CommandSpec
 struct CompletionsOptions: Equatable {
   var shell = Shell.bash
 
-  static let command = Command(
+  static let command: Command<CompletionsOptions> = Command(
     name: "completions", abstract: "Print the completion script of a shell.",
     initial: CompletionsOptions(),
     operands: [
-      .required("<SHELL>", \.shell, completion: .words(["bash", "zsh", "fish"]), help: "The shell.")
+      .required(
+        "<SHELL>", \.shell, completion: .words(["bash", "zsh", "fish"]), help: "The shell.")
     ],
     examples: [
       Example("Load completions into this bash", "completions bash > /tmp/arbiter.bash")

@@ -10,7 +10,7 @@ internal import CommandSpec
 struct ExplainOptions: Equatable {
   var name: String?
 
-  static let command = Command(
+  static let command: Command<ExplainOptions> = Command(
     name: "explain", abstract: "Say what a figure means, or where a profile's numbers come from.",
     initial: ExplainOptions(),
     operands: [

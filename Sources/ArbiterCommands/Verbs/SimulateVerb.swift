@@ -149,7 +149,7 @@ struct SimulateOptions: Equatable {
 }
 
 extension SimulateOptions {
-  static let command = Command(
+  static let command: Command<SimulateOptions> = Command(
     name: "simulate",
     abstract: "Run writers on a modelled module, in virtual time.",
     discussion: """

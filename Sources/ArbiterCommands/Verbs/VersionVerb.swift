@@ -6,7 +6,7 @@ internal import CommandSpec
 
 /// `arbiter version`.
 enum VersionVerb {
-  static let command = Command(
+  static let command: Command<NoOptions> = Command(
     name: "version", abstract: "Print the version of the tool and of its formats.",
     initial: NoOptions(),
     examples: [Example("Print the version", "version")],

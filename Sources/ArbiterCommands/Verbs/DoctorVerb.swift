@@ -1,0 +1,109 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterPlatform
+internal import ArbiterReport
+internal import CommandSpec
+
+/// Options of `arbiter doctor`.
+struct DoctorOptions: Equatable {
+  var format = DoctorFormat.text
+  var color = ColorChoice.auto
+
+  static let command: Command<DoctorOptions> = Command(
+    name: "doctor",
+    abstract: "Say what this machine has for slow memory, and what follows.",
+    discussion: """
+      Looks at processors, memory nodes, persistent memory, DAX and counters. Reads only; needs no \
+      privileges, and says unknown where it may not look.
+      """,
+    initial: DoctorOptions(),
+    groups: [
+      OptionGroup(
+        "Output",
+        [
+          .init("format", \.format, help: "Text or JSON."),
+          .init("color", \.color, help: "Whether text is coloured; NO_COLOR is respected."),
+        ])
+    ],
+    examples: [Example("Look at this machine", "doctor")],
+    seeAlso: ["arbiter-bench"],
+    run: { try doctor($0.options) })
+
+  private static func doctor(_ options: DoctorOptions) throws -> Int32 {
+    let report = MachineReport.gather()
+    switch options.format {
+    case .text: try Console.write(text(report, on: Console.output(options.color)))
+    case .json: try Console.write(json(report).document())
+    }
+    return ExitCode.done
+  }
+
+  private static func text(_ report: MachineReport, on terminal: Terminal) -> String {
+    var lines: [String] = []
+    func section(_ title: String) { lines += ["", terminal.styled(title, .bold)] }
+    lines.append(terminal.styled("This machine", .bold))
+    for finding in report.findings { lines += item(finding, on: terminal) }
+    section("What follows")
+    for sentence in report.consequences { lines += wrapped("- ", sentence, terminal.columns) }
+    section("Persistent memory without persistent memory")
+    for finding in MachineReport.emulations { lines += item(finding, on: terminal) }
+    return lines.map { $0 + "\n" }.joined()
+  }
+
+  private static func item(_ finding: Finding, on terminal: Terminal) -> [String] {
+    let mark =
+      switch finding.status {
+      case .available: terminal.styled("yes", .green)
+      case .absent: "no "
+      case .unknown: terminal.styled("?  ", .yellow)
+      }
+    let lines = wrapped("", finding.sentence, terminal.columns - 6)
+    return lines.enumerated().map {
+      $0.offset == 0 ? "  \(mark) \($0.element)" : "      \($0.element)"
+    }
+  }
+
+  private static func wrapped(_ mark: String, _ text: String, _ width: Int) -> [String] {
+    var lines: [String] = []
+    var line = mark
+    for word in text.split(separator: " ") {
+      if line.count > mark.count && line.count + word.count + 1 > width {
+        lines.append(line)
+        line = String(repeating: " ", count: mark.count)
+      }
+      if line.count > mark.count { line += " " }
+      line += word
+    }
+    return lines + [line]
+  }
+
+  private static func json(_ report: MachineReport) -> JSONValue {
+    func list(_ findings: [Finding]) -> JSONValue {
+      .array(
+        findings.map {
+          .object([
+            .init("topic", .string($0.topic)), .init("status", .string($0.status.rawValue)),
+            .init("sentence", .string($0.sentence)),
+          ])
+        })
+    }
+    return .object([
+      .init("schema", .string("arbiter-machine/1")),
+      .init(
+        "tool",
+        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
+      .init("findings", list(report.findings)),
+      .init("consequences", .array(report.consequences.map { .string($0) })),
+      .init("emulations", list(MachineReport.emulations)),
+    ])
+  }
+}
+
+/// The form of the machine report.
+enum DoctorFormat: String, WordValue, CaseIterable {
+  case text
+  case json
+
+  static var placeholder: String { "<FORMAT>" }
+}

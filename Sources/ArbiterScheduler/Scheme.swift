@@ -72,11 +72,12 @@ public struct DelegationParameters: Sendable, Hashable {
 
   /// Makes a contract.
   ///
-  /// The default costs put a ring at 3·10^6 operations per second, in the middle
-  /// of the 10^6 to 10^7 that the paper states (III-B).
+  /// The default costs put a ring at 3·10^6 operations per second, in the middle of the 10^6 to
+  /// 10^7 that the paper states (III-B). The worker is the slower side, so that rings fill and
+  /// requests wait in them, as the paper describes.
   public init(
-    ringCount: Int = 4, slotCount: Int = 64, pushNanoseconds: Double = 330,
-    popNanoseconds: Double = 100
+    ringCount: Int = 4, slotCount: Int = 256, pushNanoseconds: Double = 100,
+    popNanoseconds: Double = 330
   ) {
     precondition(ringCount >= 1, "delegation needs a ring")
     precondition(slotCount >= 1, "a ring needs a place")

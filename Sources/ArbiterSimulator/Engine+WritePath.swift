@@ -25,9 +25,11 @@ extension Engine {
     let line = threads[index].stores.remove(at: place)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
-    threads[index].stores.accept(returningAt: now &+ returnTime(of: line.operation))
+    let acknowledged = now &+ returnTime(of: line.operation)
+    threads[index].stores.accept(returningAt: acknowledged)
     if line.operation != .storePlain {
-      latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
+      // The core learns of the acceptance when its window entry comes free.
+      latency.record(UInt64(truncatingIfNeeded: acknowledged &- line.entered) / 1000)
     }
     if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
     wakeAfterAcceptance(index)

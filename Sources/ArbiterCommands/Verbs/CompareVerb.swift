@@ -132,13 +132,10 @@ extension CompareOptions {
       .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
       .init("p50", .right), .init("p99", .right), .init("CPU s/GiB", .right),
     ])
-    var last = 0
     for result in results {
       let run = result.result
-      let isFirst = run.threadCount != last
-      last = run.threadCount
       table.add([
-        isFirst ? .count(run.threadCount) : "", .text(result.scheme),
+        .count(run.threadCount), .text(result.scheme),
         .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
         .number(run.writeAmplification),
         .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p50)),

@@ -11,6 +11,8 @@ public struct PeriodView: Sendable, Hashable {
   public var effectiveBandwidth: Double?
   /// Media write bytes per second without idle writes; nil where unavailable.
   public var mediaBandwidth: Double?
+  /// Media read bytes per second; nil where unavailable.
+  public var mediaReadBandwidth: Double?
   /// Write amplification; nil where unavailable or the traffic lies below the floor.
   public var writeAmplification: Double?
 }
@@ -58,6 +60,7 @@ public struct CounterTracker: Sendable {
     return PeriodView(
       seconds: delta.seconds, effectiveBandwidth: delta.effectiveBandwidth,
       mediaBandwidth: delta.mediaWriteBandwidth,
+      mediaReadBandwidth: delta.mediaReadBytes.map { $0 / delta.seconds },
       writeAmplification: delta.writeAmplification(aboveBytesPerSecond: trafficFloorBytesPerSecond))
   }
 }

@@ -13,7 +13,9 @@
 // The bandwidth is the one measured while this very spacing was in force. With headroom below 1 the
 // rule has one fixed point: as long as the medium keeps up, each period asks for a little more;
 // once it does not, the measured bandwidth is the medium's own. No model of the device, no set
-// point, no gain to tune. An amplified block costs a media write like any other, so that random
+// point, no gain to tune. Once that bandwidth is known the spacing is eased to just above neutral:
+// the medium stays 99 % busy and the queue in front of it empties, which about halves the latency.
+// Every now and then the gates press again, to see whether there is more to be had. An amplified block costs a media write like any other, so that random
 // writers are paced by the same rule.
 //
 //             writers ≥ 2, amplified        gates store ≥ 2 % more
@@ -39,8 +41,18 @@ internal import ArbiterMetrics
 public struct AdaptiveController: Controller {
   /// The numbers of the method; the defaults are used by the command line.
   public struct Tuning: Sendable, Hashable {
-    /// Share of the neutral spacing that is asked for; below 1.
+    /// Share of the neutral spacing that is asked for while pressing; below 1.
     public var headroom = 0.98
+    /// The same while easing; above 1.
+    public var easedHeadroom = 1.01
+    /// Share of the pressed rate that easing must keep.
+    public var easedRateFloor = 0.975
+    /// Share of the load on the medium below which somebody else must have left it.
+    public var easedLoadFloor = 0.93
+    /// Periods of the first easing; each that holds is followed by one twice as long.
+    public var firstEasedPeriods = 64
+    /// Periods of the longest easing.
+    public var lastEasedPeriods = 512
     /// The same while the medium still keeps up with what is asked of it.
     public var climb = 0.85
     /// The same in a trial, which starts from too much rather than too little: with a fence at
@@ -77,6 +89,23 @@ public struct AdaptiveController: Controller {
     var amplification: Double
   }
 
+  /// Where an engaged controller is between pressing and easing.
+  private struct Easing {
+    var isEased = false
+    /// Periods since the last change between the two.
+    var periods = 0
+    /// Periods that the present mode lasts.
+    var length = 2
+    /// Periods of the next easing.
+    var next = 0
+    /// Media write bandwidth when easing began.
+    var mediaBandwidth = 0.0
+    /// Equivalent write bandwidth when easing began.
+    var load = 0.0
+    /// The most that the gates stored in a pressed period, in bytes per second.
+    var rate = 0.0
+  }
+
   private let maximumDelayNanoseconds: Double
   private let tuning: Tuning
   private var tracker: CounterTracker
@@ -85,6 +114,8 @@ public struct AdaptiveController: Controller {
   private var lastActivity: GateActivity?
   private var mediaBandwidth: MovingAverage
   private var bestMediaBandwidth = 0.0
+  /// Media writes + media reads ÷ 3, smoothed, in bytes per second.
+  private var equivalentBandwidth = 0.0
   /// Bytes per second that the gates stored while open.
   private var openRate = 0.0
   /// The same while engaged, smoothed.
@@ -94,6 +125,7 @@ public struct AdaptiveController: Controller {
   private var reviewPeriods: Int
   private var openAmplification = 0.0
   private var headroom: Double
+  private var easing = Easing()
   private var writers = 0
   private var registered = 0
 
@@ -137,6 +169,8 @@ public struct AdaptiveController: Controller {
     periodsInState += 1
     let rate = Double(activity.storedBytes - last.storedBytes) / view.seconds
     let average = mediaBandwidth.add(media)
+    let load = media + (view.mediaReadBandwidth ?? 0) / 3
+    equivalentBandwidth += tuning.weight * (load - equivalentBandwidth)
     bestMediaBandwidth = max(average, bestMediaBandwidth * 0.999)
     if writers < 2 {
       if state != .open { enter(.open) }
@@ -150,15 +184,48 @@ public struct AdaptiveController: Controller {
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
     if state == .trial || state == .engaged {
+      if state == .engaged { ease(rate: rate) }
       headroom = nextHeadroom(media: media)
       settings = engagedSettings()
     }
     return settings
   }
 
+  /// Decides whether to press or to ease in the next period.
+  private mutating func ease(rate: Double) {
+    easing.periods += 1
+    if easing.isEased {
+      // Easing must keep what pressing had, and what made the trial worth while.
+      let floor = max(easing.rate * tuning.easedRateFloor, openRate * tuning.gainFloor)
+      let holds = rate >= floor
+      // Somebody else left the medium: there may be more to be had.
+      let isRelieved = equivalentBandwidth < easing.load * tuning.easedLoadFloor
+      if holds && !isRelieved && easing.periods < easing.length { return }
+      // What did not hold is tried again only after pressing for as long as it might have lasted.
+      press(for: holds ? 1 : max(tuning.firstEasedPeriods, easing.next))
+      easing.next = min(max(easing.next, tuning.firstEasedPeriods) * 2, tuning.lastEasedPeriods)
+    } else {
+      easing.rate = max(rate, easing.rate)
+      guard easing.periods >= easing.length, headroom >= tuning.headroom else { return }
+      easing.isEased = true
+      easing.periods = 0
+      easing.length = max(easing.next, tuning.firstEasedPeriods)
+      easing.mediaBandwidth = mediaBandwidth.value ?? 0
+      easing.load = equivalentBandwidth
+    }
+  }
+
+  private mutating func press(for periods: Int) {
+    easing.isEased = false
+    easing.periods = 0
+    easing.length = periods
+    easing.rate = 0
+  }
+
   /// Asks for more while the medium wrote all that the spacing in force let through.
   private func nextHeadroom(media: Double) -> Double {
     if state == .trial { return tuning.trialHeadroom }
+    if easing.isEased { return tuning.easedHeadroom }
     guard settings.delayNanoseconds > 0 else { return tuning.headroom }
     let asked = Double(writers) * 256 / settings.delayNanoseconds * 1e9
     return media > asked * 0.995 ? tuning.climb : tuning.headroom
@@ -174,6 +241,9 @@ public struct AdaptiveController: Controller {
       return settings
     }
     writers = max(2, writers * registeredCount / before)
+    // What the others stored is no measure any more.
+    press(for: 2)
+    headroom = tuning.headroom
     settings = engagedSettings()
     return settings
   }
@@ -202,6 +272,7 @@ public struct AdaptiveController: Controller {
       reviewPeriods = tuning.firstRetryPeriods * 4
       engagedRate = MovingAverage(weight: tuning.weight)
       engagedRate.add(rate)
+      easing = Easing()
       enter(.engaged)
     } else if periodsInState >= 2 {
       rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
@@ -234,7 +305,8 @@ public struct AdaptiveController: Controller {
   }
 
   private func engagedSettings() -> GateSettings {
-    let bandwidth = mediaBandwidth.value ?? 0
+    let isEased = state == .engaged && easing.isEased
+    let bandwidth = isEased ? easing.mediaBandwidth : mediaBandwidth.value ?? 0
     let spacing =
       bandwidth > 0 ? headroom * Double(writers) * 256 / bandwidth * 1e9 : 0
     return GateSettings(

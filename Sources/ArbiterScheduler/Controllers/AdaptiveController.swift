@@ -24,6 +24,9 @@
 //      └──────────────────────────────── review ◄────────────────────┘
 //                 open was as good                (one period open; back to engaged if it was worse)
 //
+// Open because the others left, it goes straight back to engaged when a gate says that they return:
+// what paid before is no longer in doubt, and a review follows should it not pay this time.
+//
 // Invariants
 //   C1  the delay lies within 0...maximum
 //   C2  without counters the gates are open
@@ -82,7 +85,9 @@ public struct AdaptiveController: Controller {
   private var tracker: CounterTracker
   private var state = State.open
   private var periodsInState = 0
+  /// What the gates had done at the time of the last snapshot that was news.
   private var lastActivity: GateActivity?
+  private var lastTimeNanoseconds: Int64?
   private var mediaBandwidth: MovingAverage
   private var bestMediaBandwidth = 0.0
   /// Bytes per second that the gates stored while open.
@@ -90,6 +95,8 @@ public struct AdaptiveController: Controller {
   /// The same while engaged, smoothed.
   private var engagedRate: MovingAverage
   private var rejected: Signature?
+  /// Whether the last trial paid.
+  private var hasPaid = false
   private var retryPeriods: Int
   private var reviewPeriods: Int
   private var openAmplification = 0.0
@@ -126,23 +133,25 @@ public struct AdaptiveController: Controller {
   /// Takes in the end of a period; see the file comment.
   public mutating func step(snapshot: CounterSnapshot, activity: GateActivity) -> GateSettings {
     let view = tracker.add(snapshot)
-    defer { lastActivity = activity }
-    registered = activity.registeredCount
+    registered = max(0, activity.registeredCount)
     // Gates that wrote and have left since count no longer.
-    writers = min(activity.writerCount, activity.registeredCount)
-    guard let view, let last = lastActivity, let media = view.mediaBandwidth else {
-      if snapshot.source == .unavailable && state != .open { enter(.open) }
+    writers = min(max(0, activity.writerCount), registered)
+    let last = exchangeActivity(activity, at: snapshot)
+    if view != nil { periodsInState += 1 }
+    let isBlind =
+      snapshot.source == .unavailable || snapshot.imcWriteBytes == nil
+      || snapshot.mediaWriteBytes == nil
+    if isBlind { hasPaid = false }
+    if isBlind || writers < 2 {
+      if state != .open { enter(.open) }
       return settings
     }
-    periodsInState += 1
+    guard let view, let media = view.mediaBandwidth, let last,
+      activity.storedBytes >= last.storedBytes
+    else { return settings }
     let rate = Double(activity.storedBytes - last.storedBytes) / view.seconds
     let average = mediaBandwidth.add(media)
     bestMediaBandwidth = max(average, bestMediaBandwidth * 0.999)
-    if writers < 2 {
-      if state != .open { enter(.open) }
-      openRate = rate
-      return settings
-    }
     switch state {
     case .open: judgeOpen(rate: rate, amplification: view.writeAmplification)
     case .trial: judgeTrial(rate: rate, amplification: view.writeAmplification)
@@ -156,6 +165,21 @@ public struct AdaptiveController: Controller {
     return settings
   }
 
+  /// Remembers what the gates have done, and returns what they had at the snapshot before.
+  ///
+  /// A snapshot that brings no new counters does not count, so that the bytes of the gates and those
+  /// of the module always belong to the same span of time.
+  private mutating func exchangeActivity(
+    _ activity: GateActivity, at snapshot: CounterSnapshot
+  ) -> GateActivity? {
+    guard snapshot.source != .unavailable, snapshot.timeNanoseconds != lastTimeNanoseconds else {
+      return lastActivity
+    }
+    defer { lastActivity = activity }
+    lastTimeNanoseconds = snapshot.timeNanoseconds
+    return lastActivity
+  }
+
   /// Asks for more while the medium wrote all that the spacing in force let through.
   private func nextHeadroom(media: Double) -> Double {
     if state == .trial { return tuning.trialHeadroom }
@@ -167,14 +191,18 @@ public struct AdaptiveController: Controller {
   /// Rescales the spacing at once; the counters will confirm it later.
   public mutating func registrationChanged(registeredCount: Int) -> GateSettings {
     let before = registered
-    registered = registeredCount
-    guard state == .trial || state == .engaged, before > 0 else { return settings }
-    if registeredCount < 2 {
-      enter(.open)
-      return settings
+    registered = max(0, registeredCount)
+    if registered < 2 {
+      if state != .open { enter(.open) }
+    } else if state == .open && before < 2 && hasPaid {
+      writers = registered
+      enter(.engaged)
+      settings = engagedSettings()
+    } else if (state == .trial || state == .engaged) && before > 0 {
+      let scaled = Double(writers) * Double(registered) / Double(before)
+      writers = max(2, Int(min(scaled, Double(Int32.max))))
+      settings = engagedSettings()
     }
-    writers = max(2, writers * registeredCount / before)
-    settings = engagedSettings()
     return settings
   }
 
@@ -198,6 +226,7 @@ public struct AdaptiveController: Controller {
     // The first period still drains the windows that the open gates filled.
     if rate >= openRate * tuning.gainFloor {
       rejected = nil
+      hasPaid = true
       retryPeriods = tuning.firstRetryPeriods
       reviewPeriods = tuning.firstRetryPeriods * 4
       engagedRate = MovingAverage(weight: tuning.weight)
@@ -205,6 +234,7 @@ public struct AdaptiveController: Controller {
       enter(.engaged)
     } else if periodsInState >= 2 {
       rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
+      hasPaid = false
       enter(.open)
     }
   }

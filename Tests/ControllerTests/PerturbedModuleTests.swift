@@ -75,8 +75,10 @@ private struct Trial: Sendable {
 
 @Suite("The adaptive controller on modules that nobody has measured")
 struct PerturbedModuleTests {
-  /// Counters are 5 % noisy and one period late. A quarter of the modules may miss 95 % of what
-  /// their own single writer gets; none may miss 90 %, or lose 2 % of what it has without a scheme.
+  /// Counters are 5 % noisy and one period late.
+  ///
+  /// A quarter of the modules may miss 95 % of what their own single writer gets; none may miss
+  /// 90 %, or lose more than 2 % of what it has without a scheme.
   @Test func `the controller knows nothing of the module it was tuned on`() async throws {
     let seed = Bench.seed
     let profile = try Bench.profile()

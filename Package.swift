@@ -107,6 +107,12 @@ let package = Package(
 
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),
+    .testTarget(
+      name: "ControllerTests",
+      dependencies: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterSimulator", "ArbiterProfiles",
+      ], swiftSettings: strict),
     tests(of: "CommandSpec"),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

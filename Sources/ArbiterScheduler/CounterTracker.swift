@@ -48,6 +48,8 @@ public struct CounterTracker: Sendable {
   public mutating func add(_ snapshot: CounterSnapshot) -> PeriodView? {
     defer { if snapshot.source != .unavailable { last = snapshot } }
     guard let last, snapshot.source != .unavailable,
+      // Clocks that are further apart than a clock can count belong to different machines.
+      !snapshot.timeNanoseconds.subtractingReportingOverflow(last.timeNanoseconds).overflow,
       let raw = CounterDelta(from: last, to: snapshot)
     else { return nil }
     if let imc = raw.effectiveBandwidth, let media = raw.mediaWriteBandwidth, imc < 1e6 {

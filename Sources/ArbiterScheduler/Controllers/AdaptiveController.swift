@@ -26,6 +26,9 @@
 //      └──────────────────────────────── review ◄────────────────────┘
 //                 open was as good                (one period open; back to engaged if it was worse)
 //
+// Open because the others left, it goes straight back to engaged when a gate says that they return:
+// what paid before is no longer in doubt, and a review follows should it not pay this time.
+//
 // Invariants
 //   C1  the delay lies within 0...maximum
 //   C2  without counters the gates are open
@@ -89,29 +92,14 @@ public struct AdaptiveController: Controller {
     var amplification: Double
   }
 
-  /// Where an engaged controller is between pressing and easing.
-  private struct Easing {
-    var isEased = false
-    /// Periods since the last change between the two.
-    var periods = 0
-    /// Periods that the present mode lasts.
-    var length = 2
-    /// Periods of the next easing.
-    var next = 0
-    /// Media write bandwidth when easing began.
-    var mediaBandwidth = 0.0
-    /// Equivalent write bandwidth when easing began.
-    var load = 0.0
-    /// The most that the gates stored in a pressed period, in bytes per second.
-    var rate = 0.0
-  }
-
   private let maximumDelayNanoseconds: Double
   private let tuning: Tuning
   private var tracker: CounterTracker
   private var state = State.open
   private var periodsInState = 0
+  /// What the gates had done at the time of the last snapshot that was news.
   private var lastActivity: GateActivity?
+  private var lastTimeNanoseconds: Int64?
   private var mediaBandwidth: MovingAverage
   private var bestMediaBandwidth = 0.0
   /// Media writes + media reads ÷ 3, smoothed, in bytes per second.
@@ -121,6 +109,8 @@ public struct AdaptiveController: Controller {
   /// The same while engaged, smoothed.
   private var engagedRate: MovingAverage
   private var rejected: Signature?
+  /// Whether the last trial paid.
+  private var hasPaid = false
   private var retryPeriods: Int
   private var reviewPeriods: Int
   private var openAmplification = 0.0
@@ -158,25 +148,27 @@ public struct AdaptiveController: Controller {
   /// Takes in the end of a period; see the file comment.
   public mutating func step(snapshot: CounterSnapshot, activity: GateActivity) -> GateSettings {
     let view = tracker.add(snapshot)
-    defer { lastActivity = activity }
-    registered = activity.registeredCount
+    registered = max(0, activity.registeredCount)
     // Gates that wrote and have left since count no longer.
-    writers = min(activity.writerCount, activity.registeredCount)
-    guard let view, let last = lastActivity, let media = view.mediaBandwidth else {
-      if snapshot.source == .unavailable && state != .open { enter(.open) }
+    writers = min(max(0, activity.writerCount), registered)
+    let last = exchangeActivity(activity, at: snapshot)
+    if view != nil { periodsInState += 1 }
+    let isBlind =
+      snapshot.source == .unavailable || snapshot.imcWriteBytes == nil
+      || snapshot.mediaWriteBytes == nil
+    if isBlind { hasPaid = false }
+    if isBlind || writers < 2 {
+      if state != .open { enter(.open) }
       return settings
     }
-    periodsInState += 1
+    guard let view, let media = view.mediaBandwidth, let last,
+      activity.storedBytes >= last.storedBytes
+    else { return settings }
     let rate = Double(activity.storedBytes - last.storedBytes) / view.seconds
     let average = mediaBandwidth.add(media)
     let load = media + (view.mediaReadBandwidth ?? 0) / 3
     equivalentBandwidth += tuning.weight * (load - equivalentBandwidth)
     bestMediaBandwidth = max(average, bestMediaBandwidth * 0.999)
-    if writers < 2 {
-      if state != .open { enter(.open) }
-      openRate = rate
-      return settings
-    }
     switch state {
     case .open: judgeOpen(rate: rate, amplification: view.writeAmplification)
     case .trial: judgeTrial(rate: rate, amplification: view.writeAmplification)
@@ -184,42 +176,30 @@ public struct AdaptiveController: Controller {
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
     if state == .trial || state == .engaged {
-      if state == .engaged { ease(rate: rate) }
+      if state == .engaged {
+        easing.step(
+          rate: rate, openRate: openRate, media: average, load: equivalentBandwidth,
+          isClimbing: headroom < tuning.headroom, tuning: tuning)
+      }
       headroom = nextHeadroom(media: media)
       settings = engagedSettings()
     }
     return settings
   }
 
-  /// Decides whether to press or to ease in the next period.
-  private mutating func ease(rate: Double) {
-    easing.periods += 1
-    if easing.isEased {
-      // Easing must keep what pressing had, and what made the trial worth while.
-      let floor = max(easing.rate * tuning.easedRateFloor, openRate * tuning.gainFloor)
-      let holds = rate >= floor
-      // Somebody else left the medium: there may be more to be had.
-      let isRelieved = equivalentBandwidth < easing.load * tuning.easedLoadFloor
-      if holds && !isRelieved && easing.periods < easing.length { return }
-      // What did not hold is tried again only after pressing for as long as it might have lasted.
-      press(for: holds ? 1 : max(tuning.firstEasedPeriods, easing.next))
-      easing.next = min(max(easing.next, tuning.firstEasedPeriods) * 2, tuning.lastEasedPeriods)
-    } else {
-      easing.rate = max(rate, easing.rate)
-      guard easing.periods >= easing.length, headroom >= tuning.headroom else { return }
-      easing.isEased = true
-      easing.periods = 0
-      easing.length = max(easing.next, tuning.firstEasedPeriods)
-      easing.mediaBandwidth = mediaBandwidth.value ?? 0
-      easing.load = equivalentBandwidth
+  /// Remembers what the gates have done, and returns what they had at the snapshot before.
+  ///
+  /// A snapshot that brings no new counters does not count, so that the bytes of the gates and those
+  /// of the module always belong to the same span of time.
+  private mutating func exchangeActivity(
+    _ activity: GateActivity, at snapshot: CounterSnapshot
+  ) -> GateActivity? {
+    guard snapshot.source != .unavailable, snapshot.timeNanoseconds != lastTimeNanoseconds else {
+      return lastActivity
     }
-  }
-
-  private mutating func press(for periods: Int) {
-    easing.isEased = false
-    easing.periods = 0
-    easing.length = periods
-    easing.rate = 0
+    defer { lastActivity = activity }
+    lastTimeNanoseconds = snapshot.timeNanoseconds
+    return lastActivity
   }
 
   /// Asks for more while the medium wrote all that the spacing in force let through.
@@ -234,18 +214,26 @@ public struct AdaptiveController: Controller {
   /// Rescales the spacing at once; the counters will confirm it later.
   public mutating func registrationChanged(registeredCount: Int) -> GateSettings {
     let before = registered
-    registered = registeredCount
-    guard state == .trial || state == .engaged, before > 0 else { return settings }
-    if registeredCount < 2 {
-      enter(.open)
-      return settings
+    registered = max(0, registeredCount)
+    if registered < 2 {
+      if state != .open { enter(.open) }
+    } else if state == .open && before < 2 && hasPaid {
+      writers = registered
+      enter(.engaged)
+      press()
+    } else if (state == .trial || state == .engaged) && before > 0 {
+      let scaled = Double(writers) * Double(registered) / Double(before)
+      writers = max(2, Int(min(scaled, Double(Int32.max))))
+      press()
     }
-    writers = max(2, writers * registeredCount / before)
-    // What the others stored is no measure any more.
-    press(for: 2)
+    return settings
+  }
+
+  /// Starts over with pressing: what other gates stored is no measure of these.
+  private mutating func press() {
+    easing = Easing()
     headroom = tuning.headroom
     settings = engagedSettings()
-    return settings
   }
 
   private mutating func judgeOpen(rate: Double, amplification: Double?) {
@@ -268,6 +256,7 @@ public struct AdaptiveController: Controller {
     // The first period still drains the windows that the open gates filled.
     if rate >= openRate * tuning.gainFloor {
       rejected = nil
+      hasPaid = true
       retryPeriods = tuning.firstRetryPeriods
       reviewPeriods = tuning.firstRetryPeriods * 4
       engagedRate = MovingAverage(weight: tuning.weight)
@@ -276,6 +265,7 @@ public struct AdaptiveController: Controller {
       enter(.engaged)
     } else if periodsInState >= 2 {
       rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
+      hasPaid = false
       enter(.open)
     }
   }

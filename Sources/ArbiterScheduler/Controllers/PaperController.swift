@@ -79,7 +79,13 @@ public struct PaperController: Controller {
     guard let view = tracker.add(snapshot), let bandwidth = view.effectiveBandwidth,
       let media = view.mediaBandwidth
     else {
-      if snapshot.source == .unavailable { set(0, phase: "open") }
+      let isBlind =
+        snapshot.source == .unavailable || snapshot.imcWriteBytes == nil
+        || snapshot.mediaWriteBytes == nil
+      if isBlind {
+        integralNanoseconds = 0
+        set(0, phase: "open")
+      }
       return settings
     }
     let average = effective.add(bandwidth)

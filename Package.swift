@@ -93,5 +93,10 @@ let package = Package(
     tests(of: "CommandSpec"),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    tests(
+      of: "ArbiterSimulator",
+      sees: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+      ]),
   ]
 )

@@ -54,13 +54,14 @@ struct EventClock: ~Copyable {
   @inline(__always)
   private func place(_ component: Int, _ entry: UInt64) {
     var node = leafCount &+ component
-    nodes[node] = entry
-    node >>= 1
-    while node >= 1 {
-      let left = nodes[node &* 2]
-      let right = nodes[node &* 2 &+ 1]
-      nodes[node] = left < right ? left : right
+    // Carried upwards in a register: a parent that read both children would wait for the store.
+    var winner = entry
+    nodes[node] = winner
+    while node > 1 {
+      let sibling = nodes[node ^ 1]
+      winner = winner < sibling ? winner : sibling
       node >>= 1
+      nodes[node] = winner
     }
   }
 }

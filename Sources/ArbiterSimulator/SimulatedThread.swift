@@ -83,7 +83,7 @@ struct SimulatedThread {
   // The core.
 
   var stores = StoreWindow()
-  var loads = StoreWindow()
+  var loads = LoadWindow()
   /// Dirty lines of plain stores in this core's share of the caches.
   var cache: [UInt64] = []
 

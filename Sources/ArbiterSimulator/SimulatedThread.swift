@@ -53,7 +53,7 @@ struct ThreadCounts {
 }
 
 /// The state of one thread.
-struct SimulatedThread {
+struct SimulatedThread: ~Copyable {
   var step = ThreadStep.idle
   var block = ThreadBlock.nothing
   let isWorker: Bool

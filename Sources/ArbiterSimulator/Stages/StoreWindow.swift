@@ -14,13 +14,13 @@ internal import ArbiterCore
 internal import ArbiterDevice
 
 /// The entries of one core for one direction.
-struct LineWindow<Waiting: WaitingLines> {
+struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
   static var maximumLines: Int { 16 }
 
   /// Lines that wait to be accepted.
   var waiting = Waiting()
   /// When accepted entries come free, earliest first.
-  private var returning = InlineArray<16, Int64>(repeating: 0)
+  private let returning = FixedArray<Int64>(count: maximumLines) { _ in 0 }
   private var returningHead = 0
   private(set) var returningCount = 0
   /// Entries that are not free.

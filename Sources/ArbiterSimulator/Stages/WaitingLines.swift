@@ -24,7 +24,7 @@ struct PendingLine {
 }
 
 /// Lines in the order of their age, any of which may leave.
-protocol WaitingLines {
+protocol WaitingLines: ~Copyable {
   /// How many lines may wait.
   static var capacity: Int { get }
 
@@ -45,10 +45,10 @@ protocol WaitingLines {
 }
 
 /// Up to 16 waiting lines: the stores of a core.
-struct WaitingStores: WaitingLines {
+struct WaitingStores: WaitingLines, ~Copyable {
   static let capacity = 16
 
-  private var lines = InlineArray<16, PendingLine>(repeating: PendingLine())
+  private let lines = FixedArray(count: capacity) { _ in PendingLine() }
   /// All slot numbers, four bits each: first those in use, oldest first, then the free ones.
   private var order: UInt64 = 0xFEDC_BA98_7654_3210
   private(set) var count = 0
@@ -84,10 +84,10 @@ struct WaitingStores: WaitingLines {
 }
 
 /// Up to 32 waiting lines: a core's loads and the reads that its cached stores begin with.
-struct WaitingLoads: WaitingLines {
+struct WaitingLoads: WaitingLines, ~Copyable {
   static let capacity = 32
 
-  private var lines = InlineArray<32, PendingLine>(repeating: PendingLine())
+  private let lines = FixedArray(count: capacity) { _ in PendingLine() }
   private(set) var count = 0
 
   @inline(__always)
@@ -108,7 +108,7 @@ struct WaitingLoads: WaitingLines {
   }
 }
 
-extension WaitingLines {
+extension WaitingLines where Self: ~Copyable {
   /// How many lines wait for a module, or for any where none is named.
   @inline(__always)
   func count(ofModule module: Int?) -> Int {

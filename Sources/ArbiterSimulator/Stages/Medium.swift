@@ -99,10 +99,14 @@ struct Medium: ~Copyable {
   }
 
   private mutating func findNext() {
-    nextFinish = .max
-    for index in 0..<units.count where units[index].finish < nextFinish {
-      nextFinish = units[index].finish
-      nextUnit = index
+    var first = Int64.max
+    var unit = 0
+    for index in 0..<units.count {
+      let finish = units[index].finish
+      unit = finish < first ? index : unit
+      first = finish < first ? finish : first
     }
+    nextFinish = first
+    nextUnit = unit
   }
 }

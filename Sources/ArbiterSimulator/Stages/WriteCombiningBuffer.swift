@@ -133,9 +133,13 @@ struct WriteCombiningBuffer: ~Copyable {
     var victim = 0
     if rule == .leastRecentOfRandom {
       victim = random.below(slots.count)
+      var oldest = slots[victim].stamp
       for _ in 1..<max(candidates, 1) {
         let other = random.below(slots.count)
-        if slots[other].stamp < slots[victim].stamp { victim = other }
+        let stamp = slots[other].stamp
+        // Two selections and no jump: which is older is a coin toss, which no processor predicts.
+        victim = stamp < oldest ? other : victim
+        oldest = stamp < oldest ? stamp : oldest
       }
     } else {
       for other in 1..<slots.count where slots[other].stamp < slots[victim].stamp {

@@ -93,6 +93,12 @@ let package = Package(
     tests(of: "CommandSpec"),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    .testTarget(
+      name: "CalibrationTests",
+      dependencies: [
+        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterWorkloads", "ArbiterSimulator",
+        "ArbiterCalibration",
+      ], swiftSettings: strict),
     tests(
       of: "ArbiterSimulator",
       sees: [

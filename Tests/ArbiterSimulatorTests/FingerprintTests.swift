@@ -102,8 +102,10 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
 
 @Suite("Repeatability")
 struct FingerprintTests {
-  /// Fails when a change moves results. A change that means to move them prints the new numbers
-  /// here, puts them into `KnownMachine.all` and says so in the change log.
+  /// Fails when a change moves results.
+  ///
+  /// A change that means to move them puts the numbers that the failure prints into
+  /// `KnownMachine.all` and says so in the change log.
   @Test(arguments: KnownMachine.all)
   func `a known machine gives the known bits`(known: KnownMachine) throws {
     let fingerprint = try known.run()

@@ -118,9 +118,7 @@ extension WaitingLines where Self: ~Copyable {
     return matching
   }
 
-  /// Removes and returns one of the lines for a module, or for any where none is named.
-  ///
-  /// - Parameter turn: How many older ones of them stay.
+  /// Removes the line that `turn` older ones precede; where a module is named, only its lines count.
   @inline(__always)
   mutating func remove(_ turn: Int, ofModule module: Int?) -> PendingLine {
     guard let module else { return remove(at: turn) }

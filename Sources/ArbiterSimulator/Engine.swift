@@ -67,6 +67,9 @@ struct Engine: ~Copyable {
   let rings: FixedArray<SimulatedRing>
   var latency = Histogram()
   var events: UInt64 = 0
+  /// Whether ``trace`` grows.
+  var isTracing = false
+  var trace: [TracedEvent] = []
 
   init(_ configuration: SimulationConfiguration) {
     profile = configuration.profile

@@ -82,6 +82,12 @@ public struct Simulation: ~Copyable {
   /// Events executed so far; a measure of the work of simulating, not of the machine.
   public var eventCount: UInt64 { engine.events }
 
+  /// Starts to keep what ``trace`` shows.
+  package mutating func startTrace() { engine.isTracing = true }
+
+  /// What happened since ``startTrace()``, in order.
+  package var trace: [TracedEvent] { engine.trace }
+
   /// Runs the machine for a span of virtual time.
   public mutating func run(for span: TimeSpan) {
     let end = engine.now + span.picoseconds

@@ -29,7 +29,8 @@ extension Engine {
     let held = threads[index].permitBytes
     let atBlockBoundary = threads[index].address & 255 == 0
     // A thread none of whose accesses ends at a boundary would keep its permit for ever.
-    if held >= lock.spanBytes && (atBlockBoundary || held >= 2 * lock.spanBytes) {
+    let heldMax = lock.spanBytes + max(lock.spanBytes, Granularity.mediaBlockBytes)
+    if held >= lock.spanBytes && (atBlockBoundary || held >= heldMax) {
       releasePermit(index)
     }
   }

@@ -91,10 +91,7 @@ extension Engine {
     if threads[index].cache.count < profile.cacheLinesPerThread {
       threads[index].cache.append(packed)
       threads[index].stores.accept(returningAt: now &+ times.loadReturn)
-      if threads[index].block == .window && threads[index].access.operation != .load {
-        threads[index].block = .nothing
-        clock.schedule(index, at: threads[index].stores.nextReturn)
-      }
+      wakeAfterAcceptance(index)
       return
     }
     let place = random.below(threads[index].cache.count)

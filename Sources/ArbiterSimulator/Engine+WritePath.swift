@@ -56,7 +56,7 @@ extension Engine {
 
   /// Wakes a thread that waits for its own stores.
   @inline(__always)
-  private mutating func wakeAfterAcceptance(_ index: Int) {
+  mutating func wakeAfterAcceptance(_ index: Int) {
     switch threads[index].block {
     case .window where threads[index].access.operation != .load:
       threads[index].block = .nothing

@@ -11,28 +11,29 @@
 // Invariant W1: entries in flight = waiting + elsewhere + returning, and never exceed the limit.
 
 internal import ArbiterCore
-internal import ArbiterDevice
 
 /// The entries of one core for one direction.
-struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
-  static var maximumLines: Int { 16 }
+package struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
+  package static var maximumLines: Int { 16 }
 
   /// Lines that wait to be accepted.
-  var waiting = Waiting()
+  package var waiting = Waiting()
   /// When accepted entries come free, earliest first.
   private let returning = FixedArray<Int64>(count: maximumLines) { _ in 0 }
   private var returningHead = 0
-  private(set) var returningCount = 0
+  package private(set) var returningCount = 0
   /// Entries that are not free.
-  private(set) var inFlight = 0
+  package private(set) var inFlight = 0
+
+  package init() {}
 
   /// Whether every line of the window has been accepted.
   @inline(__always)
-  var isAccepted: Bool { inFlight == returningCount }
+  package var isAccepted: Bool { inFlight == returningCount }
 
   /// When the last accepted entry comes free; nil where none is on its way.
   @inline(__always)
-  var lastReturn: Int64? {
+  package var lastReturn: Int64? {
     returningCount == 0 ? nil : returning[(returningHead &+ returningCount &- 1) & 15]
   }
 
@@ -40,11 +41,11 @@ struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
   ///
   /// Precondition: an entry is on its way.
   @inline(__always)
-  var nextReturn: Int64 { returning[returningHead & 15] }
+  package var nextReturn: Int64 { returning[returningHead & 15] }
 
   /// Gives back entries that have come free by now.
   @inline(__always)
-  mutating func reclaim(now: Int64) {
+  package mutating func reclaim(now: Int64) {
     while returningCount > 0 && nextReturn <= now {
       returningHead = (returningHead &+ 1) & 15
       returningCount &-= 1
@@ -54,14 +55,14 @@ struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
 
   /// Takes an entry for a line that is on its way to become one of those that wait.
   @inline(__always)
-  mutating func take() {
+  package mutating func take() {
     assert(inFlight < Self.maximumLines, "window overflow")
     inFlight &+= 1
   }
 
   /// Records that a taken entry comes free at the given time, no earlier than any before it.
   @inline(__always)
-  mutating func accept(returningAt time: Int64) {
+  package mutating func accept(returningAt time: Int64) {
     let last = lastReturn ?? time
     returning[(returningHead &+ returningCount) & 15] = time > last ? time : last
     returningCount &+= 1
@@ -69,7 +70,7 @@ struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
 }
 
 /// A core's stores.
-typealias StoreWindow = LineWindow<WaitingStores>
+package typealias StoreWindow = LineWindow<WaitingStores>
 
 /// A core's loads, and the reads that its cached stores begin with.
-typealias LoadWindow = LineWindow<WaitingLoads>
+package typealias LoadWindow = LineWindow<WaitingLoads>

@@ -7,24 +7,35 @@
 // lines.
 
 internal import ArbiterCore
-internal import ArbiterDevice
+package import ArbiterDevice
 
 /// A line that waits in a core's window for the memory controller.
-struct PendingLine {
+package struct PendingLine {
   /// Byte address of the line within its module.
-  var address: UInt64 = 0
+  package var address: UInt64 = 0
   /// When the thread entered the gate for it.
-  var entered: Int64 = 0
+  package var entered: Int64 = 0
   /// The thread whose program asked for it; differs from the core's under delegation.
-  var owner: Int32 = 0
+  package var owner: Int32 = 0
   /// What becomes of the line.
-  var operation = Operation.storeNonTemporal
+  package var operation = Operation.storeNonTemporal
   /// The module that holds the line.
-  var module: UInt8 = 0
+  package var module: UInt8 = 0
+
+  package init(
+    address: UInt64 = 0, entered: Int64 = 0, owner: Int32 = 0,
+    operation: Operation = .storeNonTemporal, module: UInt8 = 0
+  ) {
+    self.address = address
+    self.entered = entered
+    self.owner = owner
+    self.operation = operation
+    self.module = module
+  }
 }
 
 /// Lines in the order of their age, any of which may leave.
-protocol WaitingLines: ~Copyable {
+package protocol WaitingLines: ~Copyable {
   /// How many lines may wait.
   static var capacity: Int { get }
 
@@ -45,13 +56,15 @@ protocol WaitingLines: ~Copyable {
 }
 
 /// Up to 16 waiting lines: the stores of a core.
-struct WaitingStores: WaitingLines, ~Copyable {
-  static let capacity = 16
+package struct WaitingStores: WaitingLines, ~Copyable {
+  package static let capacity = 16
 
   private let lines = FixedArray(count: capacity) { _ in PendingLine() }
   /// All slot numbers, four bits each: first those in use, oldest first, then the free ones.
   private var order: UInt64 = 0xFEDC_BA98_7654_3210
-  private(set) var count = 0
+  package private(set) var count = 0
+
+  package init() {}
 
   @inline(__always)
   private func slot(at place: Int) -> Int {
@@ -59,17 +72,17 @@ struct WaitingStores: WaitingLines, ~Copyable {
   }
 
   @inline(__always)
-  subscript(place: Int) -> PendingLine { lines[slot(at: place)] }
+  package subscript(place: Int) -> PendingLine { lines[slot(at: place)] }
 
   @inline(__always)
-  mutating func append(_ line: PendingLine) {
+  package mutating func append(_ line: PendingLine) {
     precondition(count < Self.capacity, "waiting stores overflow")
     lines[slot(at: count)] = line
     count &+= 1
   }
 
   @inline(__always)
-  mutating func remove(at place: Int) -> PendingLine {
+  package mutating func remove(at place: Int) -> PendingLine {
     precondition(place >= 0 && place < count, "waiting store index")
     count &-= 1
     let slot = slot(at: place)
@@ -84,23 +97,25 @@ struct WaitingStores: WaitingLines, ~Copyable {
 }
 
 /// Up to 32 waiting lines: a core's loads and the reads that its cached stores begin with.
-struct WaitingLoads: WaitingLines, ~Copyable {
-  static let capacity = 32
+package struct WaitingLoads: WaitingLines, ~Copyable {
+  package static let capacity = 32
 
   private let lines = FixedArray(count: capacity) { _ in PendingLine() }
-  private(set) var count = 0
+  package private(set) var count = 0
+
+  package init() {}
 
   @inline(__always)
-  subscript(place: Int) -> PendingLine { lines[place] }
+  package subscript(place: Int) -> PendingLine { lines[place] }
 
   @inline(__always)
-  mutating func append(_ line: PendingLine) {
+  package mutating func append(_ line: PendingLine) {
     lines[count] = line
     count &+= 1
   }
 
   @inline(__always)
-  mutating func remove(at place: Int) -> PendingLine {
+  package mutating func remove(at place: Int) -> PendingLine {
     let line = lines[place]
     count &-= 1
     for next in place..<count { lines[next] = lines[next &+ 1] }
@@ -111,7 +126,7 @@ struct WaitingLoads: WaitingLines, ~Copyable {
 extension WaitingLines where Self: ~Copyable {
   /// How many lines wait for a module, or for any where none is named.
   @inline(__always)
-  func count(ofModule module: Int?) -> Int {
+  package func count(ofModule module: Int?) -> Int {
     guard let module else { return count }
     var matching = 0
     for place in 0..<count where Int(self[place].module) == module { matching &+= 1 }
@@ -120,7 +135,7 @@ extension WaitingLines where Self: ~Copyable {
 
   /// Removes the line that `turn` older ones precede; where a module is named, only its lines count.
   @inline(__always)
-  mutating func remove(_ turn: Int, ofModule module: Int?) -> PendingLine {
+  package mutating func remove(_ turn: Int, ofModule module: Int?) -> PendingLine {
     guard let module else { return remove(at: turn) }
     var left = turn
     for place in 0..<count where Int(self[place].module) == module {

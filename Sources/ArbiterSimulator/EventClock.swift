@@ -6,8 +6,8 @@
 // Every component (a thread, a module's link, a module's medium) has at most one pending event, so
 // the calendar is a tournament tree over components and not a queue of events: no allocation, no
 // search, and a fixed cost per change. An entry packs time and component into one word, so that the
-// earlier of two events is the smaller of two numbers and ties are broken by component number, which
-// makes runs repeatable.
+// earlier of two events is the smaller of two numbers and ties are broken by component number,
+// which makes runs repeatable.
 
 internal import ArbiterCore
 

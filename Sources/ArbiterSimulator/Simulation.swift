@@ -53,7 +53,7 @@ public struct Simulation: ~Copyable {
 
   /// Makes a machine at time 0.
   ///
-  /// - Throws: ``SimulationError`` where the configuration has a ``SimulationConfiguration/problem``.
+  /// - Throws: ``SimulationError`` with the configuration's ``SimulationConfiguration/problem``.
   public init(_ configuration: SimulationConfiguration) throws(SimulationError) {
     if let problem = configuration.problem { throw SimulationError(reason: problem) }
     self.configuration = configuration

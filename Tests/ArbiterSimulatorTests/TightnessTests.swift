@@ -9,8 +9,8 @@ import ArbiterWorkloads
 import Testing
 
 // Without jitter and contention every rate has a closed form; the model must meet it exactly.
-// Default profile: store issue 15 ns, store return 138 ns, fence 35 ns, load issue 3 ns, load return
-// 169 ns, media write 449 ns and read 155 ns on each of 4 units.
+// Default profile: store issue 15 ns, store return 138 ns, fence 35 ns, load issue 3 ns, load
+// return 169 ns, media write 449 ns and read 155 ns on each of 4 units.
 
 @Suite("Exact times")
 struct TightnessTests {

@@ -22,7 +22,7 @@ struct KnownMiss: Sendable {
   static let all: [KnownMiss] = [
     KnownMiss(
       "4/GB/s/24", 16,
-      "beyond 12 threads random blocks lose more than sequential ones; the model has no translation stage"
+      "random blocks lose more than sequential ones: probably translation, which is not modelled"
     ),
     KnownMiss(
       "9/64B/GB/s/32", 101,

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The on-module buffer of blocks that were read, apart from the write-combining buffer (Xiang et
-// al., EuroSys'22). Loads that arrive while the medium still reads their block wait for it together;
-// a block enters the buffer when it has been read. The published tests disagree on who leaves
-// (first in, least recent, or neither); a victim drawn at random reproduces the fall of random 256 B
-// reads from 8 threads on, which strict orders turn into a cliff.
+// al., EuroSys'22). Loads that arrive while the medium still reads their block wait for it
+// together; a block enters the buffer when it has been read. The published tests disagree on who
+// leaves (first in, least recent, or neither); a victim drawn at random reproduces the fall of
+// random 256 B reads from 8 threads on, which strict orders turn into a cliff.
 //
 //      empty ──first load──► pending ──medium──► ready ──victim──► empty
 //

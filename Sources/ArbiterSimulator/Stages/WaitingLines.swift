@@ -133,7 +133,7 @@ extension WaitingLines where Self: ~Copyable {
     return matching
   }
 
-  /// Removes the line that `turn` older ones precede; where a module is named, only its lines count.
+  /// Removes the line that `turn` older ones precede; only a named module's lines count.
   @inline(__always)
   package mutating func remove(_ turn: Int, ofModule module: Int?) -> PendingLine {
     guard let module else { return remove(at: turn) }

@@ -116,5 +116,20 @@ let package = Package(
     tests(of: "CommandSpec"),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
+    tests(of: "ArbiterDevice"),
+    tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
+    tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    .testTarget(
+      name: "CalibrationTests",
+      dependencies: [
+        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterWorkloads", "ArbiterSimulator",
+        "ArbiterCalibration",
+      ], swiftSettings: strict),
+    tests(
+      of: "ArbiterSimulator",
+      sees: [
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+      ]),
   ]
 )

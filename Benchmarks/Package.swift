@@ -19,6 +19,9 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
-      swiftSettings: strict)
+      swiftSettings: strict),
+    .executableTarget(
+      name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
+      swiftSettings: strict),
   ]
 )

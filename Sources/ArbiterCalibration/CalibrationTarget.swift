@@ -3,8 +3,8 @@
 
 // The published measurements that the model must reproduce. OS is the raw data of Yang et al.,
 // FAST'20 (first-generation 256 GB modules at 15 W), PB that of Böther et al., VLDB'22
-// (PerMA-Bench). One non-interleaved module unless a target says otherwise. A range is the spread of
-// several published runs.
+// (PerMA-Bench). One non-interleaved module unless a target says otherwise. A range is the spread
+// of several published runs.
 
 public import ArbiterDevice
 

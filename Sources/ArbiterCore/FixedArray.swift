@@ -3,8 +3,8 @@
 
 /// An array whose length is set once, for state that hot loops change in place.
 ///
-/// Unlike `Array` it has no copy-on-write and no exclusivity checks: elements of one fixed array may
-/// be changed through any borrow of it. Every access is checked against the length.
+/// Unlike `Array` it has no copy-on-write and no exclusivity checks: elements of one fixed array
+/// may be changed through any borrow of it. Every access is checked against the length.
 @frozen
 @safe
 public struct FixedArray<Element: ~Copyable>: ~Copyable {

@@ -5,36 +5,41 @@
 // parts, so that a recorded value is known to within 1/32 (3.1 %) over the whole range. Space is
 // fixed at set-up, recording is a shift and an increment.
 
-internal import ArbiterCore
+public import ArbiterCore
 
 /// Counts of non-negative integers with a relative precision of 1/32.
 ///
 /// Recording never allocates. Values above 2^48 are counted in the highest cell; ``maximum`` stays
 /// exact.
+@frozen
 public struct Histogram: ~Copyable, Sendable {
-  private static let partBits = 5
-  private static let parts = 1 << partBits
-  private static let powers = 48
+  @inlinable static var partBits: Int { 5 }
+  @inlinable static var parts: Int { 1 << partBits }
+  @inlinable static var powers: Int { 48 }
 
-  private let cells: FixedArray<UInt64>
-  private static let cellCount = (powers + 1) * parts
+  @usableFromInline let cells: FixedArray<UInt64>
+  @inlinable static var cellCount: Int { (powers + 1) * parts }
+
+  @usableFromInline var recorded: UInt64 = 0
+  @usableFromInline var largest: UInt64 = 0
+  @usableFromInline var total: UInt64 = 0
 
   /// How many values were recorded.
-  public private(set) var count: UInt64 = 0
+  public var count: UInt64 { recorded }
 
   /// The largest recorded value; 0 where nothing was recorded.
-  public private(set) var maximum: UInt64 = 0
+  public var maximum: UInt64 { largest }
 
   /// The sum of the recorded values, wrapping beyond 2^64.
-  public private(set) var sum: UInt64 = 0
+  public var sum: UInt64 { total }
 
   /// Makes an empty histogram; the only allocation of its life (about 12 KiB).
   public init() {
     cells = FixedArray(count: Self.cellCount) { _ in 0 }
   }
 
-  @inline(__always)
-  private static func cell(of value: UInt64) -> Int {
+  @inlinable @inline(__always)
+  static func cell(of value: UInt64) -> Int {
     if value < UInt64(parts) { return Int(truncatingIfNeeded: value) }
     let power = 63 - value.leadingZeroBitCount
     let shift = power - partBits
@@ -53,28 +58,28 @@ public struct Histogram: ~Copyable, Sendable {
   /// Counts one value.
   ///
   /// - Complexity: O(1), a few nanoseconds, no allocation.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func record(_ value: UInt64) {
     cells[Self.cell(of: value)] &+= 1
-    count &+= 1
-    sum &+= value
-    if value > maximum { maximum = value }
+    recorded &+= 1
+    total &+= value
+    if value > largest { largest = value }
   }
 
   /// Forgets everything that was recorded.
   public mutating func reset() {
     for cell in 0..<Self.cellCount { cells[cell] = 0 }
-    count = 0
-    maximum = 0
-    sum = 0
+    recorded = 0
+    largest = 0
+    total = 0
   }
 
   /// Adds the counts of another histogram.
   public mutating func merge(_ other: borrowing Histogram) {
     for cell in 0..<Self.cellCount { cells[cell] &+= other.cells[cell] }
-    count &+= other.count
-    sum &+= other.sum
-    maximum = max(maximum, other.maximum)
+    recorded &+= other.recorded
+    total &+= other.total
+    largest = max(largest, other.largest)
   }
 
   /// The arithmetic mean, or nil where nothing was recorded.

@@ -69,8 +69,8 @@ public struct GateActivity: Sendable, Hashable {
 
 /// Decides, once per period, what every gate of one module does until the next.
 ///
-/// A controller is pure: no clock, no randomness, no file of its own. It sees counters and activity,
-/// never the profile of the device.
+/// A controller is pure: no clock, no randomness, no file of its own. It sees counters and
+/// activity, never the profile of the device.
 public protocol Controller: Sendable {
   /// Takes in the state at the end of a period and returns the settings of the next.
   ///

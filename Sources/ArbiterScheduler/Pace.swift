@@ -20,7 +20,7 @@ public struct Admission: Sendable, Hashable {
 /// The arithmetic of one gate: from settings and the stream of stores to waits and fences.
 ///
 /// Pure and small, so that the simulator's virtual gates and the runtime's real ones share it. A
-/// tick is whatever unit its owner's clock counts in (picoseconds of virtual time, time-stamp counts).
+/// tick is whatever its owner's clock counts in (picoseconds of virtual time, time-stamp counts).
 /// The order of a thread's stores is never touched, and every wait is at most `maximumWaitTicks`,
 /// whatever the settings say and whatever other threads do.
 @frozen

@@ -20,9 +20,10 @@ public enum SchemeName: String, Sendable, Hashable, CaseIterable {
 /// The contract of the lock scheme.
 ///
 /// At most `permitCount` threads hold a permit. A thread takes one before a store and gives it back
-/// at the first media-block boundary at which it has stored `spanBytes` or more under it. Waiters
-/// are served first come, first served. A permit says nothing about persistence: giving it back
-/// neither flushes nor fences.
+/// at the first media-block boundary at which it has stored `spanBytes` or more under it; where no
+/// access ends at a boundary, as many bytes later, or a block later if that is more. Waiters are
+/// served first come, first served. A permit says nothing about persistence: giving it back neither
+/// flushes nor fences.
 public struct LockParameters: Sendable, Hashable {
   /// Threads that may hold a permit at the same time; at least 1.
   public var permitCount: Int

@@ -57,6 +57,7 @@ extension Engine {
     let ring = ring(of: index)
     var access = threads[index].access
     access.address = threads[index].address
+    note(.requested, index, locate(access.address).address)
     rings[ring].reservedCount -= 1
     rings[ring].requests.push(
       DelegatedRequest(

@@ -9,7 +9,7 @@ extension Engine {
   /// A load, or the read before a cached store, asks its module for service.
   mutating func enqueueLoad(_ index: Int, _ line: PendingLine) {
     let module = Int(line.module)
-    threads[index].loads.wait(line)
+    threads[index].loads.waiting.append(line)
     if modules[module].loadsInService < profile.readPendingQueueLines
       && modules[module].loadTurns.isEmpty
     {
@@ -20,8 +20,9 @@ extension Engine {
   }
 
   private mutating func acceptLoad(module: Int, thread index: Int) {
-    let place = chooseWaiting(threads[index].loads, module: module)
-    let line = threads[index].loads.remove(at: place)
+    let wanted = moduleCount == 1 ? nil : module
+    let turn = drawTurn(of: threads[index].loads.waiting.count(ofModule: wanted))
+    let line = threads[index].loads.waiting.remove(turn, ofModule: wanted)
     modules[module].counts.acceptedLoads &+= 1
     let block = line.address >> 8
     if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
@@ -90,10 +91,7 @@ extension Engine {
     if threads[index].cache.count < profile.cacheLinesPerThread {
       threads[index].cache.append(packed)
       threads[index].stores.accept(returningAt: now &+ times.loadReturn)
-      if threads[index].block == .window && threads[index].access.operation != .load {
-        threads[index].block = .nothing
-        clock.schedule(index, at: threads[index].stores.nextReturn)
-      }
+      wakeAfterAcceptance(index)
       return
     }
     let place = random.below(threads[index].cache.count)

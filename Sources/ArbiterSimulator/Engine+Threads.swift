@@ -114,13 +114,14 @@ extension Engine {
     threads[index].phaseEnd =
       phase + 1 < phases.count ? phases[phase + 1].start.picoseconds : .max
     threads[index].accessesLeft = 0
+    // Whatever comes next may never store, and others wait.
+    releasePermit(index)
     if let workload = phases[phase].workload {
       threads[index].stream = AccessStream(
         workload, base: threads[index].base, random: &threads[index].random)
       threads[index].isActive = true
     } else {
       threads[index].isActive = false
-      releasePermit(index)
     }
   }
 
@@ -167,6 +168,7 @@ extension Engine {
       block(index, .fence, then: .gateFence)
       return
     }
+    note(.fenced, index)
     threads[index].unfencedBytes = 0
     schedule(index, .pass, at: max(done, threads[index].passTime))
   }
@@ -181,6 +183,7 @@ extension Engine {
       block(index, .fence, then: .fence)
       return
     }
+    note(.fenced, index)
     threads[index].unfencedBytes = 0
     schedule(index, .enter, at: jittered(threads[index].access.thinkPicoseconds) &+ done)
   }
@@ -230,9 +233,10 @@ extension Engine {
   }
 
   @inline(__always)
-  private func newLine(_ index: Int, _ operation: Operation) -> PendingLine {
+  private mutating func newLine(_ index: Int, _ operation: Operation) -> PendingLine {
     let owner = threads[index].isWorker ? threads[index].owner : Int32(truncatingIfNeeded: index)
     let place = locate(threads[index].address)
+    if operation.isStore && !threads[index].isWorker { note(.issued, index, place.address) }
     return PendingLine(
       address: place.address, entered: threads[index].entered, owner: owner, operation: operation,
       module: place.module)

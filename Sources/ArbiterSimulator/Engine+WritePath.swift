@@ -11,7 +11,7 @@ extension Engine {
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
     let module = Int(line.module)
-    threads[index].stores.wait(line)
+    threads[index].stores.waiting.append(line)
     if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
       modules[module].storeTurns.push(Int32(truncatingIfNeeded: index))
     } else {
@@ -21,8 +21,10 @@ extension Engine {
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
   private mutating func acceptStore(module: Int, thread index: Int) {
-    let place = chooseWaiting(threads[index].stores, module: module)
-    let line = threads[index].stores.remove(at: place)
+    let wanted = moduleCount == 1 ? nil : module
+    let turn = drawTurn(of: threads[index].stores.waiting.count(ofModule: wanted))
+    let line = threads[index].stores.waiting.remove(turn, ofModule: wanted)
+    note(.accepted, Int(line.owner), line.address)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
     let acknowledged = now &+ returnTime(of: line.operation)
@@ -47,28 +49,16 @@ extension Engine {
     }
   }
 
-  /// Which of the lines that wait for a module goes next.
+  /// Which of so many waiting lines goes next.
   @inline(__always)
-  mutating func chooseWaiting(_ window: borrowing StoreWindow, module: Int) -> Int {
-    if moduleCount == 1 {
-      return profile.releaseOrder == .inOrder ? 0 : random.below(window.waitingCount)
-    }
-    var matching = 0
-    for place in 0..<window.waitingCount
-    where Int(window.waitingLine(at: place).module) == module { matching &+= 1 }
-    precondition(matching > 0, "a turn without a waiting line")
-    var skip = profile.releaseOrder == .inOrder ? 0 : random.below(matching)
-    for place in 0..<window.waitingCount
-    where Int(window.waitingLine(at: place).module) == module {
-      if skip == 0 { return place }
-      skip &-= 1
-    }
-    preconditionFailure("unreachable")
+  mutating func drawTurn(of candidates: Int) -> Int {
+    precondition(candidates > 0, "a turn without a waiting line")
+    return profile.releaseOrder == .inOrder ? 0 : random.below(candidates)
   }
 
   /// Wakes a thread that waits for its own stores.
   @inline(__always)
-  private mutating func wakeAfterAcceptance(_ index: Int) {
+  mutating func wakeAfterAcceptance(_ index: Int) {
     switch threads[index].block {
     case .window where threads[index].access.operation != .load:
       threads[index].block = .nothing
@@ -95,19 +85,21 @@ extension Engine {
   /// A line has crossed the link.
   @inline(__always)
   mutating func stepLink(_ module: Int) {
-    clock.cancel(linkBase &+ module)
-    mergeAndContinue(module)
+    if !mergeAndContinue(module) { clock.cancel(linkBase &+ module) }
   }
 
-  private mutating func mergeAndContinue(_ module: Int) {
+  /// Merges the line that has arrived; returns whether the link has set out with the next one.
+  private mutating func mergeAndContinue(_ module: Int) -> Bool {
     guard modules[module].mergeLinkLine() else {
       modules[module].isBlocked = true
-      return
+      return false
     }
     modules[module].isBlocked = false
     modules[module].isLinkBusy = false
     dispatchMedia(module)
-    if !modules[module].writeQueue.isEmpty { startLink(module) }
+    if modules[module].writeQueue.isEmpty { return false }
+    startLink(module)
+    return true
   }
 
   /// Gives the medium work and schedules its next end.
@@ -130,6 +122,6 @@ extension Engine {
     } else {
       clock.schedule(mediaBase &+ module, at: next)
     }
-    if modules[module].isBlocked { mergeAndContinue(module) }
+    if modules[module].isBlocked { _ = mergeAndContinue(module) }
   }
 }

@@ -6,8 +6,8 @@
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
 // then media. What the engine does not model: TLB and page walks, the processor's cache beyond a
-// pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond the
-// medium's speed.
+// pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond
+// the medium's speed.
 
 internal import ArbiterCore
 internal import ArbiterDevice
@@ -67,6 +67,9 @@ struct Engine: ~Copyable {
   let rings: FixedArray<SimulatedRing>
   var latency = Histogram()
   var events: UInt64 = 0
+  /// Whether ``trace`` grows.
+  var isTracing = false
+  var trace: [TracedEvent] = []
 
   init(_ configuration: SimulationConfiguration) {
     profile = configuration.profile

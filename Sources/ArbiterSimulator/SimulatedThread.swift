@@ -55,7 +55,7 @@ struct ThreadCounts {
 }
 
 /// The state of one thread.
-struct SimulatedThread {
+struct SimulatedThread: ~Copyable {
   var step = ThreadStep.idle
   var block = ThreadBlock.nothing
   let isWorker: Bool
@@ -87,7 +87,7 @@ struct SimulatedThread {
   // The core.
 
   var stores = StoreWindow()
-  var loads = StoreWindow()
+  var loads = LoadWindow()
   /// Dirty lines of plain stores in this core's share of the caches.
   var cache: [UInt64] = []
 

@@ -53,7 +53,7 @@ public struct Simulation: ~Copyable {
 
   /// Makes a machine at time 0.
   ///
-  /// - Throws: ``SimulationError`` where the configuration has a ``SimulationConfiguration/problem``.
+  /// - Throws: ``SimulationError`` with the configuration's ``SimulationConfiguration/problem``.
   public init(_ configuration: SimulationConfiguration) throws(SimulationError) {
     if let problem = configuration.problem { throw SimulationError(reason: problem) }
     self.configuration = configuration
@@ -81,6 +81,12 @@ public struct Simulation: ~Copyable {
 
   /// Events executed so far; a measure of the work of simulating, not of the machine.
   public var eventCount: UInt64 { engine.events }
+
+  /// Starts to keep what ``trace`` shows.
+  package mutating func startTrace() { engine.isTracing = true }
+
+  /// What happened since ``startTrace()``, in order.
+  package var trace: [TracedEvent] { engine.trace }
 
   /// Runs the machine for a span of virtual time.
   public mutating func run(for span: TimeSpan) {

@@ -68,12 +68,15 @@ struct Medium: ~Copyable {
       if readJitter > 0 { time &+= random.symmetric(readJitter) }
     }
     let finish = unstalled(now) &+ time
-    for index in 0..<units.count where units[index].finish == .max {
-      units[index] = Unit(finish: finish, job: job)
-      break
-    }
+    var unit = 0
+    while units[unit].finish != .max { unit &+= 1 }
+    units[unit] = Unit(finish: finish, job: job)
     busyCount &+= 1
-    findNext()
+    // Of equal times the lower unit goes first.
+    if finish < nextFinish || (finish == nextFinish && unit < nextUnit) {
+      nextFinish = finish
+      nextUnit = unit
+    }
   }
 
   /// The first instant at or after `now` at which a job may start.
@@ -96,10 +99,14 @@ struct Medium: ~Copyable {
   }
 
   private mutating func findNext() {
-    nextFinish = .max
-    for index in 0..<units.count where units[index].finish < nextFinish {
-      nextFinish = units[index].finish
-      nextUnit = index
+    var first = Int64.max
+    var unit = 0
+    for index in 0..<units.count {
+      let finish = units[index].finish
+      unit = finish < first ? index : unit
+      first = finish < first ? finish : first
     }
+    nextFinish = first
+    nextUnit = unit
   }
 }

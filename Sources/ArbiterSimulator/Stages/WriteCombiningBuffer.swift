@@ -19,19 +19,24 @@
 //   B2  every full block is in the list of full blocks, and nothing else is
 //   B3  lines in = lines handed to the medium + lines overwritten in the buffer + dirty lines held
 
-internal import ArbiterCore
-internal import ArbiterDevice
+package import ArbiterCore
+package import ArbiterDevice
 
 /// A block on its way to the medium.
-struct BlockWrite {
-  var block: UInt64 = 0
+package struct BlockWrite {
+  package var block: UInt64 = 0
   /// Which of the four lines the program wrote, one bit each.
-  var mask: UInt8 = 0
+  package var mask: UInt8 = 0
+
+  package init(block: UInt64 = 0, mask: UInt8 = 0) {
+    self.block = block
+    self.mask = mask
+  }
 }
 
 /// The write-combining buffer of one module.
-struct WriteCombiningBuffer: ~Copyable {
-  struct Slot {
+package struct WriteCombiningBuffer: ~Copyable {
+  package struct Slot {
     var block = UInt64.max
     /// Higher is more recent: of the last write, or of the allocation under first-in.
     var stamp: UInt64 = 0
@@ -42,7 +47,7 @@ struct WriteCombiningBuffer: ~Copyable {
     var nextFull: Int16 = -1
   }
 
-  static let fullMask: UInt8 = 0b1111
+  package static let fullMask: UInt8 = 0b1111
   private static let bucketCount = 512
 
   private let slots: FixedArray<Slot>
@@ -56,9 +61,9 @@ struct WriteCombiningBuffer: ~Copyable {
   private var random: SeededRandom
 
   /// Lines that were written again before the medium had them.
-  private(set) var overwrittenLines: UInt64 = 0
+  package private(set) var overwrittenLines: UInt64 = 0
 
-  init(profile: DeviceProfile, random: SeededRandom) {
+  package init(profile: DeviceProfile, random: SeededRandom) {
     slots = FixedArray(count: profile.bufferBlocks) { _ in Slot() }
     buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
     rule = profile.victimRule
@@ -79,24 +84,24 @@ struct WriteCombiningBuffer: ~Copyable {
   }
 
   /// Whether the buffer holds the line dirty, so that a read is served from it.
-  func holdsDirty(block: UInt64, line: Int) -> Bool {
+  package func holdsDirty(block: UInt64, line: Int) -> Bool {
     let index = slot(of: block)
     return index >= 0 && slots[index].mask & (1 << UInt8(line)) != 0
   }
 
   /// Whether some block is full and waits for the medium.
   @inline(__always)
-  var hasFull: Bool { firstFull >= 0 }
+  package var hasFull: Bool { firstFull >= 0 }
 
   /// Dirty lines held now.
-  var dirtyLines: Int {
+  package var dirtyLines: Int {
     var sum = 0
     for index in 0..<slots.count { sum += slots[index].mask.nonzeroBitCount }
     return sum
   }
 
   /// Blocks held partly written now.
-  var partialBlocks: Int {
+  package var partialBlocks: Int {
     var sum = 0
     for index in 0..<slots.count where slots[index].mask != 0 && !slots[index].isFull { sum += 1 }
     return sum
@@ -106,7 +111,7 @@ struct WriteCombiningBuffer: ~Copyable {
   ///
   /// - Returns: false where the block has no slot and needs ``allocate(block:line:)``.
   @inline(__always)
-  mutating func merge(block: UInt64, line: Int) -> Bool {
+  package mutating func merge(block: UInt64, line: Int) -> Bool {
     let index = slot(of: block)
     if index < 0 { return false }
     write(line, into: index)
@@ -129,13 +134,17 @@ struct WriteCombiningBuffer: ~Copyable {
   ///
   /// Draws random numbers: ask once per attempt.
   @inline(__always)
-  mutating func chooseVictim() -> (slot: Int, isDirty: Bool) {
+  package mutating func chooseVictim() -> (slot: Int, isDirty: Bool) {
     var victim = 0
     if rule == .leastRecentOfRandom {
       victim = random.below(slots.count)
+      var oldest = slots[victim].stamp
       for _ in 1..<max(candidates, 1) {
         let other = random.below(slots.count)
-        if slots[other].stamp < slots[victim].stamp { victim = other }
+        let stamp = slots[other].stamp
+        // Two selections and no jump: which is older is a coin toss, which no processor predicts.
+        victim = stamp < oldest ? other : victim
+        oldest = stamp < oldest ? stamp : oldest
       }
     } else {
       for other in 1..<slots.count where slots[other].stamp < slots[victim].stamp {
@@ -146,7 +155,7 @@ struct WriteCombiningBuffer: ~Copyable {
   }
 
   /// Empties a slot and returns what the medium must write, if anything.
-  mutating func evict(_ index: Int) -> BlockWrite {
+  package mutating func evict(_ index: Int) -> BlockWrite {
     let block = slots[index].block
     let write = BlockWrite(block: block, mask: slots[index].mask)
     if slots[index].isFull { removeFull(index) }
@@ -157,7 +166,7 @@ struct WriteCombiningBuffer: ~Copyable {
   }
 
   /// Puts a block's first line into an empty slot.
-  mutating func allocate(_ index: Int, block: UInt64, line: Int) {
+  package mutating func allocate(_ index: Int, block: UInt64, line: Int) {
     precondition(slots[index].block == .max, "slot in use")
     let bucket = Self.bucket(of: block)
     slots[index].block = block
@@ -171,7 +180,7 @@ struct WriteCombiningBuffer: ~Copyable {
   }
 
   /// Hands the block that has been full for longest to the medium; its slot stays, clean.
-  mutating func takeFull() -> BlockWrite {
+  package mutating func takeFull() -> BlockWrite {
     let index = Int(firstFull)
     precondition(index >= 0, "no full block")
     removeFull(index)

@@ -14,7 +14,7 @@ struct SequentialGenerator: Sendable {
     self.base = base
     accessBytes = UInt64(workload.accessBytes)
     accessCount = UInt64(workload.regionBytes / workload.accessBytes)
-    // Threads that start at equal offsets would walk an interleave set in step, which no program does.
+    // Threads that start at equal offsets would walk an interleave set in step: no program does.
     let pageBytes: UInt64 = 4096
     let pages = UInt64(workload.regionBytes) / pageBytes
     let start = pages > 0 && pages < 1 << 31 ? UInt64(random.below(Int(pages))) * pageBytes : 0

@@ -1,0 +1,48 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+// What tests may watch. Off unless asked for; then every event of interest is kept, so that orders
+// can be checked afterwards. One predictable branch per event while off.
+
+/// Something that happened to a thread.
+package struct TracedEvent: Sendable, Hashable {
+  /// What may happen.
+  package enum Kind: Sendable, Hashable {
+    /// A core issued a store.
+    case issued
+    /// A module accepted a store: it is in the persistence domain.
+    case accepted
+    /// A fence found all earlier stores of the thread accepted.
+    case fenced
+    /// A thread put a store into its ring.
+    case requested
+    /// A thread asked for a permit.
+    case permitWanted
+    /// A thread was given a permit.
+    case permitTaken
+    /// A thread gave its permit back.
+    case permitReturned
+  }
+
+  /// What happened.
+  package let kind: Kind
+  /// Whose program it concerns; under delegation not the thread that executes it.
+  package let thread: Int
+  /// Byte address within the module; 0 where none is concerned.
+  package let address: UInt64
+  /// When, in picoseconds of virtual time.
+  package let time: Int64
+}
+
+extension Engine {
+  /// Keeps an event for tests that watch.
+  @inline(__always)
+  mutating func note(_ kind: TracedEvent.Kind, _ thread: Int, _ address: UInt64 = 0) {
+    if isTracing { keep(kind, thread, address) }
+  }
+
+  @inline(never)
+  private mutating func keep(_ kind: TracedEvent.Kind, _ thread: Int, _ address: UInt64) {
+    trace.append(TracedEvent(kind: kind, thread: thread, address: address, time: now))
+  }
+}

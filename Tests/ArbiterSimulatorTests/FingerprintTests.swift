@@ -1,0 +1,124 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterCore
+import ArbiterDevice
+import ArbiterScheduler
+import ArbiterSimulator
+import ArbiterWorkloads
+import Testing
+
+/// A machine whose every bit of result is known.
+struct KnownMachine: Sendable, CustomTestStringConvertible {
+  let name: String
+  let fingerprint: UInt64
+  let configuration: SimulationConfiguration
+  var testDescription: String { name }
+
+  init(_ name: String, _ fingerprint: UInt64, _ configuration: SimulationConfiguration) {
+    self.name = name
+    self.fingerprint = fingerprint
+    self.configuration = configuration
+  }
+
+  func run() throws -> UInt64 {
+    var simulation = try Simulation(configuration)
+    simulation.run(for: .microseconds(150))
+    simulation.beginMeasurement()
+    simulation.run(for: .microseconds(850))
+    simulation.run(for: .microseconds(1003))
+    #expect(simulation.violations() == [])
+    return Fingerprint(of: simulation).value
+  }
+
+  private static func interleaved(
+    _ configuration: SimulationConfiguration, modules: Int
+  ) -> SimulationConfiguration {
+    var configuration = configuration
+    configuration.moduleCount = modules
+    return configuration
+  }
+
+  /// Threads that do different things at different times, one of them without a gate.
+  private static var phased: SimulationConfiguration {
+    var plan = machine(threads: 6, scheme: delay(400, per: .block, from: .previous))
+    plan.saturation = .microseconds(300)
+    plan.moduleCount = 2
+    plan.threads[1].phases.append(ThreadPhase(start: .microseconds(400), workload: nil))
+    plan.threads[1].phases.append(
+      ThreadPhase(start: .microseconds(900), workload: Workload(pattern: .random)))
+    plan.threads[2] = ThreadPlan(
+      Workload(store: .storeWriteBack, readShare: 0.3, think: .nanoseconds(77)), isGated: false)
+    plan.threads[3] = ThreadPlan(Workload(store: .storePlain, accessBytes: 128, readShare: 0.5))
+    return plan
+  }
+
+  private static var stalling: DeviceProfile {
+    profile {
+      $0.stallPeriodNanoseconds = 300_000
+      $0.stallNanoseconds = 40_000
+      $0.victimRule = .leastRecent
+    }
+  }
+
+  static var all: [KnownMachine] {
+    let fenced = Workload(accessBytes: 256, fence: .every(bytes: 1024))
+    let halves = Workload(
+      pattern: .halves, accessBytes: 128, fence: .every(bytes: 128), regionBytes: 96 * 256)
+    let loads = Workload(pattern: .random, accessBytes: 256, readShare: 1)
+    return [
+      KnownMachine("1 thread", 0x1201_C5AB_A49F_FA74, machine(threads: 1)),
+      KnownMachine("26 threads", 0x763B_025E_E4B1_C5D0, machine(threads: 26)),
+      KnownMachine(
+        "block delay", 0xBEB8_9372_295C_59D4, machine(threads: 26, scheme: delay(3000, per: .block))
+      ),
+      KnownMachine("access delay", 0x3503_5A8E_653B_FF74, machine(threads: 26, scheme: delay(744))),
+      KnownMachine(
+        "block fence", 0x37D0_AA02_2BB5_775F,
+        machine(threads: 12, scheme: .fixed(GateSettings(isFencedAtBlocks: true)))),
+      KnownMachine("fences", 0x673D_8697_1804_0ED3, machine(fenced, threads: 16)),
+      KnownMachine("halves", 0xA1AD_4606_1C7C_D59F, machine(halves, threads: 1)),
+      KnownMachine("loads", 0x5683_83A1_B6CD_251B, machine(loads, threads: 12)),
+      KnownMachine(
+        "lock", 0x5CD1_519C_72CB_8F7F, machine(threads: 20, scheme: .lock(LockParameters()))),
+      KnownMachine(
+        "delegation", 0xDB39_13C6_47A1_52E3,
+        machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
+      KnownMachine(
+        "six modules", 0x25DD_AF85_494F_FAB5, interleaved(machine(threads: 23), modules: 6)),
+      KnownMachine("phases", 0xEF99_4497_EA97_CBE6, phased),
+      KnownMachine("stalls", 0x3F2C_265C_31F0_C787, machine(threads: 9, profile: stalling)),
+      KnownMachine(
+        "first in, in order", 0x90E4_EF79_B17A_65EC,
+        machine(
+          Workload(pattern: .random), threads: 9,
+          profile: profile {
+            $0.victimRule = .firstIn
+            $0.releaseOrder = .inOrder
+          })),
+    ]
+  }
+}
+
+@Suite("Repeatability")
+struct FingerprintTests {
+  /// Fails when a change moves results.
+  ///
+  /// A change that means to move them puts the numbers that the failure prints into
+  /// `KnownMachine.all` and says so in the change log.
+  @Test(arguments: KnownMachine.all)
+  func `a known machine gives the known bits`(known: KnownMachine) throws {
+    let fingerprint = try known.run()
+    #expect(
+      fingerprint == known.fingerprint,
+      "\(known.name): now 0x\(String(fingerprint, radix: 16, uppercase: true))")
+  }
+
+  @Test(arguments: KnownMachine.all)
+  func `the same seed gives the same bits and another seed others`(known: KnownMachine) throws {
+    var other = known.configuration
+    other.seed = 2
+    #expect(try known.run() == known.run())
+    #expect(try KnownMachine("", 0, other).run() != known.run())
+  }
+}

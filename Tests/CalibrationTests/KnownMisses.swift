@@ -1,0 +1,35 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+/// A published figure that the model does not reproduce, and why we live with it.
+struct KnownMiss: Sendable {
+  /// The point's key, as `CalibrationOutcome.key`.
+  let key: String
+  /// Signed error of the model, in percent of the measured value.
+  let errorPercent: Double
+  let reason: String
+
+  init(_ key: String, _ errorPercent: Double, _ reason: String) {
+    self.key = key
+    self.errorPercent = errorPercent
+    self.reason = reason
+  }
+
+  /// How much worse a miss may become before the test fails, in percentage points.
+  static let growthPointsMax = 3.0
+
+  /// Every known miss; a new one needs a line here, a cured one leaves.
+  static let all: [KnownMiss] = [
+    KnownMiss(
+      "4/GB/s/24", 16,
+      "random blocks lose more than sequential ones: probably translation, which is not modelled"
+    ),
+    KnownMiss(
+      "9/64B/GB/s/32", 101,
+      "the measured run used hyperthreads, which share line fill buffers; the model has none"),
+    KnownMiss(
+      "17/GB/s/16", -24, "modelled threads convoy on one module harder than real ones"),
+    KnownMiss(
+      "17/GB/s/23", -31, "modelled threads convoy on one module harder than real ones"),
+  ]
+}

@@ -230,6 +230,23 @@ struct AdaptiveControllerTests {
     #expect(controller.phase == "trial")
   }
 
+  @Test func `a load that always looks different is not tried all the time`() {
+    var load = SyntheticLoad(writers: 26, amplification: 4)
+    load.gain = 0.7
+    var controller = Bench.adaptive
+    var random = SeededRandom(seed: Bench.seed)
+    var shut = 0
+    for _ in 0..<10_007 {
+      load.writers = random.below(2) == 0 ? 16 : 26
+      if load.step(&controller) != .open { shut += 1 }
+    }
+    // 3 % of the time at a loss of 30 % is the one per cent that a load may lose.
+    let share = Double(shut) / 10_007
+    check(
+      "a load that does not pay, 16 or 26 writers",
+      [.atMost(3.3, "periods under a gate", share * 100, unit: "%")])
+  }
+
   @Test func `equal observations lead to equal settings`() {
     func settings() -> [GateSettings] {
       var load = SyntheticLoad(writers: 26, amplification: 3)

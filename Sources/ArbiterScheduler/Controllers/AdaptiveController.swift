@@ -44,8 +44,14 @@ public struct AdaptiveController: Controller {
   public struct Tuning: Sendable, Hashable {
     /// Share of the neutral spacing that is asked for; below 1.
     public var headroom = 0.98
-    /// The same while the medium still keeps up with what is asked of it.
+    /// Factor on that share per period in which the gates hold the medium back.
     public var climb = 0.85
+    /// Factor on that share per period in which they do not.
+    public var restore = 1.02
+    /// The least such share: as good as no delay, and still something to multiply.
+    public var leastHeadroom = 0.02
+    /// Share of the best known media bandwidth below which the medium is held back.
+    public var idleFloor = 0.97
     /// The same in a trial, which starts from too much rather than too little: with a fence at
     /// every block that costs latency, not bandwidth.
     public var trialHeadroom = 0.5
@@ -159,7 +165,7 @@ public struct AdaptiveController: Controller {
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
     if state == .trial || state == .engaged {
-      headroom = nextHeadroom(media: media)
+      headroom = nextHeadroom(media: media, average: average)
       settings = engagedSettings()
     }
     return settings
@@ -180,12 +186,18 @@ public struct AdaptiveController: Controller {
     return lastActivity
   }
 
-  /// Asks for more while the medium wrote all that the spacing in force let through.
-  private func nextHeadroom(media: Double) -> Double {
+  /// Asks for more while the gates hold back what the medium could write.
+  ///
+  /// They do where it wrote all that the spacing in force let through, and where it wrote less than
+  /// it is known to write: threads that also think do not use the turns that they are given.
+  private func nextHeadroom(media: Double, average: Double) -> Double {
     if state == .trial { return tuning.trialHeadroom }
     guard settings.delayNanoseconds > 0 else { return tuning.headroom }
     let asked = Double(writers) * 256 / settings.delayNanoseconds * 1e9
-    return media > asked * 0.995 ? tuning.climb : tuning.headroom
+    if media > asked * 0.995 || average < bestMediaBandwidth * tuning.idleFloor {
+      return max(headroom * tuning.climb, tuning.leastHeadroom)
+    }
+    return min(headroom * tuning.restore, tuning.headroom)
   }
 
   /// Rescales the spacing at once; the counters will confirm it later.
@@ -212,14 +224,22 @@ public struct AdaptiveController: Controller {
     openAmplification = amplification
     if let rejected {
       let isOther =
-        rejected.writers != writers
-        || abs(rate / rejected.rate - 1) > tuning.changeFloor
-        || abs(amplification / rejected.amplification - 1) > tuning.changeFloor
-      if isOther { retryPeriods = tuning.firstRetryPeriods }
-      if !isOther && periodsInState < retryPeriods { return }
-      if !isOther { retryPeriods = min(retryPeriods * 2, tuning.lastRetryPeriods) }
+        hasChanged(Double(writers), from: Double(rejected.writers))
+        || hasChanged(rate, from: rejected.rate)
+        || hasChanged(amplification, from: rejected.amplification)
+      // A load that looks different is tried at once, one that always does ever more rarely too.
+      let shortening = isOther ? tuning.firstRetryPeriods : 1
+      if periodsInState < retryPeriods / shortening { return }
+      let isSettled = periodsInState * tuning.firstRetryPeriods > tuning.lastRetryPeriods * 2
+      retryPeriods =
+        isOther && isSettled
+        ? tuning.firstRetryPeriods : min(retryPeriods * 2, tuning.lastRetryPeriods)
     }
     enter(.trial)
+  }
+
+  private func hasChanged(_ value: Double, from usual: Double) -> Bool {
+    abs(value / usual - 1) > tuning.changeFloor
   }
 
   private mutating func judgeTrial(rate: Double, amplification: Double?) {
@@ -264,7 +284,7 @@ public struct AdaptiveController: Controller {
   }
 
   private func engagedSettings() -> GateSettings {
-    let bandwidth = mediaBandwidth.value ?? 0
+    let bandwidth = bestMediaBandwidth
     let spacing =
       bandwidth > 0 ? headroom * Double(writers) * 256 / bandwidth * 1e9 : 0
     return GateSettings(

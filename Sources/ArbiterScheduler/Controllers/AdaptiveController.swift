@@ -16,7 +16,7 @@
 // point, no gain to tune. An amplified block costs a media write like any other, so that random
 // writers are paced by the same rule.
 //
-//             writers ≥ 2, amplified        gates store ≥ 2 % more
+//             writers ≥ 2, amplified        gates store ≥ 2 % more, twice
 //     open ───────────────────────► trial ───────────────────────► engaged
 //      ▲  ◄───────────────────────────┘                              │
 //      │        no gain: wait 50, 100 … 3200 periods                 │ rate fell, medium idle,
@@ -91,14 +91,19 @@ public struct AdaptiveController: Controller {
   private var tracker: CounterTracker
   private var state = State.open
   private var periodsInState = 0
+  /// Periods of the trial that stored enough more.
+  private var payingPeriods = 0
   /// What the gates had done at the time of the last snapshot that was news.
   private var lastActivity: GateActivity?
   private var lastTimeNanoseconds: Int64?
   private var mediaBandwidth: MovingAverage
   private var bestMediaBandwidth = 0.0
-  /// Bytes per second that the gates stored while open.
+  /// Bytes per second that a trial is measured against.
   private var openRate = 0.0
-  /// The same while engaged, smoothed.
+  /// What the gates store while open, smoothed, and how it is amplified.
+  private var usualOpenRate: MovingAverage
+  private var usualAmplification: MovingAverage
+  /// What they store while engaged, smoothed.
   private var engagedRate: MovingAverage
   private var rejected: Signature?
   /// Whether the last trial paid.
@@ -128,6 +133,8 @@ public struct AdaptiveController: Controller {
     self.tracker = tracker
     mediaBandwidth = MovingAverage(weight: tuning.weight)
     engagedRate = MovingAverage(weight: tuning.weight)
+    usualOpenRate = MovingAverage(weight: tuning.weight)
+    usualAmplification = MovingAverage(weight: tuning.weight)
     retryPeriods = tuning.firstRetryPeriods
     reviewPeriods = tuning.firstRetryPeriods * 4
     headroom = tuning.headroom
@@ -218,9 +225,13 @@ public struct AdaptiveController: Controller {
     return settings
   }
 
-  private mutating func judgeOpen(rate: Double, amplification: Double?) {
-    openRate = rate
-    guard let amplification, amplification >= tuning.amplificationFloor else { return }
+  private mutating func judgeOpen(rate sample: Double, amplification shown: Double?) {
+    // One period may show half a burst, and a trial must not win against a weak moment.
+    let rate = usualOpenRate.add(sample)
+    openRate = max(sample, rate)
+    guard let shown else { return }
+    let amplification = usualAmplification.add(shown)
+    guard amplification >= tuning.amplificationFloor else { return }
     openAmplification = amplification
     if let rejected {
       let isOther =
@@ -243,8 +254,10 @@ public struct AdaptiveController: Controller {
   }
 
   private mutating func judgeTrial(rate: Double, amplification: Double?) {
-    // The first period still drains the windows that the open gates filled.
-    if rate >= openRate * tuning.gainFloor {
+    // The first period still drains the windows that the open gates filled, and one good period
+    // alone may be chance: two of three must pay.
+    if rate >= openRate * tuning.gainFloor { payingPeriods += 1 }
+    if payingPeriods >= 2 {
       rejected = nil
       hasPaid = true
       retryPeriods = tuning.firstRetryPeriods
@@ -252,8 +265,9 @@ public struct AdaptiveController: Controller {
       engagedRate = MovingAverage(weight: tuning.weight)
       engagedRate.add(rate)
       enter(.engaged)
-    } else if periodsInState >= 2 {
-      rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
+    } else if periodsInState - payingPeriods >= 2 {
+      rejected = Signature(
+        writers: writers, rate: usualOpenRate.value ?? openRate, amplification: openAmplification)
       hasPaid = false
       enter(.open)
     }
@@ -272,7 +286,7 @@ public struct AdaptiveController: Controller {
   }
 
   private mutating func judgeReview(rate: Double, amplification: Double?) {
-    openRate = rate
+    openRate = max(rate, usualOpenRate.add(rate))
     enter(.trial)
     settings = engagedSettings()
   }
@@ -280,6 +294,7 @@ public struct AdaptiveController: Controller {
   private mutating func enter(_ next: State) {
     state = next
     periodsInState = 0
+    payingPeriods = 0
     if next == .open || next == .review { settings = .open }
   }
 

@@ -15,7 +15,7 @@ struct AdaptiveControllerTests {
     var load = SyntheticLoad(writers: writers, amplification: 4)
     load.gain = 2
     var controller = Bench.adaptive
-    for _ in 0..<23 { _ = load.step(&controller) }
+    for _ in 0..<100 { _ = load.step(&controller) }
     return (load, controller)
   }
 
@@ -24,11 +24,11 @@ struct AdaptiveControllerTests {
     load.gain = 2
     var controller = Bench.adaptive
     var phases: [String] = []
-    for _ in 0..<4 {
+    for _ in 0..<5 {
       _ = load.step(&controller)
       phases.append(controller.phase)
     }
-    #expect(phases == ["open", "trial", "engaged", "engaged"])
+    #expect(phases == ["open", "trial", "trial", "engaged", "engaged"])
     #expect(controller.settings.isFencedAtBlocks)
     #expect(controller.settings.anchor == .previous)
   }
@@ -37,9 +37,8 @@ struct AdaptiveControllerTests {
     let (load, controller) = engaged()
     let media = load.openRate * load.gain * load.amplification
     let neutral = 26 * 256 / media * 1e9
-    let tuning = AdaptiveController.Tuning()
-    #expect(controller.settings.delayNanoseconds >= neutral * tuning.climb * 0.999)
-    #expect(controller.settings.delayNanoseconds <= neutral * tuning.headroom * 1.001)
+    let headroom = AdaptiveController.Tuning().headroom
+    #expect(abs(controller.settings.delayNanoseconds / (neutral * headroom) - 1) < 1e-3)
   }
 
   @Test func `without counters the gates are open`() {
@@ -118,7 +117,7 @@ struct AdaptiveControllerTests {
   @Test func `a look that brings no news is no drop of the rate`() {
     var (load, controller) = engaged()
     var shown = load.snapshot
-    for look in 0..<150 {
+    for look in 0..<90 {
       load.pass(controller.settings)
       if look % 3 != 2 { shown = load.snapshot }
       _ = controller.step(snapshot: shown, activity: load.activity)
@@ -194,6 +193,17 @@ struct AdaptiveControllerTests {
     #expect(periods <= 6, "it took \(periods) periods")
   }
 
+  @Test func `one good period is chance and no gain`() {
+    var load = SyntheticLoad(writers: 26, amplification: 4)
+    var controller = Bench.adaptive
+    for gain in [1.0, 1.0, 1.1, 0.9, 1.0] {
+      load.gain = gain
+      _ = load.step(&controller)
+      #expect(controller.phase != "engaged")
+    }
+    #expect(controller.phase == "open")
+  }
+
   /// The number of periods that each stay in the state open lasted.
   private func staysOpen(
     _ load: inout SyntheticLoad, _ controller: inout AdaptiveController, periods: Int
@@ -228,6 +238,23 @@ struct AdaptiveControllerTests {
     load.amplification = 2
     _ = load.step(&controller)
     #expect(controller.phase == "trial")
+  }
+
+  @Test func `a load that always looks different is not tried all the time`() {
+    var load = SyntheticLoad(writers: 26, amplification: 4)
+    load.gain = 0.7
+    var controller = Bench.adaptive
+    var random = SeededRandom(seed: Bench.seed)
+    var shut = 0
+    for _ in 0..<10_007 {
+      load.writers = random.below(2) == 0 ? 16 : 26
+      if load.step(&controller) != .open { shut += 1 }
+    }
+    // 3 % of the time at a loss of 30 % is the one per cent that a load may lose.
+    let share = Double(shut) / 10_007
+    check(
+      "a load that does not pay, 16 or 26 writers",
+      [.atMost(3.3, "periods under a gate", share * 100, unit: "%")])
   }
 
   @Test func `equal observations lead to equal settings`() {

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterCore
 import ArbiterDevice
 import ArbiterScheduler
 import ArbiterSimulator
@@ -14,6 +15,7 @@ enum HardLoad: String, Sendable, CaseIterable, CustomTestStringConvertible {
   case mixedSequential = "half reads, sequential 256 B"
   case mixedRandom = "half reads, random 64 B"
   case halves = "half sequential, half random 64 B"
+  case thinking = "64 KiB, then 320 us of thought"
   case sixModules = "sequential 64 B on six modules"
 
   var testDescription: String { rawValue }
@@ -32,6 +34,8 @@ enum HardLoad: String, Sendable, CaseIterable, CustomTestStringConvertible {
     case .mixedRandom:
       return Bench.crowd(count, Workload(pattern: .random, accessBytes: 64, readShare: 0.5))
     case .halves: return Bench.crowd(count / 2) + Bench.crowd(count - count / 2, random)
+    case .thinking:
+      return Bench.crowd(count, Workload(accessBytes: 65_536, think: .microseconds(320)))
     case .sixModules: return Bench.crowd(count)
     }
   }

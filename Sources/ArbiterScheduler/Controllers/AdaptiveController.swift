@@ -18,7 +18,7 @@
 // Every now and then the gates press again, to see whether there is more to be had. An amplified block costs a media write like any other, so that random
 // writers are paced by the same rule.
 //
-//             writers ≥ 2, amplified        gates store ≥ 2 % more
+//             writers ≥ 2, amplified        gates store ≥ 2 % more, twice
 //     open ───────────────────────► trial ───────────────────────► engaged
 //      ▲  ◄───────────────────────────┘                              │
 //      │        no gain: wait 50, 100 … 3200 periods                 │ rate fell, medium idle,
@@ -56,8 +56,14 @@ public struct AdaptiveController: Controller {
     public var firstEasedPeriods = 64
     /// Periods of the longest easing.
     public var lastEasedPeriods = 512
-    /// The same while the medium still keeps up with what is asked of it.
+    /// Factor on that share per period in which the gates hold the medium back.
     public var climb = 0.85
+    /// Factor on that share per period in which they do not.
+    public var restore = 1.02
+    /// The least such share: as good as no delay, and still something to multiply.
+    public var leastHeadroom = 0.02
+    /// Share of the best known media bandwidth below which the medium is held back.
+    public var idleFloor = 0.97
     /// The same in a trial, which starts from too much rather than too little: with a fence at
     /// every block that costs latency, not bandwidth.
     public var trialHeadroom = 0.5
@@ -97,6 +103,8 @@ public struct AdaptiveController: Controller {
   private var tracker: CounterTracker
   private var state = State.open
   private var periodsInState = 0
+  /// Periods of the trial that stored enough more.
+  private var payingPeriods = 0
   /// What the gates had done at the time of the last snapshot that was news.
   private var lastActivity: GateActivity?
   private var lastTimeNanoseconds: Int64?
@@ -104,9 +112,12 @@ public struct AdaptiveController: Controller {
   private var bestMediaBandwidth = 0.0
   /// Media writes + media reads ÷ 3, smoothed, in bytes per second.
   private var equivalentBandwidth = 0.0
-  /// Bytes per second that the gates stored while open.
+  /// Bytes per second that a trial is measured against.
   private var openRate = 0.0
-  /// The same while engaged, smoothed.
+  /// What the gates store while open, smoothed, and how it is amplified.
+  private var usualOpenRate: MovingAverage
+  private var usualAmplification: MovingAverage
+  /// What they store while engaged, smoothed.
   private var engagedRate: MovingAverage
   private var rejected: Signature?
   /// Whether the last trial paid.
@@ -137,6 +148,8 @@ public struct AdaptiveController: Controller {
     self.tracker = tracker
     mediaBandwidth = MovingAverage(weight: tuning.weight)
     engagedRate = MovingAverage(weight: tuning.weight)
+    usualOpenRate = MovingAverage(weight: tuning.weight)
+    usualAmplification = MovingAverage(weight: tuning.weight)
     retryPeriods = tuning.firstRetryPeriods
     reviewPeriods = tuning.firstRetryPeriods * 4
     headroom = tuning.headroom
@@ -181,7 +194,7 @@ public struct AdaptiveController: Controller {
           rate: rate, openRate: openRate, media: average, load: equivalentBandwidth,
           isClimbing: headroom < tuning.headroom, tuning: tuning)
       }
-      headroom = nextHeadroom(media: media)
+      headroom = nextHeadroom(media: media, average: average)
       settings = engagedSettings()
     }
     return settings
@@ -202,13 +215,19 @@ public struct AdaptiveController: Controller {
     return lastActivity
   }
 
-  /// Asks for more while the medium wrote all that the spacing in force let through.
-  private func nextHeadroom(media: Double) -> Double {
+  /// Asks for more while the gates hold back what the medium could write.
+  ///
+  /// They do where it wrote all that the spacing in force let through, and where it wrote less than
+  /// it is known to write: threads that also think do not use the turns that they are given.
+  private func nextHeadroom(media: Double, average: Double) -> Double {
     if state == .trial { return tuning.trialHeadroom }
     if easing.isEased { return tuning.easedHeadroom }
     guard settings.delayNanoseconds > 0 else { return tuning.headroom }
     let asked = Double(writers) * 256 / settings.delayNanoseconds * 1e9
-    return media > asked * 0.995 ? tuning.climb : tuning.headroom
+    if media > asked * 0.995 || average < bestMediaBandwidth * tuning.idleFloor {
+      return max(headroom * tuning.climb, tuning.leastHeadroom)
+    }
+    return min(headroom * tuning.restore, tuning.headroom)
   }
 
   /// Rescales the spacing at once; the counters will confirm it later.
@@ -236,25 +255,39 @@ public struct AdaptiveController: Controller {
     settings = engagedSettings()
   }
 
-  private mutating func judgeOpen(rate: Double, amplification: Double?) {
-    openRate = rate
-    guard let amplification, amplification >= tuning.amplificationFloor else { return }
+  private mutating func judgeOpen(rate sample: Double, amplification shown: Double?) {
+    // One period may show half a burst, and a trial must not win against a weak moment.
+    let rate = usualOpenRate.add(sample)
+    openRate = max(sample, rate)
+    guard let shown else { return }
+    let amplification = usualAmplification.add(shown)
+    guard amplification >= tuning.amplificationFloor else { return }
     openAmplification = amplification
     if let rejected {
       let isOther =
-        rejected.writers != writers
-        || abs(rate / rejected.rate - 1) > tuning.changeFloor
-        || abs(amplification / rejected.amplification - 1) > tuning.changeFloor
-      if isOther { retryPeriods = tuning.firstRetryPeriods }
-      if !isOther && periodsInState < retryPeriods { return }
-      if !isOther { retryPeriods = min(retryPeriods * 2, tuning.lastRetryPeriods) }
+        hasChanged(Double(writers), from: Double(rejected.writers))
+        || hasChanged(rate, from: rejected.rate)
+        || hasChanged(amplification, from: rejected.amplification)
+      // A load that looks different is tried at once, one that always does ever more rarely too.
+      let shortening = isOther ? tuning.firstRetryPeriods : 1
+      if periodsInState < retryPeriods / shortening { return }
+      let isSettled = periodsInState * tuning.firstRetryPeriods > tuning.lastRetryPeriods * 2
+      retryPeriods =
+        isOther && isSettled
+        ? tuning.firstRetryPeriods : min(retryPeriods * 2, tuning.lastRetryPeriods)
     }
     enter(.trial)
   }
 
+  private func hasChanged(_ value: Double, from usual: Double) -> Bool {
+    abs(value / usual - 1) > tuning.changeFloor
+  }
+
   private mutating func judgeTrial(rate: Double, amplification: Double?) {
-    // The first period still drains the windows that the open gates filled.
-    if rate >= openRate * tuning.gainFloor {
+    // The first period still drains the windows that the open gates filled, and one good period
+    // alone may be chance: two of three must pay.
+    if rate >= openRate * tuning.gainFloor { payingPeriods += 1 }
+    if payingPeriods >= 2 {
       rejected = nil
       hasPaid = true
       retryPeriods = tuning.firstRetryPeriods
@@ -263,8 +296,9 @@ public struct AdaptiveController: Controller {
       engagedRate.add(rate)
       easing = Easing()
       enter(.engaged)
-    } else if periodsInState >= 2 {
-      rejected = Signature(writers: writers, rate: openRate, amplification: openAmplification)
+    } else if periodsInState - payingPeriods >= 2 {
+      rejected = Signature(
+        writers: writers, rate: usualOpenRate.value ?? openRate, amplification: openAmplification)
       hasPaid = false
       enter(.open)
     }
@@ -283,7 +317,7 @@ public struct AdaptiveController: Controller {
   }
 
   private mutating func judgeReview(rate: Double, amplification: Double?) {
-    openRate = rate
+    openRate = max(rate, usualOpenRate.add(rate))
     enter(.trial)
     settings = engagedSettings()
   }
@@ -291,12 +325,13 @@ public struct AdaptiveController: Controller {
   private mutating func enter(_ next: State) {
     state = next
     periodsInState = 0
+    payingPeriods = 0
     if next == .open || next == .review { settings = .open }
   }
 
   private func engagedSettings() -> GateSettings {
     let isEased = state == .engaged && easing.isEased
-    let bandwidth = isEased ? easing.mediaBandwidth : mediaBandwidth.value ?? 0
+    let bandwidth = isEased ? easing.mediaBandwidth : bestMediaBandwidth
     let spacing =
       bandwidth > 0 ? headroom * Double(writers) * 256 / bandwidth * 1e9 : 0
     return GateSettings(

@@ -8,8 +8,11 @@ internal import ArbiterScheduler
 extension Engine {
   mutating func requestPermit(_ index: Int) {
     if threads[index].holdsPermit {
-      issueLine(index)
-      return
+      guard threads[index].permitSpan.endsBeforeStore(at: threads[index].address) else {
+        issueLine(index)
+        return
+      }
+      releasePermit(index)
     }
     note(.permitWanted, index)
     guard permits?.request(Int32(truncatingIfNeeded: index)) == true else {
@@ -18,19 +21,14 @@ extension Engine {
     }
     note(.permitTaken, index)
     threads[index].holdsPermit = true
-    threads[index].permitBytes = 0
+    threads[index].permitSpan.begin()
     let cost = TimeSpan.nanoseconds(lock.acquireNanoseconds).picoseconds
     schedule(index, .pass, at: now &+ jittered(cost))
   }
 
-  /// Counts an access under a permit and gives the permit back at the end of its span.
-  mutating func countUnderPermit(_ index: Int, bytes: Int) {
-    threads[index].permitBytes += bytes
-    let held = threads[index].permitBytes
-    let atBlockBoundary = threads[index].address & 255 == 0
-    // A thread none of whose accesses ends at a boundary would keep its permit for ever.
-    let heldMax = lock.spanBytes + max(lock.spanBytes, Granularity.mediaBlockBytes)
-    if held >= lock.spanBytes && (atBlockBoundary || held >= heldMax) {
+  /// Books an access under a permit and gives the permit back at the end of its span.
+  mutating func bookUnderPermit(_ index: Int, address: UInt64, length: UInt64) {
+    if threads[index].permitSpan.endsAfterStore(at: address, length: length) {
       releasePermit(index)
     }
   }
@@ -43,7 +41,7 @@ extension Engine {
     guard let next = permits?.release() else { return }
     note(.permitTaken, Int(next))
     threads[Int(next)].holdsPermit = true
-    threads[Int(next)].permitBytes = 0
+    threads[Int(next)].permitSpan.begin()
     threads[Int(next)].block = .nothing
     let cost = TimeSpan.nanoseconds(lock.handOverNanoseconds).picoseconds
     clock.schedule(Int(next), at: now &+ jittered(cost))

@@ -290,6 +290,7 @@ extension Engine {
     let length = threads[index].access.length
     threads[index].counts.accesses &+= 1
     threads[index].accessesLeft &-= 1
+    let start = threads[index].address &- UInt64(length)
     if threads[index].accessesLeft > 0 && threads[index].access.stride != length {
       threads[index].address &+= UInt64(threads[index].access.stride &- length)
     }
@@ -300,7 +301,9 @@ extension Engine {
     }
     threads[index].counts.storedBytes &+= UInt64(length)
     threads[index].counts.storeAccesses &+= 1
-    if threads[index].holdsPermit { countUnderPermit(index, bytes: Int(length)) }
+    if threads[index].holdsPermit {
+      bookUnderPermit(index, address: start, length: UInt64(length))
+    }
     if case .every(let bytes) = threads[index].access.fence {
       threads[index].unfencedBytes &+= UInt64(length)
       if threads[index].unfencedBytes >= UInt64(bytes) {

@@ -78,16 +78,17 @@ struct Engine: ~Copyable {
     interleaveShift = UInt64(configuration.profile.interleaveBytes.trailingZeroBitCount)
     clientCount = configuration.threads.count
     jitterShare = Int64(configuration.profile.coreJitterRatio * 65_536)
-    var lock = LockParameters()
+    var lockParameters = LockParameters()
     var delegation: DelegationParameters?
     permits = nil
     switch configuration.scheme {
     case .lock(let parameters):
-      lock = parameters
+      lockParameters = parameters
       permits = VirtualPermits(limit: parameters.permitCount, threadCount: clientCount)
     case .delegation(let parameters): delegation = parameters
     case .fixed, .controlled: break
     }
+    let lock = lockParameters
     self.lock = lock
     self.delegation = delegation
     let ringCount = delegation?.ringCount ?? 0
@@ -101,7 +102,7 @@ struct Engine: ~Copyable {
         isWorker: isWorker, isGated: isWorker ? false : plans[index].isGated,
         phases: isWorker ? [] : plans[index].phases,
         random: SeededRandom(seed: seed, stream: UInt64(index) + 1),
-        pace: Pace(maximumWaitTicks: maximumDelay))
+        pace: Pace(maximumWaitTicks: maximumDelay), permitSpan: PermitSpan(lock))
     }
     let profile = configuration.profile
     modules = FixedArray(count: moduleCount) { index in

@@ -95,7 +95,7 @@ struct SimulatedThread: ~Copyable {
 
   var pace: Pace
   var holdsPermit = false
-  var permitBytes = 0
+  var permitSpan: PermitSpan
   /// Under delegation: requests of this thread that are not complete.
   var openRequests = 0
   /// Of a worker: whose request it serves.

@@ -1,21 +1,24 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import ArbiterScheduler
+internal import ArbiterCore
 
-/// When a holder gives its permit back: at the first media-block boundary at which it has stored
-/// the span of the contract or more.
+/// When a holder gives its permit back, as the lock contract says.
 ///
-/// A boundary is passed when a store ends at the end of a media block, or when the next store
-/// begins in another block than the one in which the previous store ended.
+/// At the first media-block boundary at which the holder has stored the span or more: where a store
+/// ends at the end of a block, or where the next store begins in another block than the one in which
+/// the previous store ended. A thread that never reaches a boundary gives the permit back one more
+/// span, or one block if that is more, after the first.
 public struct PermitSpan: Sendable {
   private let spanBytes: UInt64
+  private let spanBytesMax: UInt64
   private var storedBytes: UInt64 = 0
   private var lastBlock: UInt64 = .max
 
   /// Makes the account of a thread without a permit.
   public init(_ parameters: LockParameters) {
     spanBytes = UInt64(parameters.spanBytes)
+    spanBytesMax = spanBytes + max(spanBytes, UInt64(Granularity.mediaBlockBytes))
   }
 
   /// Begins a new span: the thread has just taken a permit.
@@ -33,6 +36,6 @@ public struct PermitSpan: Sendable {
     storedBytes &+= length
     let end = address &+ length
     lastBlock = (end &- 1) >> 8
-    return storedBytes >= spanBytes && end & 255 == 0
+    return storedBytes >= spanBytes && (end & 255 == 0 || storedBytes >= spanBytesMax)
   }
 }

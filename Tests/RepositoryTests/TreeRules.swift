@@ -5,6 +5,8 @@ extension Rules {
   /// Modules that need no test target of their own, each with the reason.
   static let modulesWithoutTests: [String: String] = [
     "Arbiter": "only re-exports the other modules",
+    "ArbiterCalibration": "CalibrationTests run its experiments against its data",
+    "ArbiterCommands": "CommandLineTests run every verb of the built tool",
     "CArbiter": "has no policy and no state; its callers' tests run every function",
     "arbiter": "is main alone; the command-line tests run it",
   ]

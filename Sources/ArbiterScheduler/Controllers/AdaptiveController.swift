@@ -3,28 +3,25 @@
 
 // The controller of the scheme `arbiter`.
 //
-// A delay alone has two steady states from about 12 writers on: threads that once filled their store
-// windows keep them full, and the delay passes while they wait anyway. A store fence at each media
-// block empties the window, and with it the second state is gone. So every gate fences at block
-// boundaries and spaces its blocks; the distance between two blocks of one thread is
+// A delay alone has two steady states from about 12 writers on: threads that once filled their
+// store windows keep them full, and the delay passes while they wait anyway. A store fence at each
+// media block empties the window, and with it the second state is gone. So every gate fences at
+// block boundaries and spaces its blocks; the distance between two blocks of one thread is
 //
 //      spacing = headroom × writers × 256 B ÷ media write bandwidth
 //
-// The bandwidth is the one measured while this very spacing was in force. With headroom below 1 the
-// rule has one fixed point: as long as the medium keeps up, each period asks for a little more;
-// once it does not, the measured bandwidth is the medium's own. No model of the device, no set
-// point, no gain to tune. Once that bandwidth is known the spacing is eased to just above neutral:
-// the medium stays 99 % busy and the queue in front of it empties, which about halves the latency.
-// Every now and then the gates press again, to see whether there is more to be had. An amplified block costs a media write like any other, so that random
-// writers are paced by the same rule.
+// An amplified block costs a media write like any other, so that random writers are spaced by the
+// same rule. The bandwidth is the best that was measured lately, so the rule needs no model of the
+// device. With headroom below 1 the gates press: a little more is asked than the medium gives, and a
+// little more still while it keeps up. Once the bandwidth is known the gates ease (see Easing.swift).
 //
-//             writers ≥ 2, amplified        gates store ≥ 2 % more, twice
+//             writers ≥ 2, amplified      gates store ≥ 2 % more, twice
 //     open ───────────────────────► trial ───────────────────────► engaged
-//      ▲  ◄───────────────────────────┘                              │
-//      │        no gain: wait 50, 100 … 3200 periods                 │ rate fell, medium idle,
-//      │        or until the load looks different                    │ or the review is due
-//      └──────────────────────────────── review ◄────────────────────┘
-//                 open was as good                (one period open; back to engaged if it was worse)
+//      ▲ ▲                            │                              │
+//      │ └── no gain: wait 50, 100 … ─┘                              │ rate fell, medium idle,
+//      │     3200 periods, or until the load looks different         │ or the review is due
+//      │                                                             ▼
+//      └─────────────── one period open, then a trial ──────────── review
 //
 // Open because the others left, it goes straight back to engaged when a gate says that they return:
 // what paid before is no longer in doubt, and a review follows should it not pay this time.
@@ -46,7 +43,15 @@ public struct AdaptiveController: Controller {
   public struct Tuning: Sendable, Hashable {
     /// Share of the neutral spacing that is asked for while pressing; below 1.
     public var headroom = 0.98
-    /// The same while easing; above 1.
+    /// Factor on that share per period in which the gates hold the medium back.
+    public var climb = 0.85
+    /// Factor on that share per period in which they do not.
+    public var restore = 1.02
+    /// The least such share: as good as no delay, and still something to multiply.
+    public var leastHeadroom = 0.02
+    /// Share of the best known media bandwidth below which the medium is held back.
+    public var idleFloor = 0.97
+    /// Share of the neutral spacing that is asked for while easing; above 1.
     public var easedHeadroom = 1.01
     /// Share of the pressed rate that easing must keep.
     public var easedRateFloor = 0.975
@@ -56,15 +61,7 @@ public struct AdaptiveController: Controller {
     public var firstEasedPeriods = 64
     /// Periods of the longest easing.
     public var lastEasedPeriods = 512
-    /// Factor on that share per period in which the gates hold the medium back.
-    public var climb = 0.85
-    /// Factor on that share per period in which they do not.
-    public var restore = 1.02
-    /// The least such share: as good as no delay, and still something to multiply.
-    public var leastHeadroom = 0.02
-    /// Share of the best known media bandwidth below which the medium is held back.
-    public var idleFloor = 0.97
-    /// The same in a trial, which starts from too much rather than too little: with a fence at
+    /// Share of the neutral spacing in a trial, which starts from too much rather than too little: with a fence at
     /// every block that costs latency, not bandwidth.
     public var trialHeadroom = 0.5
     /// Weight of a period in the averages.
@@ -156,7 +153,9 @@ public struct AdaptiveController: Controller {
   }
 
   /// The state in one word.
-  public var phase: String { state.rawValue }
+  public var phase: String {
+    state == .engaged && easing.isEased ? "eased" : state.rawValue
+  }
 
   /// Takes in the end of a period; see the file comment.
   public mutating func step(snapshot: CounterSnapshot, activity: GateActivity) -> GateSettings {
@@ -188,12 +187,12 @@ public struct AdaptiveController: Controller {
     case .engaged: judgeEngaged(rate: rate, media: average)
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
+    if state == .engaged {
+      easing.step(
+        rate: rate, openRate: openRate, media: average, load: equivalentBandwidth,
+        isClimbing: headroom < tuning.headroom, tuning: tuning)
+    }
     if state == .trial || state == .engaged {
-      if state == .engaged {
-        easing.step(
-          rate: rate, openRate: openRate, media: average, load: equivalentBandwidth,
-          isClimbing: headroom < tuning.headroom, tuning: tuning)
-      }
       headroom = nextHeadroom(media: media, average: average)
       settings = engagedSettings()
     }
@@ -202,8 +201,8 @@ public struct AdaptiveController: Controller {
 
   /// Remembers what the gates have done, and returns what they had at the snapshot before.
   ///
-  /// A snapshot that brings no new counters does not count, so that the bytes of the gates and those
-  /// of the module always belong to the same span of time.
+  /// A snapshot that brings no new counters does not count, so that the bytes of the gates and
+  /// those of the module always belong to the same span of time.
   private mutating func exchangeActivity(
     _ activity: GateActivity, at snapshot: CounterSnapshot
   ) -> GateActivity? {

@@ -4,9 +4,9 @@
 // The controller of the scheme `arbiter-paper`: the loop of the Arbiter paper, section IV.
 //
 // The paper states: act once the write amplification and the number of threads both exceed a
-// threshold; estimate the effective bandwidth by an exponentially weighted moving average; adjust the
-// delay before each access by a PID controller whose parameters were tuned by hand. It states no
-// number, no set point and no period. What is filled in here, and is ours:
+// threshold; estimate the effective bandwidth by an exponentially weighted moving average; adjust
+// the delay before each access by a PID controller whose parameters were tuned by hand. It states
+// no number, no set point and no period. What is filled in here, and is ours:
 //
 //   - the error is the distance between consumed and effective bandwidth, both averaged, as a share
 //     of the consumed, less the share that the amplification threshold allows; it may be negative;

@@ -15,7 +15,8 @@ struct AdaptiveControllerTests {
     var load = SyntheticLoad(writers: writers, amplification: 4)
     load.gain = 2
     var controller = Bench.adaptive
-    for _ in 0..<100 { _ = load.step(&controller) }
+    // Once it eases, the averages have settled.
+    for _ in 0..<40 where controller.phase != "eased" { _ = load.step(&controller) }
     return (load, controller)
   }
 
@@ -37,8 +38,18 @@ struct AdaptiveControllerTests {
     let (load, controller) = engaged()
     let media = load.openRate * load.gain * load.amplification
     let neutral = 26 * 256 / media * 1e9
-    let headroom = AdaptiveController.Tuning().headroom
-    #expect(abs(controller.settings.delayNanoseconds / (neutral * headroom) - 1) < 1e-3)
+    let headroom = AdaptiveController.Tuning().easedHeadroom
+    #expect(abs(controller.settings.delayNanoseconds / (neutral * headroom) - 1) < 1e-2)
+  }
+
+  @Test func `easing that costs bandwidth ends at once`() {
+    var (load, controller) = engaged()
+    #expect(controller.phase == "eased")
+    let eased = controller.settings.delayNanoseconds
+    load.gain = 1.9
+    _ = load.step(&controller)
+    #expect(controller.phase == "engaged")
+    #expect(controller.settings.delayNanoseconds < eased)
   }
 
   @Test func `without counters the gates are open`() {
@@ -97,7 +108,7 @@ struct AdaptiveControllerTests {
     #expect(load.step(&controller) == before)
     for _ in 0..<20 {
       _ = load.step(&controller)
-      #expect(controller.phase == "engaged")
+      #expect(["engaged", "eased"].contains(controller.phase))
     }
   }
 
@@ -117,11 +128,11 @@ struct AdaptiveControllerTests {
   @Test func `a look that brings no news is no drop of the rate`() {
     var (load, controller) = engaged()
     var shown = load.snapshot
-    for look in 0..<90 {
+    for look in 0..<45 {
       load.pass(controller.settings)
       if look % 3 != 2 { shown = load.snapshot }
       _ = controller.step(snapshot: shown, activity: load.activity)
-      #expect(controller.phase == "engaged", "look \(look)")
+      #expect(["engaged", "eased"].contains(controller.phase), "look \(look)")
     }
   }
 
@@ -163,9 +174,12 @@ struct AdaptiveControllerTests {
     var (_, controller) = engaged()
     let whole = controller.settings.delayNanoseconds
     let half = controller.registrationChanged(registeredCount: 13).delayNanoseconds
-    #expect(abs(half / whole - 0.5) < 1e-9)
+    let tuning = AdaptiveController.Tuning()
+    // Other writers are pressed first, whatever the former ones had come to.
+    let pressed = whole * tuning.headroom / tuning.easedHeadroom
+    #expect(abs(half / pressed - 0.5) < 1e-2)
     let double = controller.registrationChanged(registeredCount: 52).delayNanoseconds
-    #expect(abs(double / whole - 2) < 1e-9)
+    #expect(abs(double / half - 4) < 1e-9)
     #expect(controller.registrationChanged(registeredCount: 1) == .open)
   }
 
@@ -178,7 +192,7 @@ struct AdaptiveControllerTests {
     for _ in 0..<40 { #expect(load.step(&controller) == .open) }
     for count in 2...26 { _ = controller.registrationChanged(registeredCount: count) }
     #expect(controller.phase == "engaged")
-    #expect(abs(controller.settings.delayNanoseconds / whole.delayNanoseconds - 1) < 1e-9)
+    #expect(abs(controller.settings.delayNanoseconds / whole.delayNanoseconds - 1) < 5e-2)
   }
 
   @Test func `a spacing that no longer pays is dropped`() {

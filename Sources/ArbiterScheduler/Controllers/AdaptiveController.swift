@@ -102,6 +102,8 @@ public struct AdaptiveController: Controller {
   private var periodsInState = 0
   /// Periods of the trial that stored enough more.
   private var payingPeriods = 0
+  /// Whether the trial repeats one that paid; reviews that confirm it become rarer.
+  private var isReviewing = false
   /// What the gates had done at the time of the last snapshot that was news.
   private var lastActivity: GateActivity?
   private var lastTimeNanoseconds: Int64?
@@ -148,7 +150,7 @@ public struct AdaptiveController: Controller {
     usualOpenRate = MovingAverage(weight: tuning.weight)
     usualAmplification = MovingAverage(weight: tuning.weight)
     retryPeriods = tuning.firstRetryPeriods
-    reviewPeriods = tuning.firstRetryPeriods * 4
+    reviewPeriods = tuning.firstRetryPeriods
     headroom = tuning.headroom
   }
 
@@ -181,13 +183,14 @@ public struct AdaptiveController: Controller {
     let load = media + (view.mediaReadBandwidth ?? 0) / 3
     equivalentBandwidth += tuning.weight * (load - equivalentBandwidth)
     bestMediaBandwidth = max(average, bestMediaBandwidth * 0.999)
+    let wasEngaged = state == .engaged
     switch state {
     case .open: judgeOpen(rate: rate, amplification: view.writeAmplification)
     case .trial: judgeTrial(rate: rate, amplification: view.writeAmplification)
     case .engaged: judgeEngaged(rate: rate, media: average)
     case .review: judgeReview(rate: rate, amplification: view.writeAmplification)
     }
-    if state == .engaged {
+    if wasEngaged && state == .engaged {
       easing.step(
         rate: rate, openRate: openRate, media: average, load: equivalentBandwidth,
         isClimbing: headroom < tuning.headroom, tuning: tuning)
@@ -275,6 +278,7 @@ public struct AdaptiveController: Controller {
         isOther && isSettled
         ? tuning.firstRetryPeriods : min(retryPeriods * 2, tuning.lastRetryPeriods)
     }
+    isReviewing = false
     enter(.trial)
   }
 
@@ -290,10 +294,11 @@ public struct AdaptiveController: Controller {
       rejected = nil
       hasPaid = true
       retryPeriods = tuning.firstRetryPeriods
-      reviewPeriods = tuning.firstRetryPeriods * 4
+      if !isReviewing { reviewPeriods = tuning.firstRetryPeriods }
       engagedRate = MovingAverage(weight: tuning.weight)
       engagedRate.add(rate)
       easing = Easing()
+      headroom = tuning.headroom
       enter(.engaged)
     } else if periodsInState - payingPeriods >= 2 {
       rejected = Signature(
@@ -309,7 +314,8 @@ public struct AdaptiveController: Controller {
     let isMediumIdle = media < bestMediaBandwidth * 0.8 && periodsInState >= 4
     engagedRate.add(rate)
     if hasFallen || isMediumIdle || periodsInState >= reviewPeriods {
-      if !hasFallen { reviewPeriods = min(reviewPeriods * 2, tuning.lastRetryPeriods) }
+      isReviewing = !hasFallen
+      if isReviewing { reviewPeriods = min(reviewPeriods * 2, tuning.lastRetryPeriods) }
       bestMediaBandwidth = media
       enter(.review)
     }

@@ -21,8 +21,8 @@ struct Easing: Sendable {
 
   /// Periods since the last change between the two.
   private var periods = 0
-  /// Periods that the present mode lasts.
-  private var length = 2
+  /// Periods that the present mode lasts; the first four settle the averages.
+  private var length = 4
   /// Periods of the next easing.
   private var next = 0
   /// Equivalent write bandwidth when easing began.

@@ -67,29 +67,29 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
       pattern: .halves, accessBytes: 128, fence: .every(bytes: 128), regionBytes: 96 * 256)
     let loads = Workload(pattern: .random, accessBytes: 256, readShare: 1)
     return [
-      KnownMachine("1 thread", 0x1201_C5AB_A49F_FA74, machine(threads: 1)),
-      KnownMachine("26 threads", 0x763B_025E_E4B1_C5D0, machine(threads: 26)),
+      KnownMachine("1 thread", 0xC21E_9113_2EC1_40D7, machine(threads: 1)),
+      KnownMachine("26 threads", 0xECEC_000B_678D_EB11, machine(threads: 26)),
       KnownMachine(
-        "block delay", 0xBEB8_9372_295C_59D4, machine(threads: 26, scheme: delay(3000, per: .block))
+        "block delay", 0x6C56_6C3F_EC21_DAD2, machine(threads: 26, scheme: delay(3000, per: .block))
       ),
-      KnownMachine("access delay", 0x3503_5A8E_653B_FF74, machine(threads: 26, scheme: delay(744))),
+      KnownMachine("access delay", 0xD6A1_1183_3F04_F9E0, machine(threads: 26, scheme: delay(744))),
       KnownMachine(
-        "block fence", 0x37D0_AA02_2BB5_775F,
+        "block fence", 0x8429_DF16_F121_E2F6,
         machine(threads: 12, scheme: .fixed(GateSettings(isFencedAtBlocks: true)))),
-      KnownMachine("fences", 0x673D_8697_1804_0ED3, machine(fenced, threads: 16)),
-      KnownMachine("halves", 0xA1AD_4606_1C7C_D59F, machine(halves, threads: 1)),
+      KnownMachine("fences", 0x854B_2534_BBDA_B406, machine(fenced, threads: 16)),
+      KnownMachine("halves", 0xE69B_1BAC_9DA7_E8A9, machine(halves, threads: 1)),
       KnownMachine("loads", 0x5683_83A1_B6CD_251B, machine(loads, threads: 12)),
       KnownMachine(
-        "lock", 0x5CD1_519C_72CB_8F7F, machine(threads: 20, scheme: .lock(LockParameters()))),
+        "lock", 0x34F2_BA6B_07D5_895B, machine(threads: 20, scheme: .lock(LockParameters()))),
       KnownMachine(
-        "delegation", 0xDB39_13C6_47A1_52E3,
+        "delegation", 0x0C8C_C3C6_1869_E940,
         machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
       KnownMachine(
-        "six modules", 0x25DD_AF85_494F_FAB5, interleaved(machine(threads: 23), modules: 6)),
-      KnownMachine("phases", 0xEF99_4497_EA97_CBE6, phased),
-      KnownMachine("stalls", 0x3F2C_265C_31F0_C787, machine(threads: 9, profile: stalling)),
+        "six modules", 0x93CC_3C37_BE45_0AD8, interleaved(machine(threads: 23), modules: 6)),
+      KnownMachine("phases", 0x8065_FD22_8C8C_73C9, phased),
+      KnownMachine("stalls", 0xE1A2_FA59_A292_A0C2, machine(threads: 9, profile: stalling)),
       KnownMachine(
-        "first in, in order", 0x90E4_EF79_B17A_65EC,
+        "first in, in order", 0x3E2E_8D40_B8AF_83AC,
         machine(
           Workload(pattern: .random), threads: 9,
           profile: profile {

@@ -33,7 +33,7 @@ let package = Package(
       name: "ArbiterModel",
       targets: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterCalibration",
+        "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
   ],
@@ -129,7 +129,8 @@ let package = Package(
     tests(
       of: "ArbiterSimulator",
       sees: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
+        "ArbiterWorkloads",
       ]),
   ]
 )

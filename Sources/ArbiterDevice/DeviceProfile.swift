@@ -32,78 +32,81 @@ public struct DeviceProfile: Sendable, Hashable {
   // The core.
 
   /// Stores that a core holds on their way to the memory controller (line fill buffers).
-  public var storeWindowLines = 10
+  public var storeWindowLines = 1
   /// Stores with clwb, and plain stores, that a core holds in flight, from the read of the line on.
-  public var writeBackWindowLines = 5
+  public var writeBackWindowLines = 1
   /// Loads that a core holds outstanding.
-  public var loadWindowLines = 12
+  public var loadWindowLines = 1
   /// In which order a core's waiting stores are taken.
   public var releaseOrder = ReleaseOrder.random
   /// Time between two non-temporal stores of a core that nothing holds back.
-  public var storeIssueNanoseconds = 15.0
+  public var storeIssueNanoseconds = 1.0
   /// The same for a store with clwb.
-  public var writeBackIssueNanoseconds = 28.0
+  public var writeBackIssueNanoseconds = 1.0
   /// The same for loads.
-  public var loadIssueNanoseconds = 3.0
+  public var loadIssueNanoseconds = 1.0
   /// Time from the acceptance of a store until the core may use its window entry again.
-  public var storeReturnNanoseconds = 138.0
+  public var storeReturnNanoseconds = 0.0
   /// The same for a store with clwb.
-  public var writeBackReturnNanoseconds = 116.0
+  public var writeBackReturnNanoseconds = 0.0
   /// Time a core loses to a store fence beyond the wait for its stores.
-  public var fenceNanoseconds = 35.0
+  public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
-  public var loadReturnNanoseconds = 169.0
+  public var loadReturnNanoseconds = 0.0
   /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
-  public var cacheLinesPerThread = 512
+  public var cacheLinesPerThread = 1
   /// Relative half-width of the uniform jitter on every time of a core.
-  public var coreJitterRatio = 0.1
+  public var coreJitterRatio = 0.0
 
   // The queues.
 
   /// Lines in the write-pending queue of a module's channel.
-  public var writePendingQueueLines = 8
+  public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
-  public var readPendingQueueLines = 48
+  public var readPendingQueueLines = 1
   /// Time the link to a module needs for a line.
-  public var linkNanoseconds = 5.0
+  public var linkNanoseconds = 1.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096
 
   // The write-combining buffer.
 
   /// Blocks of the write-combining buffer.
-  public var bufferBlocks = 64
+  public var bufferBlocks = 2
   /// Which block makes room.
   public var victimRule = VictimRule.leastRecentOfRandom
   /// Blocks drawn for ``VictimRule/leastRecentOfRandom``.
-  public var victimCandidates = 2
+  public var victimCandidates = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
-  public var evictionQueueBlocks = 4
+  public var evictionQueueBlocks = 1
 
   // The medium.
 
   /// Blocks that the medium reads or writes at once.
-  public var mediaUnits = 4
+  public var mediaUnits = 1
   /// Time one unit needs to write a block.
-  public var mediaWriteNanoseconds = 449.0
+  public var mediaWriteNanoseconds = 1.0
   /// Time one unit needs to read a block.
-  public var mediaReadNanoseconds = 155.0
+  public var mediaReadNanoseconds = 1.0
   /// Share of ``mediaReadNanoseconds`` that the read of a read-modify-write adds to its write.
   public var readModifyWriteChargeRatio = 0.0
   /// Relative half-width of the uniform jitter on media times.
-  public var mediaJitterRatio = 0.1
+  public var mediaJitterRatio = 0.0
   /// Blocks of the read buffer.
-  public var readBufferBlocks = 64
+  public var readBufferBlocks = 1
   /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
   public var readVictimCandidates = 1
   /// Media writes per second of a module that nobody uses.
-  public var idleMediaWritesPerSecond = 2000.0
+  public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
   public var stallPeriodNanoseconds = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
 
-  /// Makes a profile with the given name and summary; every number is a default to be set.
+  /// Makes a profile of a machine without size or time.
+  ///
+  /// Every number is the least that makes sense: what a real module has is data, and belongs into a
+  /// profile file beside its source.
   public init(name: String, summary: String) {
     self.name = name
     self.summary = summary

@@ -3,13 +3,23 @@
 
 import ArbiterCore
 import ArbiterDevice
+import ArbiterProfiles
 import ArbiterScheduler
 import ArbiterSimulator
 import ArbiterWorkloads
 
+/// The default module of the library, read once.
+private let standard: DeviceProfile = {
+  do {
+    return try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
+  } catch {
+    preconditionFailure("default profile: \(error)")
+  }
+}()
+
 /// The default module, changed as a test needs it.
 func profile(_ change: (inout DeviceProfile) -> Void = { _ in }) -> DeviceProfile {
-  var profile = DeviceProfile(name: "test", summary: "A module of a test.")
+  var profile = standard
   change(&profile)
   return profile
 }

@@ -3,6 +3,7 @@
 
 import ArbiterCore
 import ArbiterDevice
+import ArbiterProfiles
 import ArbiterScheduler
 import ArbiterSimulator
 import ArbiterWorkloads
@@ -18,12 +19,20 @@ struct SpeedCase {
   ) {
     self.name = name
     var configuration = SimulationConfiguration(
-      profile: DeviceProfile(name: "default", summary: "The defaults of a profile."),
+      profile: Self.profile,
       threads: Array(repeating: ThreadPlan(workload), count: threads))
     configuration.moduleCount = modules
     configuration.scheme = scheme
     self.configuration = configuration
   }
+
+  private static let profile: DeviceProfile = {
+    do {
+      return try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
+    } catch {
+      preconditionFailure("default profile: \(error)")
+    }
+  }()
 
   static let all: [SpeedCase] = [
     SpeedCase("baseline, 26 threads", threads: 26),

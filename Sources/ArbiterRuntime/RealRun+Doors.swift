@@ -3,12 +3,12 @@
 
 package import ArbiterScheduler
 
-/// How a scheme meets a writer: before and after each of its stores.
+/// How a scheme meets a writer: before each store, at each later media block of it, and after it.
 ///
-/// Specialised by the compiler,
-/// so that an empty door costs nothing.
+/// Specialised by the compiler, so that an empty door costs nothing.
 package protocol WriterDoor: ~Copyable {
   mutating func enter(_ address: UInt64, _ length: UInt64)
+  mutating func enterBlock(_ address: UInt64, _ length: UInt64)
   mutating func leave(_ address: UInt64, _ length: UInt64)
   mutating func finish()
   var waits: Gate.Waits { get }
@@ -17,6 +17,7 @@ package protocol WriterDoor: ~Copyable {
 /// The baseline: nothing.
 struct OpenDoor: WriterDoor {
   @inline(__always) func enter(_ address: UInt64, _ length: UInt64) {}
+  @inline(__always) func enterBlock(_ address: UInt64, _ length: UInt64) {}
   @inline(__always) func leave(_ address: UInt64, _ length: UInt64) {}
   func finish() {}
   var waits: Gate.Waits { Gate.Waits() }
@@ -28,7 +29,12 @@ struct GateDoor: WriterDoor, ~Copyable {
 
   @inline(__always)
   mutating func enter(_ address: UInt64, _ length: UInt64) {
-    gate.pass(address: address, length: length)
+    gate.pass(address: address, length: min(length, 256 &- address & 255))
+  }
+
+  @inline(__always)
+  mutating func enterBlock(_ address: UInt64, _ length: UInt64) {
+    gate.passBlock(address: address, length: length)
   }
 
   @inline(__always) func leave(_ address: UInt64, _ length: UInt64) {}
@@ -56,6 +62,9 @@ package struct PermitDoor: WriterDoor {
       isHolding = true
     }
   }
+
+  /// A permit covers whole stores.
+  package func enterBlock(_ address: UInt64, _ length: UInt64) {}
 
   package mutating func leave(_ address: UInt64, _ length: UInt64) {
     if span.endsAfterStore(at: address, length: length) { giveBack() }

@@ -112,9 +112,13 @@ struct Writer {
       record.accessCount &+= 1
       var line = 0
       while line < length {
+        let place = address &+ UInt64(truncatingIfNeeded: line)
+        if line > 0 && place & 255 == 0 {
+          door.enterBlock(place, UInt64(truncatingIfNeeded: min(256, length &- line)))
+        }
         let stamp = LineStamp(
           seed: seed, thread: UInt64(truncatingIfNeeded: thread), sequence: record.accessCount,
-          offset: address &+ UInt64(truncatingIfNeeded: line))
+          offset: place)
         // SAFETY: offset + length lies within this thread's slice of the mapping.
         unsafe method.store(stamp.line, to: base + offset + line)
         line &+= 64

@@ -53,6 +53,21 @@ struct RealRunTests {
     unsafe Array(UnsafeRawBufferPointer(start: region.base, count: region.byteCount))
   }
 
+  @Test(arguments: [DelayPoint.access, .block])
+  func `a long access meets its gate at every block of it`(point: DelayPoint) throws {
+    let folder = TemporaryFolder(in: "/dev/shm")
+    let region = try MappedRegion(path: "\(folder.path)/r", byteCount: .kibibytes(64))
+    var configuration = configuration(.baseline)
+    configuration.scheme = .fixedDelay(GateSettings(delayNanoseconds: 50, point: point))
+    configuration.threadCount = 1
+    configuration.accessBytes = 1024
+    configuration.bound = .bytesPerThread(32 << 10)
+    let outcome = try RealRun(configuration, clock: clock, reader: reader).run(on: region)
+    let waits = outcome.threads[0].waits
+    #expect(waits.count == (point == .block ? 32 * 4 : 32))
+    #expect(clock.nanoseconds(waits.requestedTicksMax) <= 51, "no wait is the sum of several")
+  }
+
   @Test(arguments: NamedScheme.allCases)
   func `every scheme writes what it should and reports it`(scheme: NamedScheme) throws {
     let folder = TemporaryFolder(in: scheme == .lock ? "/tmp" : "/dev/shm")

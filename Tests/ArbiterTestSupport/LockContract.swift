@@ -76,11 +76,10 @@ public enum LockContract {
     private mutating func perform(_ thread: Int, _ address: UInt64, _ length: UInt64) {
       threads[thread].storedBytes += length
       threads[thread].lastBlock = (address + length - 1) / 256
-      if (address + length) % 256 == 0,
-        threads[thread].storedBytes >= UInt64(parameters.spanBytes)
-      {
-        giveBack(thread)
-      }
+      let stored = Int(threads[thread].storedBytes)
+      let isAtBoundary = (address + length) % 256 == 0
+      let isLate = stored >= parameters.spanBytes + max(parameters.spanBytes, 256)
+      if stored >= parameters.spanBytes && (isAtBoundary || isLate) { giveBack(thread) }
     }
 
     private mutating func serve() {

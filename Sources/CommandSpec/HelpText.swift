@@ -68,7 +68,13 @@ extension CommandSet {
     let short = option.short.map { "-\($0), " } ?? "    "
     let standard =
       option.defaultText.map { " [default:\(noBreakSpace)\($0)]" } ?? ""
-    return (short + option.spelling, option.help + standard)
+    var help = option.help
+    switch option.completion {
+    case .words(let words): help += " One of: \(words.joined(separator: ", "))."
+    case .wordList(let words): help += " Any of: \(words.joined(separator: ", "))."
+    case .none, .file, .directory: break
+    }
+    return (short + option.spelling, help + standard)
   }
 }
 

@@ -46,8 +46,9 @@ struct Scenario: Sendable {
   ///
   /// - Parameter progress: Hears which share of the virtual time has passed.
   /// - Returns: The result; nil of a run that was interrupted.
-  /// - Throws: `SimulationError` where the scenario is impossible.
-  func run(progress: (Double) -> Void) throws(SimulationError) -> ReportedResult? {
+  /// - Throws: `SimulationError` where the scenario is impossible, ``Failure`` where the model breaks
+  ///   its own rules.
+  func run(progress: (Double) -> Void) throws -> ReportedResult? {
     let began = Console.seconds
     var simulation = try Simulation(configuration)
     simulation.isRecordingSamples = false
@@ -66,7 +67,12 @@ struct Scenario: Sendable {
     simulation.beginMeasurement()
     guard run(&simulation, until: prelude + duration) else { return nil }
     let violations = simulation.violations()
-    precondition(violations.isEmpty, violations.joined(separator: "; "))
+    guard violations.isEmpty else {
+      throw Failure(
+        ExitCode.ourFault,
+        "the model broke a rule of its own: \(violations.joined(separator: "; "))",
+        hint: "please report this with the seed \(seed) and the command")
+    }
     return ReportedResult(
       scheme: scheme.rawValue, profile: profileName, pattern: workload.pattern.rawValue,
       accessBytes: workload.accessBytes, parameters: parameters, result: simulation.result(),

@@ -5,6 +5,7 @@ extension Rules {
   /// Modules that need no test target of their own, each with the reason.
   static let modulesWithoutTests: [String: String] = [
     "Arbiter": "only re-exports the other modules",
+    "ArbiterCommands": "the command-line tests run all of it as the built tool",
     "CArbiter": "has no policy and no state; its callers' tests run every function",
     "arbiter": "is main alone; the command-line tests run it",
   ]

@@ -45,7 +45,9 @@ struct DoctorOptions: Equatable {
     lines.append(terminal.styled("This machine", .bold))
     for finding in report.findings { lines += item(finding, on: terminal) }
     section("What follows")
-    for sentence in report.consequences { lines += Console.wrapped(sentence, mark: "- ", width: terminal.columns) }
+    for sentence in report.consequences {
+      lines += Console.wrapped(sentence, mark: "- ", width: terminal.columns)
+    }
     section("Persistent memory without persistent memory")
     for finding in MachineReport.emulations { lines += item(finding, on: terminal) }
     return lines.map { $0 + "\n" }.joined()

@@ -104,8 +104,8 @@ struct SimulateOptions: Equatable {
         "--modules=\(options.modules) is not within 1 to 12", hint: "give 1 to 12 modules")
     }
     try checkTime("duration", options.duration, .microseconds(10) ... .seconds(1000))
-    try checkTime("warm-up", options.warmUpSpan, .zero ... .seconds(1000))
     try checkTime("period", options.period, .microseconds(10) ... .seconds(10))
+    try checkTime("warm-up", options.warmUpSpan, .zero ... .seconds(1000))
     try checkTime("max-delay", options.maxDelay, .zero ... .seconds(1))
     if options.think > options.duration {
       throw UsageError(

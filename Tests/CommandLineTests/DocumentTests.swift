@@ -42,9 +42,9 @@ struct DocumentTests {
     let document = try ResultsJSON(arbiter(line).output)
     let help = try arbiter("help simulate").output
     let options = help.split(separator: "\n").compactMap { line -> String? in
-      guard let start = line.range(of: "--"), line.hasPrefix("  ") else { return nil }
-      guard line.hasPrefix("      --") || line.dropFirst(2).hasPrefix("-") else { return nil }
-      return line[start.upperBound...].prefix { $0.isLetter || $0 == "-" }
+      guard line.hasPrefix("      --") || line.hasPrefix("  -"), let name = line.firstRange(of: "--")
+      else { return nil }
+      return String(line[name.upperBound...].prefix { $0.isLetter || $0 == "-" })
         .replacing("-", with: "_")
     }.filter { $0 != "help" }
     for (index, result) in document.results.enumerated() {

@@ -56,7 +56,7 @@ enum Tool {
 func shell(_ script: String, in folder: String = "/tmp") throws -> Outcome {
   let scratch = TemporaryFolder()
   let whole = "cd '\(folder)'; arbiter='\(Tool.path)'; unset NO_COLOR COLUMNS\n\(script)"
-  var actions = posix_spawn_file_actions_t()
+  var actions = unsafe posix_spawn_file_actions_t()
   // SAFETY: strings and structs outlive the calls that take them; the arguments end with nil.
   unsafe posix_spawn_file_actions_init(&actions)
   defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -65,7 +65,8 @@ func shell(_ script: String, in folder: String = "/tmp") throws -> Outcome {
     unsafe posix_spawn_file_actions_addopen(
       &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
   }
-  var arguments = unsafe ["bash", "-c", whole].map { unsafe strdup($0) } + [nil]
+  let words = ["bash", "-c", whole]
+  var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
   defer { unsafe arguments.forEach { unsafe free($0) } }
   var child: pid_t = 0
   let began = ContinuousClock.now

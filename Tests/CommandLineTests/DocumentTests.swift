@@ -42,7 +42,8 @@ struct DocumentTests {
     let document = try ResultsJSON(arbiter(line).output)
     let help = try arbiter("help simulate").output
     let options = help.split(separator: "\n").compactMap { line -> String? in
-      guard line.hasPrefix("      --") || line.hasPrefix("  -"), let name = line.firstRange(of: "--")
+      guard line.hasPrefix("      --") || line.hasPrefix("  -"),
+        let name = line.firstRange(of: "--")
       else { return nil }
       return String(line[name.upperBound...].prefix { $0.isLetter || $0 == "-" })
         .replacing("-", with: "_")

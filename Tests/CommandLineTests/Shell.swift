@@ -65,12 +65,20 @@ func shell(_ script: String, in folder: String = "/tmp") throws -> Outcome {
     unsafe posix_spawn_file_actions_addopen(
       &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
   }
+  var attributes = posix_spawnattr_t()
+  unsafe posix_spawnattr_init(&attributes)
+  defer { _ = unsafe posix_spawnattr_destroy(&attributes) }
+  // This thread may block signals, and a child would inherit that.
+  var signals = sigset_t()
+  unsafe sigemptyset(&signals)
+  unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+  unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
   let words = ["bash", "-c", whole]
   var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
   defer { unsafe arguments.forEach { unsafe free($0) } }
   var child: pid_t = 0
   let began = ContinuousClock.now
-  let number = unsafe posix_spawnp(&child, "bash", &actions, nil, &arguments, environ)
+  let number = unsafe posix_spawnp(&child, "bash", &actions, &attributes, &arguments, environ)
   guard number == 0 else { throw SpawnError(number: number) }
   var status: Int32 = 0
   var usage = rusage()

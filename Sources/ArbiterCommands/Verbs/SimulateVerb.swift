@@ -221,11 +221,15 @@ extension SimulateOptions {
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
   }
 
-  /// The command line that repeats this run, also under a later version with other defaults.
+  /// The command line that repeats this run, also under a later version with other defaults; how
+  /// results are shown is left to who repeats it.
   private func commandLine(tool: String) -> String {
     var run = self
     run.isDryRun = false
     run.output = OutputOptions()
-    return Self.command.resolve(run, tool: tool).commandLine(includingDefaults: true)
+    let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
+    let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)
+    let own = words.filter { word in !shown.contains { word == $0 || word.hasPrefix("\($0)=") } }
+    return ([tool] + own).map(shellQuoted).joined(separator: " ")
   }
 }

@@ -42,7 +42,7 @@ struct OutputFile: Sendable {
     switch facts.st_mode & S_IFMT {
     case S_IFDIR: throw Self.failure(path, EISDIR)
     case S_IFREG:
-      // Below /dev and /proc a plain file is somebody's open descriptor, and only the link is there.
+      // Below /dev and /proc a plain file is an open descriptor of somebody's.
       let isDescriptor = path.hasPrefix("/dev/") && !path.hasPrefix("/dev/shm/")
       guard !isDescriptor, !path.hasPrefix("/proc/") else {
         (target, kind) = (path, .stream)

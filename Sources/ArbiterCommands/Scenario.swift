@@ -46,8 +46,8 @@ struct Scenario: Sendable {
   ///
   /// - Parameter progress: Hears which share of the virtual time has passed.
   /// - Returns: The result; nil of a run that was interrupted.
-  /// - Throws: `SimulationError` where the scenario is impossible, ``Failure`` where the model breaks
-  ///   its own rules.
+  /// - Throws: `SimulationError` where the scenario is impossible, ``Failure`` where the model
+  ///   breaks its own rules.
   func run(progress: (Double) -> Void) throws -> ReportedResult? {
     let began = Console.seconds
     var simulation = try Simulation(configuration)

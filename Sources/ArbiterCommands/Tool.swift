@@ -12,8 +12,8 @@ public enum Tool {
     abstract: "Get more out of memory that is slower than DRAM.",
     discussion: """
       Models persistent-memory modules, schedules the threads that write to them, and shows what \
-      that costs and brings. Figures of simulate and compare are those of a model, in virtual time; \
-      figures of bench are this machine's.
+      that costs and brings. Figures of simulate and compare are those of a model, in virtual \
+      time; figures of bench are this machine's.
       """,
     groups: [
       VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),

@@ -164,8 +164,8 @@ struct ReportPage {
 
   private static let style = """
 
-    :root { color-scheme: light dark; --line: #d0d7de; --soft: #57606a; --note: #fff4d6; --hover: #f4f6f8;
-      --page: #ffffff; --text: #1f2328; }
+    :root { color-scheme: light dark; --line: #d0d7de; --soft: #57606a; --note: #fff4d6;
+      --hover: #f4f6f8; --page: #ffffff; --text: #1f2328; }
     @media (prefers-color-scheme: dark) { :root { --line: #3d444d; --soft: #9ea7b3;
       --note: #3a3114; --hover: #1c2229; --page: #14181d; --text: #e6edf3; } }
     body { margin: 0; background: var(--page); color: var(--text);

@@ -22,6 +22,7 @@ extension RealRun {
   /// - Parameters:
   ///   - region: Where the threads write.
   ///   - isCancelled: Asked some ten times a second in a run bounded by time; true ends it early.
+  /// - Returns: What came of the run, also of one that ended early.
   /// - Throws: ``PlatformError`` where the region is too small or the system refuses a thread; no
   ///   thread is left behind.
   public func run(

@@ -70,6 +70,8 @@ extension CommandSet {
       option.defaultText.map { " [default:\(noBreakSpace)\($0)]" } ?? ""
     var help = option.help
     switch option.completion {
+    // A placeholder such as <true|false> has said it already.
+    case .words(let words) where option.placeholder == "<\(words.joined(separator: "|"))>": break
     case .words(let words): help += " One of: \(words.joined(separator: ", "))."
     case .wordList(let words): help += " Any of: \(words.joined(separator: ", "))."
     case .none, .file, .directory: break

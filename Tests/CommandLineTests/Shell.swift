@@ -48,11 +48,7 @@ enum Tool {
   static let isRoot = geteuid() == 0
 }
 
-/// Runs a script with bash; `$arbiter` is the tool.
-///
-/// - Parameters:
-///   - script: The script.
-///   - folder: Where it runs.
+/// Runs a script with bash in a folder; `$arbiter` is the tool.
 func shell(_ script: String, in folder: String = "/tmp") throws -> Outcome {
   let scratch = TemporaryFolder()
   let whole = "cd '\(folder)'; arbiter='\(Tool.path)'; unset NO_COLOR COLUMNS\n\(script)"

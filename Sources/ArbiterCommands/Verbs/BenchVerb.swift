@@ -148,8 +148,8 @@ extension BenchOptions {
     discussion: """
       Maps a file and writes to it with real threads under the same schemes and controllers as the \
       model. Device figures need counters that see the medium; where the machine has none they are \
-      unavailable, no controller inserts a delay, and the run shows what a scheme costs, never what \
-      it brings. On DRAM there is no amplification to remove in any case.
+      unavailable, no controller inserts a delay, and the run shows what a scheme costs, never \
+      what it brings. On DRAM there is no amplification to remove in any case.
 
       A file that holds something already is refused unless --overwrite is given, and it stays \
       where it is, with what the run wrote in its mapped part. A file that the run has made is \

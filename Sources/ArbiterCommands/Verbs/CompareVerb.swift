@@ -111,8 +111,8 @@ extension CompareOptions {
     discussion: """
       Sequential non-temporal writers on one modelled module: every scheme with every number of \
       threads, then the sweep of fixed delays of the paper's Figure 3(d). The table goes to \
-      standard output; a folder gets a page with the plots of Figures 3(d), 4, 5 and 6, each beside \
-      its data and script, with a line on how it compares with the paper.
+      standard output; a folder gets a page with the plots of Figures 3(d), 4, 5 and 6, each \
+      beside its data and script, with a line on how it compares with the paper.
 
       All figures are those of a model. What hardware was measured to do, and how far the model is \
       from it, is in Documentation/results/calibration.md.

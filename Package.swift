@@ -113,6 +113,11 @@ let package = Package(
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
         "ArbiterSimulator", "ArbiterProfiles",
       ], swiftSettings: strict),
+    // Runs the built tool as a child process, and therefore needs it built.
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: ["arbiter", "ArbiterCommands", "ArbiterTestSupport"],
+      exclude: ["bad-input.txt"], swiftSettings: strict),
     tests(of: "CommandSpec"),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

@@ -235,8 +235,8 @@ struct CompareFindings {
     }
     return """
       The paper gains at most 1.47 times; here \(Figures.rounded(gain)) times at \(crowd) \
-      threads\(range ?? ""). Ours differs because the controller leaves the collapsed branch that a \
-      delay alone cannot leave, and because the modelled baseline falls lower.\(paper ?? "")
+      threads\(range ?? ""). Ours differs because the controller leaves the collapsed branch that \
+      a delay alone cannot leave, and because the modelled baseline falls lower.\(paper ?? "")
       """
   }
 }

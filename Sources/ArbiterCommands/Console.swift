@@ -32,16 +32,36 @@ enum Console {
     guard number != 0 else { return }
     // A reader that has seen enough (head) is no failure of ours, but nothing more can be said.
     if number == EPIPE { exit(ExitCode.done) }
-    // SAFETY: strerror's text is copied at once.
-    let reason = unsafe String(cString: strerror(number))
     throw Failure(
-      ExitCode.inputOutput, "cannot write the results: \(reason)",
+      ExitCode.inputOutput, "cannot write the results: \(reason(number))",
       hint: "write them elsewhere with --output=<FILE>")
   }
 
   /// Writes a remark, without a promise.
   static func note(_ text: String) {
     _ = writeAll(text, to: 2)
+  }
+
+  /// The system's words for an error number.
+  static func reason(_ number: Int32) -> String {
+    // SAFETY: strerror's text is copied at once.
+    guard let text = unsafe strerror(number) else { return "error \(number)" }
+    return unsafe String(cString: text)
+  }
+
+  /// Breaks text into lines at spaces; the mark stands before the first, blanks before the rest.
+  static func wrapped(_ text: String, mark: String = "", width: Int) -> [String] {
+    var lines: [String] = []
+    var line = mark
+    for word in text.split(separator: " ") {
+      if line.count > mark.count && line.count + word.count + 1 > width {
+        lines.append(line)
+        line = String(repeating: " ", count: mark.count)
+      }
+      if line.count > mark.count { line += " " }
+      line += word
+    }
+    return lines + [line]
   }
 
   /// Monotonic seconds since some fixed instant.
@@ -53,7 +73,7 @@ enum Console {
   }
 
   /// Writes every byte; returns 0 or the system's error number.
-  private static func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
+  static func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       // SAFETY: the buffer is valid for the call and its length is its own count.

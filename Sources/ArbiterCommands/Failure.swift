@@ -78,12 +78,28 @@ struct Failure: Error, Equatable {
 
   /// The lines for standard error.
   var rendered: String {
-    let hintLine = hint.map { "\n  hint: \($0)" } ?? ""
-    return "arbiter: error: \(message)\(hintLine)"
+    let hintLine = hint.map { "\n  hint: \(Self.harmless($0))" } ?? ""
+    return "arbiter: error: \(Self.harmless(message))\(hintLine)"
+  }
+
+  /// What the user typed comes back in messages, and must not drive the terminal.
+  private static func harmless(_ text: String) -> String {
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
   }
 }
 
-/// The bytes of a file that the user has named.
-func readFile(_ path: String) throws -> [UInt8] {
-  Array(try FileSystem.read(path, bytesMax: 1 << 20).utf8)
+/// The bytes of a file that the user has named with an option.
+func readFile(_ path: String, for option: String) throws(Failure) -> [UInt8] {
+  do {
+    return Array(try FileSystem.read(path, bytesMax: 1 << 20).utf8)
+  } catch {
+    let isDenied = error.errorNumber == EACCES || error.errorNumber == EPERM
+    let isTrouble = [EIO, ENOMEM, EMFILE, ENFILE].contains(error.errorNumber)
+    throw Failure(
+      isDenied ? ExitCode.permission : isTrouble ? ExitCode.inputOutput : ExitCode.badInput,
+      "cannot read --\(option)=\(path): \(Console.reason(error.errorNumber))",
+      hint: "check the path")
+  }
 }

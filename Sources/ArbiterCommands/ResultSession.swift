@@ -17,46 +17,35 @@ struct ResultSession: Sendable {
   let seed: UInt64
   /// The modelled module; nil on a real one.
   let profile: DeviceProfile?
+  private let file: OutputFile?
 
+  /// Begins a session; from here on Ctrl-C ends runs rather than the process.
+  ///
+  /// - Throws: ``Failure`` where `--output` names a place that cannot be written.
   init(
     _ resolved: ResolvedCommand, output: OutputOptions, seed: UInt64, profile: DeviceProfile?
-  ) {
+  ) throws(Failure) {
     self.resolved = resolved
     self.output = output
     self.seed = seed
     self.profile = profile
+    file = if let path = output.output { try OutputFile(path) } else { nil }
     Interrupt.listen()
   }
 
   /// Whether the user asked to stop.
   var wasInterrupted: Bool { Interrupt.isRaised }
 
-  /// Every option as it was resolved, with what this one run made of those that hold lists.
-  func parameters(threads: Int, scheme: String) -> [JSONValue.Member] {
-    resolved.options.map { option in
-      switch option.name {
-      case "threads": .init("threads", .string("\(threads)"))
-      case "scheme": .init("scheme", .string(scheme))
-      default:
-        .init(
-          option.name.replacing("-", with: "_"), option.isGiven ? .string(option.text) : .null)
-      }
-    }
-  }
-
   /// Runs scenarios on all processors, in any order, and returns the results in theirs.
   ///
-  /// After an interrupt the runs under way end and the rest is left out.
-  func run(
-    _ scenarios: [Scenario], title: String,
-    parameters: @Sendable @escaping (Scenario) -> [JSONValue.Member]
-  ) throws -> [ReportedResult] {
+  /// After an interrupt the runs under way end; theirs and later results are nil.
+  func run(_ scenarios: [Scenario], title: String) throws -> [ReportedResult?] {
     let board = RunBoard(count: scenarios.count)
     let work: @Sendable () -> Void = {
       while !Interrupt.isRaised, let index = board.next() {
-        let scenario = scenarios[index]
         do {
-          board.finish(index, .success(try scenario.run(parameters: parameters(scenario))))
+          let result = try scenarios[index].run { board.advance(index, to: $0) }
+          board.finish(index, .success(result))
         } catch {
           board.finish(index, .failure(Failure(error)))
         }
@@ -64,15 +53,24 @@ struct ResultSession: Sendable {
     }
     let processors = max(1, MachineTopology.read().logicalProcessorCount)
     let helpers = try startHelpers(min(processors, scenarios.count) - 1, work)
-    let progress = try WorkerThread { [output] in
-      guard !output.isQuiet else { return }
-      ProgressLine(title, on: Console.error(output.color)).show(board)
-    }
+    let progress = try showProgress(title) { board.share }
     work()
     for thread in helpers { thread.join() }
     board.close()
     progress.join()
     return try board.results()
+  }
+
+  /// Shows how far something is, from a thread of its own that ends when the share is nil.
+  func showProgress(
+    _ title: String, share: @Sendable @escaping () -> Double?
+  ) throws -> HelperThread {
+    let output = output
+    return HelperThread(
+      try WorkerThread {
+        guard !output.isQuiet else { return }
+        ProgressLine(title, on: Console.error(output.color)).show(share)
+      })
   }
 
   private func startHelpers(
@@ -91,6 +89,11 @@ struct ResultSession: Sendable {
       ], results: results)
   }
 
+  /// Writes text where results go.
+  func write(_ text: String) throws(Failure) {
+    if let file { try file.write(text) } else { try Console.write(text) }
+  }
+
   /// Prints the results in the form that was asked for, and how to repeat them.
   func print(_ results: [ReportedResult], table: Table, remarks: [String] = []) throws {
     let text: String
@@ -98,34 +101,41 @@ struct ResultSession: Sendable {
     case .json: text = document(results).json.document()
     case .csv: text = document(results).csv
     case .text:
+      let width = Console.output(output.color).columns
       text =
-        table.text(width: Console.output(output.color).columns)
-        + remarks.map { "\n\($0)\n" }.joined()
+        (results.isEmpty ? "" : table.text(width: width))
+        + remarks.map {
+          "\n" + Console.wrapped($0, width: width).joined(separator: "\n") + "\n"
+        }.joined()
     }
-    if let path = output.output {
-      let partial = "\(path).partial-\(getpid())"
-      do {
-        try FileSystem.write(text, to: partial)
-        try FileSystem.rename(partial, to: path)
-      } catch {
-        _ = unsafe unlink(partial)
-        throw error
-      }
-    } else {
-      try Console.write(text)
-    }
-    guard !output.isQuiet, output.format == .text else { return }
+    try write(text)
+    guard !output.isQuiet else { return }
     if wasInterrupted {
-      Console.note("arbiter: interrupted: what is shown is not the whole\n")
+      Console.note(
+        results.isEmpty
+          ? "arbiter: interrupted before the first run had ended\n"
+          : "arbiter: interrupted: runs that had not ended are left out\n")
     }
+    guard output.format == .text else { return }
     let model = profile.map { ", profile \($0.name)" } ?? ""
     Console.note(
       "arbiter \(Version.text), seed \(seed)\(model); repeat with: \(resolved.commandLine())\n")
   }
 }
 
+extension ResolvedCommand {
+  /// Every option under the name that a result gives it; flags are true or false.
+  var parameters: [JSONValue.Member] {
+    options.map { option in
+      let value: JSONValue =
+        option.isFlag ? .bool(option.isGiven) : option.isGiven ? .string(option.text) : .null
+      return .init(option.name.replacing("-", with: "_"), value)
+    }
+  }
+}
+
 /// A joinable thread in a list; `WorkerThread` itself cannot be copied into one.
-private final class HelperThread: Sendable {
+final class HelperThread: Sendable {
   private let thread: Mutex<WorkerThread?>
 
   init(_ thread: consuming WorkerThread) {
@@ -142,15 +152,17 @@ private final class HelperThread: Sendable {
 final class RunBoard: Sendable {
   private struct State {
     var next = 0
-    var doneCount = 0
     var isClosed = false
-    var outcomes: [Result<ReportedResult, Failure>?]
+    var shares: [Double]
+    var outcomes: [Result<ReportedResult?, Failure>?]
   }
 
   private let state: Mutex<State>
 
   init(count: Int) {
-    state = Mutex(State(outcomes: Array(repeating: nil, count: count)))
+    state = Mutex(
+      State(
+        shares: Array(repeating: 0, count: count), outcomes: Array(repeating: nil, count: count)))
   }
 
   /// Hands out the next run; nil where none is left.
@@ -162,10 +174,16 @@ final class RunBoard: Sendable {
     }
   }
 
-  func finish(_ index: Int, _ outcome: Result<ReportedResult, Failure>) {
+  /// Takes in how far a run is.
+  func advance(_ index: Int, to share: Double) {
+    state.withLock { $0.shares[index] = share }
+  }
+
+  /// Takes in what came of a run; nil of one that was interrupted.
+  func finish(_ index: Int, _ outcome: Result<ReportedResult?, Failure>) {
     state.withLock { state in
       state.outcomes[index] = outcome
-      state.doneCount += 1
+      state.shares[index] = 1
       if case .failure = outcome { state.next = state.outcomes.count }
     }
   }
@@ -174,20 +192,20 @@ final class RunBoard: Sendable {
     state.withLock { $0.isClosed = true }
   }
 
-  /// The share of the runs that are done; nil once nobody works any more.
+  /// The share of the work that is done; nil once nobody works any more.
   var share: Double? {
     state.withLock { state in
-      state.isClosed ? nil : Double(state.doneCount) / Double(max(1, state.outcomes.count))
+      state.isClosed ? nil : state.shares.reduce(0, +) / Double(max(1, state.shares.count))
     }
   }
 
-  /// The results of the runs that were made, in order.
+  /// The results in order; nil of runs that were not made or not ended.
   ///
   /// - Throws: The first failure, if any run failed.
-  func results() throws(Failure) -> [ReportedResult] {
-    var results: [ReportedResult] = []
+  func results() throws(Failure) -> [ReportedResult?] {
+    var results: [ReportedResult?] = []
     for outcome in state.withLock({ $0.outcomes }) {
-      if let outcome { results.append(try outcome.get()) }
+      results.append(try outcome?.get())
     }
     return results
   }
@@ -201,10 +219,10 @@ private struct ProgressLine {
     meter = ProgressMeter(title, on: terminal)
   }
 
-  func show(_ board: RunBoard) {
+  func show(_ share: () -> Double?) {
     var meter = meter
     let began = Console.seconds
-    while let share = board.share {
+    while let share = share() {
       if let line = meter.update(share: share, atSeconds: Console.seconds - began) {
         Console.note(line)
       }

@@ -8,11 +8,12 @@ internal import ArbiterReport
 enum ResultTable {
   /// One row per scheme, grouped by thread count.
   static func byThreads(_ results: [ReportedResult]) -> Table {
-    var table = Table([
-      .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
-      .init("p50", .right), .init("p99", .right), .init("delay", .right),
-      .init("CPU s/GiB", .right), .init("fairness", .right),
-    ])
+    var table = Table(
+      [
+        .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
+        .init("p50", .right), .init("p99", .right), .init("delay", .right),
+        .init("CPU s/GiB", .right), .init("fairness", .right),
+      ], keyColumnCount: 2)
     for result in results {
       let run = result.result
       table.add([

@@ -8,6 +8,7 @@ internal import ArbiterReport
 internal import ArbiterScheduler
 internal import ArbiterSimulator
 internal import ArbiterWorkloads
+internal import CommandSpec
 
 /// One run on the model: everything that determines it.
 struct Scenario: Sendable {
@@ -25,6 +26,8 @@ struct Scenario: Sendable {
   var period = TimeSpan.milliseconds(1)
   var maximumDelay = TimeSpan.microseconds(100)
   var seed: UInt64 = 1
+  /// Every option of the run, for the result.
+  var parameters: [JSONValue.Member] = []
 
   var configuration: SimulationConfiguration {
     var configuration = SimulationConfiguration(
@@ -39,34 +42,58 @@ struct Scenario: Sendable {
     return configuration
   }
 
-  /// Runs the scenario.
+  /// Runs the scenario, unless Ctrl-C ends it before.
   ///
-  /// - Throws: `SimulationError` where the scenario is impossible.
-  func run(parameters: [JSONValue.Member]) throws(SimulationError) -> ReportedResult {
+  /// - Parameter progress: Hears which share of the virtual time has passed.
+  /// - Returns: The result; nil of a run that was interrupted.
+  /// - Throws: `SimulationError` where the scenario is impossible, ``Failure`` where the model
+  ///   breaks its own rules.
+  func run(progress: (Double) -> Void) throws -> ReportedResult? {
     let began = Console.seconds
     var simulation = try Simulation(configuration)
     simulation.isRecordingSamples = false
-    simulation.run(for: start.saturation)
-    simulation.run(for: warmUp)
+    let prelude = start.saturation + warmUp
+    let whole = (prelude + duration).picoseconds
+    // Slices change nothing in the model; between two of them is time to look up.
+    func run(_ simulation: inout Simulation, until end: TimeSpan) -> Bool {
+      while simulation.now < end {
+        if Interrupt.isRaised { return false }
+        simulation.run(for: min(Self.slice, end - simulation.now))
+        progress(Double(simulation.now.picoseconds) / Double(whole))
+      }
+      return true
+    }
+    guard run(&simulation, until: prelude) else { return nil }
     simulation.beginMeasurement()
-    simulation.run(for: duration)
+    guard run(&simulation, until: prelude + duration) else { return nil }
     let violations = simulation.violations()
-    precondition(violations.isEmpty, violations.joined(separator: "; "))
+    guard violations.isEmpty else {
+      throw Failure(
+        ExitCode.ourFault,
+        "the model broke a rule of its own: \(violations.joined(separator: "; "))",
+        hint: "please report this with the seed \(seed) and the command")
+    }
     return ReportedResult(
       scheme: scheme.rawValue, profile: profileName, pattern: workload.pattern.rawValue,
       accessBytes: workload.accessBytes, parameters: parameters, result: simulation.result(),
       wallSeconds: Console.seconds - began)
   }
+
+  private static let slice = TimeSpan.milliseconds(1)
 }
 
 /// A profile by name, or from a file where the name has a slash or ends in `.json`.
 func loadProfile(_ name: String) throws -> DeviceProfile {
+  let library = ProfileLibrary.embedded
   guard name.contains("/") || name.hasSuffix(".json") else {
-    do {
-      return try ProfileLibrary.embedded.profile(named: name)
-    } catch {
-      throw Failure(ExitCode.usage, "\(error)", hint: "give one of those names, or a .json file")
+    guard library.names.contains(name) else {
+      let nearest = nearestName(to: name, among: library.names)
+      throw Failure(
+        ExitCode.usage,
+        "--profile=\(name) is not one of \(library.names.joined(separator: ", "))",
+        hint: nearest.map { "did you mean '\($0)'?" } ?? "give one of those names, or a .json file")
     }
+    return try library.profile(named: name)
   }
-  return try ProfileLibrary.embedded.decode(try readFile(name), named: name)
+  return try library.decode(try readFile(name, for: "profile"), named: name)
 }

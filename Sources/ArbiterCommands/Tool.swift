@@ -12,8 +12,8 @@ public enum Tool {
     abstract: "Get more out of memory that is slower than DRAM.",
     discussion: """
       Models persistent-memory modules, schedules the threads that write to them, and shows what \
-      that costs and brings. Figures of simulate and compare are those of a model, in virtual time; \
-      figures of bench are this machine's.
+      that costs and brings. Figures of simulate and compare are those of a model, in virtual \
+      time; figures of bench are this machine's.
       """,
     groups: [
       VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
@@ -39,7 +39,11 @@ public enum Tool {
     // A reader that goes away is noticed where the write fails.
     _ = signal(SIGPIPE, SIG_IGN)
     do {
-      switch try commands.interpret(arguments) {
+      if arguments.first == "write-documents" {
+        return try writeDocuments(below: Array(arguments.dropFirst()))
+      }
+      // The one option before a verb, because every other tool has it.
+      switch try commands.interpret(arguments == ["--version"] ? ["version"] : arguments) {
       case .help(let verb):
         let terminal = Console.output()
         let style = HelpStyle(width: terminal.columns, isBold: terminal.hasColor)
@@ -55,11 +59,33 @@ public enum Tool {
     }
   }
 
-  /// The man pages: file names and texts.
+  /// Finds examples in help and man pages that do not parse.
   ///
-  /// - Parameter date: The date that the pages bear, as `November 21, 2026`.
-  /// - Returns: One page for the tool and one for each verb.
-  public static func manualPages(date: String) -> [(fileName: String, text: String)] {
-    commands.manualPages(date: date).map { ($0.fileName, $0.text) }
+  /// - Returns: Each such example with the error that answers it; nothing in a sound tool.
+  public static func brokenExamples() -> [String] {
+    commands.brokenExamples().map { "\($0.example.arguments): \($0.error.message)" }
+  }
+
+  /// The man pages and completion scripts: paths in the repository and texts.
+  static func documents() -> [(path: String, text: String)] {
+    let pages = commands.manualPages(date: Version.date).map {
+      (path: "Documentation/man/\($0.fileName)", text: $0.text)
+    }
+    let scripts = [("arbiter.bash", Shell.bash), ("_arbiter", .zsh), ("arbiter.fish", .fish)].map {
+      (path: "completions/\($0.0)", text: commands.completionScript(for: $0.1))
+    }
+    return pages + scripts
+  }
+
+  /// Writes the documents below a folder; for `Documentation/man/regenerate`, not for users.
+  private static func writeDocuments(below operands: [String]) throws -> Int32 {
+    guard operands.count == 1, let root = operands.first, !root.isEmpty else {
+      throw UsageError(
+        "write-documents takes one folder", hint: "run Documentation/man/regenerate instead")
+    }
+    for document in documents() {
+      try FileSystem.write(document.text, to: "\(root)/\(document.path)")
+    }
+    return ExitCode.done
   }
 }

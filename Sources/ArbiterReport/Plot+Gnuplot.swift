@@ -22,7 +22,7 @@ extension Plot {
   public var gnuplotScript: String {
     let width = Self.width
     // The legend stands below; the more lines it has, the taller the picture.
-    let height = 470 + 28 * legendRowCount
+    let height = 490 + 28 * legendRowCount + 20 * (topMargin - 3)
     var script = """
       # \(Self.comment(title))
       # Draw it again with: gnuplot \(name).gnuplot
@@ -33,13 +33,14 @@ extension Plot {
       set datafile separator comma
       set datafile missing NaN
       set title \(Self.quoted(title)) font "sans-serif,19"
-      set xlabel \(Self.quoted(x.label))
+      set xlabel \(Self.quoted(x.label)) offset 0,0.3
       set ylabel \(Self.quoted(y.label))
       set border 3 linecolor rgb "#444444"
       set tics nomirror out textcolor rgb "#222222"
       set grid linecolor rgb "#dddddd" linetype 1 linewidth 0.5
-      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2
+      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2 title ' '
       set rmargin \(rightMargin)
+      set tmargin \(topMargin)
       set errorbars 0.7
 
       """
@@ -60,6 +61,11 @@ extension Plot {
     return labels.max().map { min(4 + $0 * 4 / 5, 40) } ?? 4
   }
 
+  /// Lines above the plot: its title and the labels of vertical lines, each a line higher.
+  private var topMargin: Int {
+    3 + lines.count { $0.direction == .vertical }
+  }
+
   /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
   private var legendRowCount: Int {
     let shown = series.filter { $0.points.contains(where: isShown) }
@@ -69,15 +75,21 @@ extension Plot {
     return max(1, (shown.count + columnCount - 1) / columnCount)
   }
 
-  /// Where the labels of horizontal lines stand, as shares of the height, none upon another.
+  /// Where the labels of lines stand, as shares of the height or width; those of horizontal lines
+  /// do not meet.
   private func labelPlaces() -> [Double] {
+    let across = range(x, values: shownValues(\.x, .vertical))
     let range = range(y, values: shownHeights())
     func share(_ value: Double) -> Double {
       let (low, high) = (range.lowerBound, range.upperBound)
       guard y.isLogarithmic else { return (value - low) / (high - low) }
       return value > 0 ? log(value / low) / log(high / low) : 0
     }
-    var places = lines.map { share($0.value) }
+    var places = lines.map { line in
+      line.direction == .horizontal
+        ? share(line.value)
+        : (line.value - across.lowerBound) / (across.upperBound - across.lowerBound)
+    }
     let labelled = lines.indices.filter { lines[$0].direction == .horizontal }
     var below = -1.0
     for index in labelled.sorted(by: { (places[$0], $0) < (places[$1], $1) }) {
@@ -122,9 +134,13 @@ extension Plot {
 
         """
     case .vertical:
+      // Above the plot, where no curve can be; at the sides the text leans inwards.
+      let side = place < 0.25 ? "left" : place > 0.75 ? "right" : "center"
+      let row = lines.prefix(number - 1).count { $0.direction == .vertical }
       return """
         set arrow \(number) from first \(value), graph 0 to first \(value), graph 1 \(style)
-        \(text) at first \(value), graph 0.03 left rotate by 90 offset 0.9,0 font "sans-serif,13"
+        \(text) at first \(value), graph 1 \(side) offset 0,\(Double(row) + 0.6) \
+          font "sans-serif,13"
 
         """
     }

@@ -41,15 +41,16 @@ struct ReportPage {
 
         """
     }
-    if !document.results.isEmpty {
-      page += section("Results", Self.html(document.table))
-    }
     if !report.comparisons.isEmpty {
       page += section(
         "Beside the publications", Self.html(Self.comparisonTable(report.comparisons)))
     }
     if !report.plots.isEmpty {
       page += section("Plots", report.plots.map(figure).joined())
+    }
+    // The longest part comes last.
+    if !document.results.isEmpty {
+      page += section("Results", Self.html(document.table))
     }
     return page + "</main>\n</body>\n</html>\n"
   }
@@ -164,9 +165,9 @@ struct ReportPage {
   private static let style = """
 
     :root { color-scheme: light dark; --line: #d0d7de; --soft: #57606a; --note: #fff4d6;
-      --page: #ffffff; --text: #1f2328; }
+      --hover: #f4f6f8; --page: #ffffff; --text: #1f2328; }
     @media (prefers-color-scheme: dark) { :root { --line: #3d444d; --soft: #9ea7b3;
-      --note: #3a3114; --page: #14181d; --text: #e6edf3; } }
+      --note: #3a3114; --hover: #1c2229; --page: #14181d; --text: #e6edf3; } }
     body { margin: 0; background: var(--page); color: var(--text);
       font: 16px/1.5 system-ui, sans-serif; }
     main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
@@ -179,6 +180,8 @@ struct ReportPage {
     th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
       vertical-align: bottom; }
     td { vertical-align: top; }
+    td:first-child { white-space: nowrap; }
+    tbody tr:hover { background: var(--hover); }
     .number { text-align: right; font-variant-numeric: tabular-nums; }
     figure { margin: 2rem 0; }
     img { width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line);

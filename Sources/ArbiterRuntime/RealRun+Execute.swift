@@ -19,15 +19,22 @@ extension RealRun {
 
   /// Runs the configuration on a region; returns when every thread has ended.
   ///
+  /// - Parameters:
+  ///   - region: Where the threads write.
+  ///   - isCancelled: Asked some ten times a second in a run bounded by time; true ends it early.
+  /// - Returns: What came of the run, also of one that ended early.
   /// - Throws: ``PlatformError`` where the region is too small or the system refuses a thread; no
   ///   thread is left behind.
-  public func run(on region: borrowing MappedRegion) throws(PlatformError) -> Outcome {
+  public func run(
+    on region: borrowing MappedRegion, isCancelled: () -> Bool = { false }
+  ) throws(PlatformError) -> Outcome {
     let slices = try configuration.slices(ofBytes: region.byteCount)
     let method = try StoreMethod(configuration.operation, processor: processor)
     let shared = unsafe RunShared(base: region.base, configuration, method)
     var apparatus = try makeApparatus()
     let workers = startWriters(shared, slices, apparatus)
-    let start = waitUntilEnded(shared, writerCount: workers.count)
+    let start = waitUntilEnded(
+      shared, writerCount: workers.count, isCancelled: isCancelled)
     for worker in workers { worker.join() }
     apparatus.pool?.shutdown()
     let monitor = apparatus.monitor?.stop()
@@ -124,7 +131,9 @@ extension RealRun {
   }
 
   /// Lets the threads go, and returns when that was once all have ended.
-  private func waitUntilEnded(_ shared: RunShared, writerCount: Int) -> Int64 {
+  private func waitUntilEnded(
+    _ shared: RunShared, writerCount: Int, isCancelled: () -> Bool
+  ) -> Int64 {
     var backoff = Backoff()
     while shared.readyCount.load(ordering: .acquiring) < writerCount { backoff.wait() }
     let start = SystemClock.monotonicRawNanoseconds()
@@ -135,8 +144,8 @@ extension RealRun {
       let heard = shared.ended.ringCount
       let now = SystemClock.monotonicRawNanoseconds()
       let isOver = shared.endedCount.load(ordering: .acquiring) == writerCount
-      if now >= deadline || isOver { break }
-      shared.ended.wait(after: heard, nanoseconds: deadline - now)
+      if now >= deadline || isOver || isCancelled() { break }
+      shared.ended.wait(after: heard, nanoseconds: min(deadline - now, 100_000_000))
     }
     shared.isStopped.store(true, ordering: .relaxed)
     return start

@@ -68,7 +68,15 @@ extension CommandSet {
     let short = option.short.map { "-\($0), " } ?? "    "
     let standard =
       option.defaultText.map { " [default:\(noBreakSpace)\($0)]" } ?? ""
-    return (short + option.spelling, option.help + standard)
+    var help = option.help
+    switch option.completion {
+    // A placeholder such as <true|false> has said it already.
+    case .words(let words) where option.placeholder == "<\(words.joined(separator: "|"))>": break
+    case .words(let words): help += " One of: \(words.joined(separator: ", "))."
+    case .wordList(let words): help += " Any of: \(words.joined(separator: ", "))."
+    case .none, .file, .directory: break
+    }
+    return (short + option.spelling, help + standard)
   }
 }
 

@@ -48,9 +48,9 @@ struct PlotTests {
 
   @Test func `a long legend makes the picture taller, not the curves flatter`() {
     var plot = samplePlot()
-    #expect(plot.gnuplotScript.contains("size 960,526"))
+    #expect(plot.gnuplotScript.contains("size 960,566"))
     plot.series = (0..<9).map { .init("a scheme with a long name \($0)", [.init(x: 1, y: 1)]) }
-    #expect(plot.gnuplotScript.contains("size 960,722"))
+    #expect(plot.gnuplotScript.contains("size 960,762"))
   }
 
   @Test func `text cannot leave its string in the script`() {

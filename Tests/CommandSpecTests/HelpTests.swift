@@ -50,7 +50,8 @@ struct HelpTests {
               --share=<NUMBER>        Share of the floor that bins may take.
                                       [default: 0.25]
               --label=<TEXT>          Text on the bins. [default: '']
-              --order=<ORDER,...>     Keys to sort by. [default: weight]
+              --order=<ORDER,...>     Keys to sort by. Any of: weight, distance,
+                                      postal-code. [default: weight]
               --sizes=<LITRES,...>    Sizes of the bins.
               --limit=<GRAMS>         Heaviest parcel that's taken.
               --fragile=<true|false>  Whether to take fragile parcels only.

@@ -11,6 +11,12 @@ struct OutputOptions: Equatable {
   var color = ColorChoice.auto
   var isQuiet = false
 
+  func validate() throws(UsageError) {
+    if output == "" {
+      throw UsageError("--output is empty", hint: "name a file, or leave the option out")
+    }
+  }
+
   static let group = OptionGroup<OutputOptions>(
     "Output",
     [

@@ -85,11 +85,59 @@ struct ThreadCounts: OptionValue, Equatable {
         throw UsageError(
           "'\(part)' is not a number of threads", hint: "write whole numbers from 1 to 128: 1,2,4")
       }
+      guard !counts.contains(count) else {
+        throw UsageError("'\(count)' is named twice", hint: "name each number of threads once")
+      }
       counts.append(count)
     }
   }
 
   var argumentText: String { counts.map(String.init).joined(separator: ",") }
+}
+
+/// Refuses a list that names a scheme twice: the same run would be made twice.
+func checkSchemes(_ schemes: [SchemeName]) throws(UsageError) {
+  for (index, scheme) in schemes.enumerated() where schemes[..<index].contains(scheme) {
+    throw UsageError(
+      "--scheme names '\(scheme.rawValue)' twice", hint: "name each scheme once")
+  }
+}
+
+/// Refuses an access size that the executor does not take.
+func checkAccess(_ access: ByteCount, atMost limit: ByteCount) throws(UsageError) {
+  guard access.bytes >= 64, access.bytes % 64 == 0, access <= limit else {
+    throw UsageError(
+      "--access=\(access) is not a multiple of 64B between 64B and \(limit)",
+      hint: "give whole cache lines: --access=256B")
+  }
+}
+
+/// Refuses a time outside of a range.
+func checkTime(
+  _ option: String, _ span: TimeSpan, _ range: ClosedRange<TimeSpan>
+) throws(UsageError) {
+  guard !range.contains(span) else { return }
+  let (low, high) = (range.lowerBound, range.upperBound)
+  throw UsageError(
+    "--\(option)=\(span) is not within \(low) to \(high)",
+    hint: span < low ? "give at least \(low)" : "give at most \(high)")
+}
+
+/// Refuses a fixed delay where a scheme decides, or one that the limit would cut.
+func checkDelay(
+  _ delay: TimeSpan?, with schemes: [SchemeName], allowed: [SchemeName], maximum: TimeSpan
+) throws(UsageError) {
+  guard let delay else { return }
+  if let other = schemes.first(where: { !allowed.contains($0) }) {
+    throw UsageError(
+      "--delay=\(delay) fixes what scheme '\(other.rawValue)' decides",
+      hint: "add "
+        + allowed.map { "--scheme=\($0.rawValue)" }.joined(separator: " or "))
+  }
+  if delay > maximum {
+    throw UsageError(
+      "--delay=\(delay) is longer than --max-delay=\(maximum)", hint: "raise --max-delay")
+  }
 }
 
 /// The interval of fences: a size, or never.

@@ -11,10 +11,11 @@ internal import ArbiterScheduler
 internal import ArbiterWorkloads
 internal import CommandSpec
 internal import Glibc
+internal import Synchronization
 
 /// Options of `arbiter bench`.
 struct BenchOptions: Equatable {
-  var file = ""
+  var file: String?
   var size = ByteCount.gibibytes(1)
   var threads = ThreadCounts([1, 2])
   var pattern = BenchPattern.sequential
@@ -28,6 +29,7 @@ struct BenchOptions: Equatable {
   var period = TimeSpan.milliseconds(10)
   var maxDelay = TimeSpan.microseconds(100)
   var verify = false
+  var overwrite = false
   var keep = false
   var seed: UInt64 = 1
   var output = OutputOptions()
@@ -40,6 +42,9 @@ struct BenchOptions: Equatable {
           "file", \.file, placeholder: "<PATH>", completion: .file,
           help: "File to map: on tmpfs, a disk or a DAX file system; made where there is none."),
         .init("size", \.size, help: "Bytes of the file that are mapped and written."),
+        .init(
+          "overwrite", \.overwrite,
+          help: "Write over a file that holds something already, or over a device."),
         .init("keep", \.keep, help: "Keep a file that this run has made."),
       ]),
     OptionGroup(
@@ -74,35 +79,26 @@ struct BenchOptions: Equatable {
   ]
 
   static func validate(_ options: BenchOptions) throws(UsageError) {
-    if options.file.isEmpty {
+    try options.output.validate()
+    guard let file = options.file, !file.isEmpty else {
       throw UsageError(
-        "--file is missing", hint: "name a file on the memory to measure: --file=/dev/shm/bench")
+        options.file == nil ? "--file is missing" : "--file is empty",
+        hint: "name a new file on the memory to measure: --file=/dev/shm/bench")
     }
-    let access = options.access.bytes
-    if access < 64 || access % 64 != 0 || access > 1 << 30 {
-      throw UsageError("--access=\(options.access) is not a multiple of 64B between 64B and 1GiB")
-    }
-    let least = access * (options.threads.counts.max() ?? 1)
-    if options.size.bytes < max(4096, least) {
+    try checkSchemes(options.schemes)
+    try checkAccess(options.access, atMost: .mebibytes(16))
+    let threads = options.threads.counts.max() ?? 1
+    let least = ByteCount(bytes: max(4096, options.access.bytes * threads))
+    if options.size < least {
       throw UsageError(
-        "--size=\(options.size) is too small: every thread needs room for an access of "
-          + "\(options.access)", hint: "give at least \(ByteCount(bytes: max(4096, least)))")
+        "--size=\(options.size) is too small: each of \(threads) threads needs room for "
+          + "--access=\(options.access)", hint: "give at least --size=\(least)")
     }
-    if options.duration < .milliseconds(1) || options.duration > .seconds(3600) {
-      throw UsageError("--duration=\(options.duration) is not within 1ms to 3600s")
-    }
-    if options.period < .microseconds(10) || options.period > .seconds(10) {
-      throw UsageError("--period=\(options.period) is not within 10us to 10s")
-    }
-    if options.delay != nil, let other = options.schemes.first(where: { $0 != .baseline }) {
-      throw UsageError(
-        "--delay fixes what scheme '\(other.rawValue)' decides", hint: "use --scheme=baseline")
-    }
-    if let delay = options.delay, delay > options.maxDelay {
-      throw UsageError(
-        "--delay=\(delay) is longer than --max-delay=\(options.maxDelay)", hint: "raise --max-delay"
-      )
-    }
+    try checkTime("duration", options.duration, .milliseconds(1) ... .seconds(3600))
+    try checkTime("period", options.period, .microseconds(10) ... .seconds(10))
+    try checkTime("max-delay", options.maxDelay, .zero ... .seconds(1))
+    try checkDelay(
+      options.delay, with: options.schemes, allowed: [.baseline], maximum: options.maxDelay)
   }
 
   /// The scheme of a run as the runtime knows it.
@@ -152,18 +148,19 @@ extension BenchOptions {
     discussion: """
       Maps a file and writes to it with real threads under the same schemes and controllers as the \
       model. Device figures need counters that see the medium; where the machine has none they are \
-      unavailable, no controller inserts a delay, and the run shows what a scheme costs, never what \
-      it brings. On DRAM there is no amplification to remove in any case.
+      unavailable, no controller inserts a delay, and the run shows what a scheme costs, never \
+      what it brings. On DRAM there is no amplification to remove in any case.
 
-      The contents of the mapped part of the file are overwritten.
+      A file that holds something already is refused unless --overwrite is given, and it stays \
+      where it is, with what the run wrote in its mapped part. A file that the run has made is \
+      removed at the end unless --keep is given.
       """,
     initial: BenchOptions(), groups: groups,
     examples: [
       Example("Two schemes on shared memory", "bench --file=/dev/shm/bench --size=256MiB"),
       Example(
-        "Every scheme, verified, as JSON",
-        "bench --file=/mnt/pmem/bench --scheme=baseline,lock,delegation,fence,arbiter --verify "
-          + "--format=json"),
+        "Two schemes, verified, as JSON",
+        "bench --file=/mnt/pmem/new --scheme=lock,delegation --verify --format=json"),
     ],
     seeAlso: ["arbiter-doctor", "arbiter-simulate"],
     validate: { (options: BenchOptions) throws(UsageError) in try validate(options) },
@@ -171,35 +168,43 @@ extension BenchOptions {
 
   private static func bench(_ invocation: Invocation<BenchOptions>) throws -> Int32 {
     let options = invocation.options
-    let session = ResultSession(
+    let path = options.file ?? ""
+    let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: nil)
-    let isNew = unsafe Glibc.access(options.file, F_OK) != 0
+    let isNew = try options.checkFile(path)
     let reader = CounterProbe.read().makeReader()
     let clock = try TimeStampClock.calibrate()
-    let region = try MappedRegion(path: options.file, byteCount: options.size)
-    defer { if isNew && !options.keep { _ = unsafe unlink(options.file) } }
+    let region = try MappedRegion(path: path, byteCount: options.size)
+    defer { if isNew && !options.keep { _ = unsafe unlink(path) } }
+    let singles = options.singles
+    let pace = RunPace(runCount: singles.count, secondsEach: options.duration.seconds)
+    let progress = try session.showProgress("bench") { pace.share }
+    defer {
+      pace.close()
+      progress.join()
+    }
     var results: [ReportedResult] = []
     var mismatches: [String] = []
-    for count in options.threads.counts {
-      for scheme in options.schemes where !session.wasInterrupted {
-        let began = Console.seconds
-        let run = try RealRun(
-          options.configuration(scheme, threads: count), clock: clock, reader: reader)
-        let outcome = try run.run(on: region)
-        if options.verify {
-          let report = try run.verify(outcome, on: region)
-          if !report.isClean {
-            mismatches.append("\(scheme.rawValue), \(count) threads: \(report)")
-          }
-        }
-        results.append(
-          ReportedResult(
-            scheme: scheme.rawValue, profile: nil, pattern: options.pattern.rawValue,
-            accessBytes: options.access.bytes,
-            parameters: session.parameters(threads: count, scheme: scheme.rawValue),
-            result: outcome.result, wallSeconds: Console.seconds - began))
+    for single in singles {
+      pace.begin()
+      let began = Console.seconds
+      let run = try RealRun(single.configuration, clock: clock, reader: reader)
+      let outcome = try run.run(on: region) { session.wasInterrupted }
+      if session.wasInterrupted { break }
+      let scheme = single.schemes.first ?? .baseline
+      if options.verify {
+        let report = try run.verify(outcome, on: region)
+        if !report.isClean { mismatches.append("\(scheme.rawValue), \(single.threads): \(report)") }
       }
+      results.append(
+        ReportedResult(
+          scheme: scheme.rawValue, profile: nil, pattern: options.pattern.rawValue,
+          accessBytes: options.access.bytes,
+          parameters: command.resolve(single, tool: invocation.resolved.tool).parameters,
+          result: outcome.result, wallSeconds: Console.seconds - began))
     }
+    pace.close()
+    progress.join()
     try session.print(
       results, table: ResultTable.byThreads(results),
       remarks: options.remarks(
@@ -212,10 +217,59 @@ extension BenchOptions {
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
   }
 
-  private func configuration(_ name: SchemeName, threads: Int) -> RealRun.Configuration {
+  /// The options of every single run: each thread count with each scheme.
+  private var singles: [BenchOptions] {
+    threads.counts.flatMap { count in
+      schemes.map { scheme in
+        var single = self
+        single.threads = ThreadCounts([count])
+        single.schemes = [scheme]
+        return single
+      }
+    }
+  }
+
+  /// Refuses a place that is none, or that holds what a run would destroy.
+  ///
+  /// - Returns: Whether nothing is there yet.
+  private func checkFile(_ path: String) throws(Failure) -> Bool {
+    var facts = stat()
+    // SAFETY: `facts` outlives the call.
+    guard unsafe stat(path, &facts) == 0 else {
+      let number = errno
+      if number == ENOENT { return true }
+      throw Failure(
+        number == EACCES ? ExitCode.permission : ExitCode.inputOutput,
+        "cannot look at --file=\(path): \(Console.reason(number))", hint: "check the path")
+    }
+    switch facts.st_mode & S_IFMT {
+    case S_IFREG where facts.st_size == 0 || overwrite: return false
+    case S_IFREG:
+      throw Failure(
+        ExitCode.usage,
+        "--file=\(path) holds \(ByteCount(bytes: Int(facts.st_size))) that bench would write over",
+        hint: "name a new file, or add --overwrite")
+    case S_IFCHR where overwrite: return false
+    case S_IFCHR:
+      throw Failure(
+        ExitCode.usage, "--file=\(path) is a device whose contents bench would write over",
+        hint: "add --overwrite if nothing on it is needed")
+    case S_IFDIR:
+      throw Failure(
+        ExitCode.usage, "--file=\(path) is a folder",
+        hint: "name a new file in it: --file=\(path)/bench")
+    default:
+      throw Failure(
+        ExitCode.usage, "--file=\(path) is neither a file nor a dax device",
+        hint: "name a new file, or a device such as /dev/dax0.0")
+    }
+  }
+
+  /// The run of options that name one thread count and one scheme.
+  private var configuration: RealRun.Configuration {
     var configuration = RealRun.Configuration()
-    configuration.scheme = scheme(name)
-    configuration.threadCount = threads
+    configuration.scheme = scheme(schemes.first ?? .baseline)
+    configuration.threadCount = threads.counts.first ?? 1
     configuration.operation = store.operation
     configuration.pattern = pattern.pattern
     configuration.accessBytes = access.bytes
@@ -237,5 +291,46 @@ extension BenchOptions {
     }
     if verify && isVerified { list.append("Verified: everything that was written reads back.") }
     return list
+  }
+}
+
+/// How far a row of runs of equal length is.
+private final class RunPace: Sendable {
+  private struct State {
+    var begunCount = 0
+    var began = 0.0
+    var isClosed = false
+  }
+
+  private let runCount: Int
+  private let secondsEach: Double
+  private let state = Mutex(State())
+
+  init(runCount: Int, secondsEach: Double) {
+    self.runCount = runCount
+    self.secondsEach = secondsEach
+  }
+
+  func begin() {
+    let now = Console.seconds
+    state.withLock { state in
+      state.begunCount += 1
+      state.began = now
+    }
+  }
+
+  func close() {
+    state.withLock { $0.isClosed = true }
+  }
+
+  /// The share of the work that is done; nil once nobody works any more.
+  var share: Double? {
+    let now = Console.seconds
+    return state.withLock { state in
+      guard !state.isClosed else { return nil }
+      guard state.begunCount > 0 else { return 0 }
+      let current = min(1, max(0, now - state.began) / secondsEach)
+      return (Double(state.begunCount - 1) + current) / Double(runCount)
+    }
   }
 }

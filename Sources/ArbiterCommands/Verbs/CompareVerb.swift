@@ -8,6 +8,7 @@ internal import ArbiterReport
 internal import ArbiterScheduler
 internal import ArbiterWorkloads
 internal import CommandSpec
+internal import Glibc
 
 /// Options of `arbiter compare`.
 struct CompareOptions: Equatable {
@@ -47,11 +48,19 @@ struct CompareOptions: Equatable {
   ]
 
   static func validate(_ options: CompareOptions) throws(UsageError) {
-    if let problem = options.workload.problem { throw UsageError(problem) }
-    if options.duration < .microseconds(10) || options.duration > .seconds(100) {
-      throw UsageError("--duration=\(options.duration) is not within 10us to 100s")
+    try options.output.validate()
+    try checkSchemes(options.schemes)
+    try checkAccess(options.access, atMost: .gibibytes(1))
+    try checkTime("duration", options.duration, .microseconds(10) ... .seconds(100))
+    if options.report.isEmpty {
+      throw UsageError("--report is empty", hint: "name a folder, or give --report=none")
     }
-    if options.schemes.isEmpty { throw UsageError("--scheme names no scheme") }
+    if options.workload.problem != nil {
+      throw UsageError(
+        "--access=\(options.access) does not divide the threads' regions of "
+          + "\(ByteCount(bytes: options.workload.regionBytes))",
+        hint: "give a power of two up to that size, or use simulate with --region")
+    }
   }
 
   var workload: Workload { Workload(accessBytes: access.bytes) }
@@ -68,7 +77,30 @@ struct CompareOptions: Equatable {
       scenario.warmUp = .milliseconds(15)
       scenario.duration = TimeSpan(picoseconds: duration.picoseconds * 4)
     }
+    var single = self
+    single.schemes = [scheme]
+    single.threads = ThreadCounts([threads])
+    single.duration = scenario.duration
+    scenario.parameters = Self.command.resolve(single, tool: "arbiter").parameters
     return scenario
+  }
+
+  private var writesReport: Bool { report != "none" }
+
+  /// Says what is wrong with the report's place in the words of the command line.
+  private func inReportFolder<T>(_ body: () throws -> T) throws -> T {
+    do {
+      return try body()
+    } catch let error as ReportError where error.code == .notAReport {
+      throw Failure(
+        ExitCode.usage, "\(error)", hint: "name another folder: --report=<FOLDER>")
+    } catch let error as ReportError where error.code == .system {
+      let isDenied = error.errorNumber == EACCES || error.errorNumber == EPERM
+      throw Failure(
+        isDenied ? ExitCode.permission : ExitCode.inputOutput,
+        "cannot write the report --report=\(report): \(Console.reason(error.errorNumber))",
+        hint: "name a folder that you may write, or give --report=none")
+    }
   }
 }
 
@@ -79,8 +111,8 @@ extension CompareOptions {
     discussion: """
       Sequential non-temporal writers on one modelled module: every scheme with every number of \
       threads, then the sweep of fixed delays of the paper's Figure 3(d). The table goes to \
-      standard output; a folder gets a page with the plots of Figures 3(d), 4, 5 and 6, each beside \
-      its data and script, with a line on how it compares with the paper.
+      standard output; a folder gets a page with the plots of Figures 3(d), 4, 5 and 6, each \
+      beside its data and script, with a line on how it compares with the paper.
 
       All figures are those of a model. What hardware was measured to do, and how far the model is \
       from it, is in Documentation/results/calibration.md.
@@ -99,28 +131,31 @@ extension CompareOptions {
   private static func compare(_ invocation: Invocation<CompareOptions>) throws -> Int32 {
     let options = invocation.options
     let profile = try loadProfile(options.profile)
-    if options.report != "none" { try ReportFolder.checkWritable(options.report) }
-    let session = ResultSession(
+    if options.writesReport {
+      try options.inReportFolder { try ReportFolder.checkWritable(options.report) }
+    }
+    let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: profile)
     let main = options.threads.counts.flatMap { count in
       options.schemes.map { options.scenario($0, threads: count, on: profile) }
     }
     let study = CompareStudy(options: options, profile: profile)
-    let extra = options.report == "none" ? [] : study.scenarios
-    let parameters: @Sendable (Scenario) -> [JSONValue.Member] = { scenario in
-      session.parameters(threads: scenario.threads, scheme: scenario.scheme.rawValue)
-    }
-    let all = try session.run(main + extra, title: "compare", parameters: parameters)
-    let results = Array(all.prefix(main.count))
-    let findings = CompareFindings(results: results, study: study, extra: all.dropFirst(main.count))
+    let all = try session.run(
+      main + (options.writesReport ? study.scenarios : []), title: "compare")
+    let results = all.prefix(main.count).compactMap(\.self)
+    let findings = CompareFindings(
+      results: results, study: study, extra: all.dropFirst(main.count).compactMap(\.self)[...])
     var remarks = findings.sentences
-    if options.report != "none" && !session.wasInterrupted {
-      let outcome = try ReportFolder.write(
-        findings.report(document: session.document(results)), to: options.report)
-      remarks.append(
-        outcome.hasPictures
-          ? "Report: \(outcome.page)"
-          : "Report: \(outcome.page) (without pictures: install the Debian package gnuplot-nox)")
+    if options.writesReport && !session.wasInterrupted {
+      let outcome = try options.inReportFolder {
+        try ReportFolder.write(
+          findings.report(document: session.document(results)), to: options.report)
+      }
+      let missing = outcome.hasPictures ? "" : " (no pictures: install the package gnuplot-nox)"
+      remarks.append("Report: \(outcome.page)\(missing)")
+      if options.output.format != .text && !options.output.isQuiet {
+        Console.note("arbiter: report: \(outcome.page)\(missing)\n")
+      }
     }
     try session.print(results, table: compareTable(results), remarks: remarks)
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
@@ -128,10 +163,11 @@ extension CompareOptions {
 
   /// One group of rows per thread count, one row per scheme.
   private static func compareTable(_ results: [ReportedResult]) -> Table {
-    var table = Table([
-      .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
-      .init("p50", .right), .init("p99", .right), .init("CPU s/GiB", .right),
-    ])
+    var table = Table(
+      [
+        .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
+        .init("p50", .right), .init("p99", .right), .init("CPU s/GiB", .right),
+      ], keyColumnCount: 2)
     for result in results {
       let run = result.result
       table.add([

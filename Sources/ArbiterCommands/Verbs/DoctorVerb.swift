@@ -45,7 +45,9 @@ struct DoctorOptions: Equatable {
     lines.append(terminal.styled("This machine", .bold))
     for finding in report.findings { lines += item(finding, on: terminal) }
     section("What follows")
-    for sentence in report.consequences { lines += wrapped("- ", sentence, terminal.columns) }
+    for sentence in report.consequences {
+      lines += Console.wrapped(sentence, mark: "- ", width: terminal.columns)
+    }
     section("Persistent memory without persistent memory")
     for finding in MachineReport.emulations { lines += item(finding, on: terminal) }
     return lines.map { $0 + "\n" }.joined()
@@ -58,24 +60,10 @@ struct DoctorOptions: Equatable {
       case .absent: "no "
       case .unknown: terminal.styled("?  ", .yellow)
       }
-    let lines = wrapped("", finding.sentence, terminal.columns - 6)
+    let lines = Console.wrapped(finding.sentence, width: terminal.columns - 6)
     return lines.enumerated().map {
       $0.offset == 0 ? "  \(mark) \($0.element)" : "      \($0.element)"
     }
-  }
-
-  private static func wrapped(_ mark: String, _ text: String, _ width: Int) -> [String] {
-    var lines: [String] = []
-    var line = mark
-    for word in text.split(separator: " ") {
-      if line.count > mark.count && line.count + word.count + 1 > width {
-        lines.append(line)
-        line = String(repeating: " ", count: mark.count)
-      }
-      if line.count > mark.count { line += " " }
-      line += word
-    }
-    return lines + [line]
   }
 
   private static func json(_ report: MachineReport) -> JSONValue {

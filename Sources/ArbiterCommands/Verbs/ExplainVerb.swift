@@ -38,8 +38,11 @@ struct ExplainOptions: Equatable {
       return "\(field.flatName): \(field.meaning)\n"
     }
     guard ProfileLibrary.embedded.names.contains(name) else {
+      let known = ResultField.all.map(\.flatName) + ProfileLibrary.embedded.names
+      let nearest = nearestName(to: name, among: known).map { "did you mean '\($0)'?" }
       throw Failure(
-        ExitCode.usage, "nothing is named '\(name)'", hint: "'arbiter explain' lists the names")
+        ExitCode.usage, "nothing is named '\(name)'",
+        hint: nearest ?? "'arbiter explain' lists the names")
     }
     var table = Table([.init("parameter"), .init("value", .right), .init("source")])
     for fact in try ProfileLibrary.embedded.sources(of: name) {

@@ -30,6 +30,7 @@ struct SimulateOptions: Equatable {
   var period = TimeSpan.milliseconds(1)
   var maxDelay = TimeSpan.microseconds(100)
   var seed: UInt64 = 1
+  var isDryRun = false
   var output = OutputOptions()
 
   /// Time that the scheme gets before the measurement: five periods unless the user says otherwise.
@@ -81,38 +82,58 @@ struct SimulateOptions: Equatable {
           "warm-up", \.warmUp, help: "Virtual time before the measurement; by default 5 periods."),
         .init("duration", \.duration, help: "Virtual time of the measurement."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
+        .init(
+          "dry-run", \.isDryRun,
+          help: "Print the command line of every run, with all options, and run nothing."),
       ]),
     OutputOptions.group.within(\.output),
   ]
 
   static func validate(_ options: SimulateOptions) throws(UsageError) {
-    if let problem = options.workload.problem { throw UsageError(problem) }
+    try options.output.validate()
+    try checkSchemes(options.schemes)
+    try checkAccess(options.access, atMost: .gibibytes(1))
+    try options.checkRegion()
+    if options.pattern == .halves && options.access.bytes != 128 {
+      throw UsageError(
+        "--pattern=halves goes with --access=128B, not \(options.access)",
+        hint: "add --access=128B")
+    }
     if !(1...12).contains(options.modules) {
-      throw UsageError("--modules=\(options.modules) is not within 1 to 12")
+      throw UsageError(
+        "--modules=\(options.modules) is not within 1 to 12", hint: "give 1 to 12 modules")
     }
-    if options.duration < .microseconds(10) || options.duration > .seconds(1000) {
-      throw UsageError("--duration=\(options.duration) is not within 10us to 1000s")
+    try checkTime("duration", options.duration, .microseconds(10) ... .seconds(1000))
+    try checkTime("period", options.period, .microseconds(10) ... .seconds(10))
+    try checkTime("warm-up", options.warmUpSpan, .zero ... .seconds(1000))
+    try checkTime("max-delay", options.maxDelay, .zero ... .seconds(1))
+    if options.think > options.duration {
+      throw UsageError(
+        "--think=\(options.think) is longer than --duration=\(options.duration)",
+        hint: "raise --duration, or no access falls into the measurement")
     }
-    if options.warmUpSpan < .zero || options.warmUpSpan > .seconds(1000) {
-      throw UsageError("--warm-up=\(options.warmUpSpan) is not within 0 to 1000s")
+    try checkDelay(
+      options.delay, with: options.schemes, allowed: [.baseline, .fence], maximum: options.maxDelay)
+    if options.isDryRun && options.output.format != .text {
+      throw UsageError(
+        "--dry-run prints command lines, not \(options.output.format.rawValue)",
+        hint: "leave out --format")
     }
-    if options.period < .microseconds(10) || options.period > .seconds(10) {
-      throw UsageError("--period=\(options.period) is not within 10us to 10s")
+    // Whatever the model refuses beyond what has a message of its own.
+    if let problem = options.workload.problem { throw UsageError(problem) }
+  }
+
+  private func checkRegion() throws(UsageError) {
+    let largest = ByteCount.gibibytes(1024)
+    if region > largest {
+      throw UsageError(
+        "--region=\(region) is larger than \(largest)", hint: "give at most \(largest)")
     }
-    if options.maxDelay > .seconds(1) {
-      throw UsageError("--max-delay=\(options.maxDelay) is longer than 1s")
-    }
-    if let delay = options.delay {
-      if let other = options.schemes.first(where: { $0 != .baseline && $0 != .fence }) {
-        throw UsageError(
-          "--delay fixes what scheme '\(other.rawValue)' decides",
-          hint: "use it with --scheme=baseline or --scheme=fence")
-      }
-      if delay > options.maxDelay {
-        throw UsageError(
-          "--delay=\(delay) is longer than --max-delay=\(options.maxDelay)",
-          hint: "raise --max-delay")
-      }
+    if region < access || region.bytes % access.bytes != 0 {
+      let whole = max(1, region.bytes / access.bytes) * access.bytes
+      throw UsageError(
+        "--region=\(region) is not a multiple of --access=\(access)",
+        hint: "give --region=\(ByteCount(bytes: whole))")
     }
   }
 
@@ -122,29 +143,39 @@ struct SimulateOptions: Equatable {
       regionBytes: region.bytes, readShare: readShare.value, think: think)
   }
 
-  /// The runs: every thread count with every scheme.
-  func scenarios() throws -> [Scenario] {
-    let device = try loadProfile(profile)
-    return threads.counts.flatMap { count in
+  /// The options of every single run: each thread count with each scheme.
+  var singles: [SimulateOptions] {
+    threads.counts.flatMap { count in
       schemes.map { scheme in
-        var scenario = Scenario(profileName: device.name, profile: device, threads: count)
-        scenario.modules = modules
-        scenario.workload = workload
-        scenario.scheme = scheme
-        scenario.start = from
-        scenario.warmUp = warmUpSpan
-        scenario.duration = duration
-        scenario.period = period
-        scenario.maximumDelay = maxDelay
-        scenario.seed = seed
-        scenario.fixedDelay = delay.map {
-          GateSettings(
-            delayNanoseconds: $0.nanoseconds, point: delayAt.point,
-            isFencedAtBlocks: scheme == .fence)
-        }
-        return scenario
+        var single = self
+        single.threads = ThreadCounts([count])
+        single.schemes = [scheme]
+        single.warmUp = warmUpSpan
+        return single
       }
     }
+  }
+
+  /// The run of options that name one thread count and one scheme.
+  func scenario(on device: DeviceProfile, tool: String) -> Scenario {
+    var scenario = Scenario(
+      profileName: device.name, profile: device, threads: threads.counts.first ?? 1)
+    let scheme = schemes.first ?? .baseline
+    scenario.modules = modules
+    scenario.workload = workload
+    scenario.scheme = scheme
+    scenario.start = from
+    scenario.warmUp = warmUpSpan
+    scenario.duration = duration
+    scenario.period = period
+    scenario.maximumDelay = maxDelay
+    scenario.seed = seed
+    scenario.fixedDelay = delay.map {
+      GateSettings(
+        delayNanoseconds: $0.nanoseconds, point: delayAt.point, isFencedAtBlocks: scheme == .fence)
+    }
+    scenario.parameters = Self.command.resolve(self, tool: tool).parameters
+    return scenario
   }
 }
 
@@ -167,22 +198,38 @@ extension SimulateOptions {
         "simulate --threads=26 --scheme=baseline --delay=3us --from=saturated"),
       Example(
         "Random readers and writers on six modules",
-        "simulate --modules=6 --pattern=random --access=256B --read-share=50% --format=json"),
+        "simulate --modules=6 --pattern=random --read-share=50% --format=json"),
+      Example("What would be run", "simulate --threads=4 --dry-run"),
     ],
-    seeAlso: ["arbiter-compare"],
+    seeAlso: ["arbiter-compare", "arbiter-explain"],
     validate: { (options: SimulateOptions) throws(UsageError) in try validate(options) },
     run: { try simulate($0) })
 
   private static func simulate(_ invocation: Invocation<SimulateOptions>) throws -> Int32 {
     let options = invocation.options
-    let scenarios = try options.scenarios()
-    let session = ResultSession(
-      invocation.resolved, output: options.output, seed: options.seed,
-      profile: scenarios.first?.profile)
-    let results = try session.run(scenarios, title: "simulate") { scenario in
-      session.parameters(threads: scenario.threads, scheme: scenario.scheme.rawValue)
+    let device = try loadProfile(options.profile)
+    let session = try ResultSession(
+      invocation.resolved, output: options.output, seed: options.seed, profile: device)
+    let tool = invocation.resolved.tool
+    if options.isDryRun {
+      try session.write(options.singles.map { $0.commandLine(tool: tool) + "\n" }.joined())
+      return ExitCode.done
     }
+    let scenarios = options.singles.map { $0.scenario(on: device, tool: tool) }
+    let results = try session.run(scenarios, title: "simulate").compactMap(\.self)
     try session.print(results, table: ResultTable.byThreads(results))
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
+  }
+
+  /// The command line that repeats this run, also under a later version with other defaults; how
+  /// results are shown is left to who repeats it.
+  private func commandLine(tool: String) -> String {
+    var run = self
+    run.isDryRun = false
+    run.output = OutputOptions()
+    let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
+    let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)
+    let own = words.filter { word in !shown.contains { word == $0 || word.hasPrefix("\($0)=") } }
+    return ([tool] + own).map(shellQuoted).joined(separator: " ")
   }
 }

@@ -1,0 +1,189 @@
+# Completion of arbiter for bash. Generated from the command description; do not edit.
+
+# Offers words that begin with what has been typed; prefix stands before every one of them.
+_arbiter_words() {
+  local prefix=$1 typed=$2 word
+  shift 2
+  for word in "$@"; do
+    [[ $word == "$typed"* ]] && COMPREPLY+=("$prefix$word")
+  done
+  if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *= ]]; then
+    compopt -o nospace 2>/dev/null
+  fi
+  return 0
+}
+
+# Offers files (-f), directories (-d) or commands (-c).
+_arbiter_paths() {
+  local path
+  while IFS= read -r path; do
+    COMPREPLY+=("$2$path")
+  done < <(compgen "$1" -- "$3")
+  [[ -n $2 ]] || compopt -o filenames 2>/dev/null
+  return 0
+}
+
+# Offers another element of a comma-separated list.
+_arbiter_list() {
+  local prefix=$1 typed=$2
+  shift 2
+  if [[ $typed == *,* ]]; then
+    _arbiter_words "$prefix${typed%,*}," "${typed##*,}" "$@"
+  else
+    _arbiter_words "$prefix" "$typed" "$@"
+  fi
+  compopt -o nospace 2>/dev/null
+  return 0
+}
+
+_arbiter() {
+  local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]-}
+  local option=${COMP_WORDS[COMP_CWORD - 1]-} prefix= index
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    _arbiter_words '' "$current" compare simulate bench doctor explain completions version help --help
+    return
+  fi
+  for ((index = 2; index < COMP_CWORD; index++)); do
+    [[ ${COMP_WORDS[index]} == -- ]] || continue
+    case $verb in
+      *) ;;
+    esac
+    break
+  done
+  if [[ $current == = ]]; then
+    current=
+  elif [[ $option == = ]] && ((COMP_CWORD > 2)); then
+    option=${COMP_WORDS[COMP_CWORD - 2]}
+  elif [[ $current == --*=* ]]; then
+    option=${current%%=*} prefix=${current%%=*}= current=${current#*=}
+  fi
+  if ((index >= COMP_CWORD)); then
+    case $verb:$option in
+      compare:--profile)
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        return
+        ;;
+      compare:--scheme)
+        _arbiter_list "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
+        return
+        ;;
+      compare:--from)
+        _arbiter_words "$prefix" "$current" clean saturated
+        return
+        ;;
+      compare:--report)
+        _arbiter_paths -d "$prefix" "$current"
+        return
+        ;;
+      compare:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      compare:--output | compare:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      compare:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      simulate:--profile)
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        return
+        ;;
+      simulate:--from)
+        _arbiter_words "$prefix" "$current" clean saturated
+        return
+        ;;
+      simulate:--pattern)
+        _arbiter_words "$prefix" "$current" sequential random halves
+        return
+        ;;
+      simulate:--store)
+        _arbiter_words "$prefix" "$current" nt clwb plain
+        return
+        ;;
+      simulate:--scheme)
+        _arbiter_list "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
+        return
+        ;;
+      simulate:--delay-at)
+        _arbiter_words "$prefix" "$current" access block
+        return
+        ;;
+      simulate:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      simulate:--output | simulate:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      simulate:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      bench:--file)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      bench:--pattern)
+        _arbiter_words "$prefix" "$current" sequential random
+        return
+        ;;
+      bench:--store)
+        _arbiter_words "$prefix" "$current" nt clwb
+        return
+        ;;
+      bench:--scheme)
+        _arbiter_list "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
+        return
+        ;;
+      bench:--delay-at)
+        _arbiter_words "$prefix" "$current" access block
+        return
+        ;;
+      bench:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      bench:--output | bench:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      bench:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      doctor:--format)
+        _arbiter_words "$prefix" "$current" text json
+        return
+        ;;
+      doctor:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
+    esac
+    if [[ $current == -* ]]; then
+      case $verb in
+        compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --format= --output= --color= --quiet --help ;;
+        bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
+        doctor) _arbiter_words '' "$current" --format= --color= --help ;;
+        explain) _arbiter_words '' "$current" --help ;;
+        completions) _arbiter_words '' "$current" --help ;;
+        version) _arbiter_words '' "$current" --help ;;
+      esac
+      return
+    fi
+  fi
+  case $verb in
+    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source optane-100-256g optane-100-256g-perma optane-100-128g ;;
+    completions) _arbiter_words "$prefix" "$current" bash zsh fish ;;
+    help) _arbiter_words '' "$current" compare simulate bench doctor explain completions version ;;
+  esac
+}
+
+complete -F _arbiter arbiter

@@ -139,15 +139,3 @@ let package = Package(
       ]),
   ]
 )
-
-// Swift 6.3.1 cannot compile ArbiterSimulator under the thread sanitizer ("Invalid bitcast"). It has
-// no threads, so `./test --long` builds the rooms that have some, and their tests, without it.
-if Context.environment["ARBITER_THREADED_ONLY"] != nil {
-  let threaded: Set<String> = [
-    "CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
-    "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
-    "ArbiterRuntimeTests", "ArbiterTestSupport", "CTestSupport",
-  ]
-  package.targets.removeAll { !threaded.contains($0.name) }
-  package.products.removeAll()
-}

@@ -14,22 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Allocations: malloc and its relatives over glibc's own entry points. A sanitizer has a malloc of
- * its own, which must not be replaced. */
-
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define COUNTS_ALLOCATIONS 0
-#else
-#define COUNTS_ALLOCATIONS 1
-#endif
+/* Allocations: malloc and its relatives over glibc's own entry points. */
 
 #define EARLY __attribute__((tls_model("initial-exec")))
 static _Thread_local EARLY uint64_t allocations;
 
-#if COUNTS_ALLOCATIONS
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
@@ -63,10 +52,6 @@ int posix_memalign(void **place, size_t alignment, size_t size) {
   *place = memory;
   return 0;
 }
-
-#endif
-
-int arb_test_counts_allocations(void) { return COUNTS_ALLOCATIONS; }
 
 uint64_t arb_test_allocation_count(void) { return allocations; }
 

@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-/* Whether allocations are counted: not under a sanitizer. */
-int arb_test_counts_allocations(void);
-
 /* How often the calling thread has asked for memory. */
 uint64_t arb_test_allocation_count(void);
 

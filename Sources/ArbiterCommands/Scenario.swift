@@ -21,7 +21,7 @@ struct Scenario: Sendable {
   /// A fixed delay instead of what the scheme decides.
   var fixedDelay: GateSettings?
   var start = StartState.clean
-  var warmUp = TimeSpan.milliseconds(5)
+  var warmUp = TimeSpan.milliseconds(12)
   var duration = TimeSpan.milliseconds(20)
   var period = TimeSpan.milliseconds(1)
   var maximumDelay = TimeSpan.microseconds(100)

@@ -53,7 +53,7 @@ struct DocumentTests {
       #expect(Set(parameters.keys) == Set(options))
       #expect(parameters["threads"] as? String == (index < 2 ? "1" : "4"))
       #expect(parameters["scheme"] as? String == result["scheme"] as? String)
-      #expect(parameters["warm_up"] as? String == "5ms")
+      #expect(parameters["warm_up"] as? String == "12ms")
       #expect(parameters["delay"] is NSNull)
       #expect(parameters["dry_run"] as? Bool == false)
       #expect(parameters["quiet"] as? Bool == true)

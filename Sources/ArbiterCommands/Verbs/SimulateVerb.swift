@@ -33,9 +33,9 @@ struct SimulateOptions: Equatable {
   var isDryRun = false
   var output = OutputOptions()
 
-  /// Time that the scheme gets before the measurement: five periods unless the user says otherwise.
+  /// Time that the scheme gets before the measurement: twelve periods unless told otherwise.
   var warmUpSpan: TimeSpan {
-    warmUp ?? max(.milliseconds(5), TimeSpan(picoseconds: period.picoseconds * 5))
+    warmUp ?? max(.milliseconds(12), TimeSpan(picoseconds: period.picoseconds * 12))
   }
 
   static let groups: [OptionGroup<SimulateOptions>] = [
@@ -79,7 +79,7 @@ struct SimulateOptions: Equatable {
       "Run",
       [
         .init(
-          "warm-up", \.warmUp, help: "Virtual time before the measurement; by default 5 periods."),
+          "warm-up", \.warmUp, help: "Virtual time before the measurement; by default 12 periods."),
         .init("duration", \.duration, help: "Virtual time of the measurement."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
         .init(

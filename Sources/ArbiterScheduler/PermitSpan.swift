@@ -7,8 +7,8 @@ internal import ArbiterCore
 ///
 /// At the first media-block boundary at which the holder has stored the span or more: where a store
 /// ends at the end of a block, or where the next store begins in another block than the one in
-/// which the previous store ended. A thread that never reaches a boundary gives the permit back one more
-/// span, or one block if that is more, after the first.
+/// which the previous store ended. A thread that never reaches a boundary gives the permit back one
+/// more span, or one block if that is more, after the first.
 public struct PermitSpan: Sendable {
   private let spanBytes: UInt64
   private let spanBytesMax: UInt64

@@ -121,8 +121,8 @@ struct OutputTests {
   }
 
   @Test func `progress is one rewritten line on a terminal and a few lines in a file`() throws {
-    // Some two seconds of work.
-    let line = "simulate --threads=26 --scheme=baseline --duration=600ms"
+    // Some four seconds of work: progress is not shown before the first.
+    let line = "simulate --threads=26 --scheme=baseline --duration=3s"
     let file = try arbiter(line)
     let steps = file.error.split(separator: "\n").filter { $0.hasPrefix("simulate ") }
     #expect((1...10).contains(steps.count))

@@ -12,8 +12,8 @@
 //
 // An amplified block costs a media write like any other, so that random writers are spaced by the
 // same rule. The bandwidth is the best that was measured lately, so the rule needs no model of the
-// device. With headroom below 1 the gates press: a little more is asked than the medium gives, and a
-// little more still while it keeps up. Once the bandwidth is known the gates ease (see Easing.swift).
+// device. With headroom below 1 the gates press: a little more is asked than the medium gives, and
+// a little more still while it keeps up. Once the bandwidth is known the gates ease (Easing.swift).
 //
 //             writers ≥ 2, amplified      gates store ≥ 2 % more, twice
 //     open ───────────────────────► trial ───────────────────────► engaged
@@ -61,8 +61,9 @@ public struct AdaptiveController: Controller {
     public var firstEasedPeriods = 64
     /// Periods of the longest easing.
     public var lastEasedPeriods = 512
-    /// Share of the neutral spacing in a trial, which starts from too much rather than too little: with a fence at
-    /// every block that costs latency, not bandwidth.
+    /// Share of the neutral spacing in a trial, which starts from too much rather than too little.
+    ///
+    /// With a fence at every block that costs latency, not bandwidth.
     public var trialHeadroom = 0.5
     /// Weight of a period in the averages.
     public var weight = 0.5

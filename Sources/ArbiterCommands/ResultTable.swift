@@ -6,25 +6,29 @@ internal import ArbiterReport
 
 /// The tables of the verbs: what fits 80 columns and answers the first question.
 enum ResultTable {
-  /// One row per scheme, grouped by thread count.
-  static func byThreads(_ results: [ReportedResult]) -> Table {
+  private typealias Figure = (column: Table.Column, cell: @Sendable (RunResult) -> Table.Cell)
+
+  private static let figures: [Figure] = [
+    (.init("GB/s", .right), { .text(Figures.gigabytesPerSecond($0.effectiveBandwidth)) }),
+    (.init("WA", .right), { .number($0.writeAmplification) }),
+    (.init("p50", .right), { .text(Figures.duration(nanoseconds: $0.latencyNanoseconds?.p50)) }),
+    (.init("p99", .right), { .text(Figures.duration(nanoseconds: $0.latencyNanoseconds?.p99)) }),
+    (.init("delay", .right), { .text(Figures.duration(nanoseconds: $0.delayNanosecondsMean)) }),
+    (.init("CPU s/GiB", .right), { .number($0.cpuSecondsPerGiB) }),
+    (.init("fairness", .right), { .number($0.fairness) }),
+  ]
+
+  /// One row per run, in the order of the runs.
+  ///
+  /// - Parameter hidden: Headers of figures to leave out.
+  static func byThreads(_ results: [ReportedResult], hiding hidden: Set<String> = []) -> Table {
+    let shown = figures.filter { !hidden.contains($0.column.header) }
     var table = Table(
-      [
-        .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
-        .init("p50", .right), .init("p99", .right), .init("delay", .right),
-        .init("CPU s/GiB", .right), .init("fairness", .right),
-      ], keyColumnCount: 2)
+      [.init("threads", .right), .init("scheme")] + shown.map(\.column), keyColumnCount: 2)
     for result in results {
-      let run = result.result
-      table.add([
-        .count(run.threadCount), .text(result.scheme),
-        .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
-        .number(run.writeAmplification),
-        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p50)),
-        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p99)),
-        .text(Figures.duration(nanoseconds: run.delayNanosecondsMean)),
-        .number(run.cpuSecondsPerGiB), .number(run.fairness),
-      ])
+      table.add(
+        [.count(result.result.threadCount), .text(result.scheme)]
+          + shown.map { $0.cell(result.result) })
     }
     return table
   }

@@ -45,6 +45,11 @@ public struct CounterSnapshot: Sendable, Hashable {
     self.mediaReadBytes = mediaReadBytes
   }
 
+  /// Whether the source sees both sides of a write, so that amplification can be known at all.
+  public var seesAmplification: Bool {
+    source != .unavailable && imcWriteBytes != nil && mediaWriteBytes != nil
+  }
+
   /// A snapshot of a machine that counts nothing.
   public static func unavailable(atNanoseconds time: Int64) -> CounterSnapshot {
     CounterSnapshot(timeNanoseconds: time, source: .unavailable)

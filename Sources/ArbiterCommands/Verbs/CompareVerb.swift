@@ -157,28 +157,8 @@ extension CompareOptions {
         Console.note("arbiter: report: \(outcome.page)\(missing)\n")
       }
     }
-    try session.print(results, table: compareTable(results), remarks: remarks)
+    let table = ResultTable.byThreads(results, hiding: ["delay", "fairness"])
+    try session.print(results, table: table, remarks: remarks)
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
-  }
-
-  /// One group of rows per thread count, one row per scheme.
-  private static func compareTable(_ results: [ReportedResult]) -> Table {
-    var table = Table(
-      [
-        .init("threads", .right), .init("scheme"), .init("GB/s", .right), .init("WA", .right),
-        .init("p50", .right), .init("p99", .right), .init("CPU s/GiB", .right),
-      ], keyColumnCount: 2)
-    for result in results {
-      let run = result.result
-      table.add([
-        .count(run.threadCount), .text(result.scheme),
-        .text(Figures.gigabytesPerSecond(run.effectiveBandwidth)),
-        .number(run.writeAmplification),
-        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p50)),
-        .text(Figures.duration(nanoseconds: run.latencyNanoseconds?.p99)),
-        .number(run.cpuSecondsPerGiB),
-      ])
-    }
-    return table
   }
 }

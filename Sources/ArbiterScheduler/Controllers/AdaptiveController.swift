@@ -168,11 +168,8 @@ public struct AdaptiveController: Controller {
     writers = min(max(0, activity.writerCount), registered)
     let last = exchangeActivity(activity, at: snapshot)
     if view != nil { periodsInState += 1 }
-    let isBlind =
-      snapshot.source == .unavailable || snapshot.imcWriteBytes == nil
-      || snapshot.mediaWriteBytes == nil
-    if isBlind { hasPaid = false }
-    if isBlind || writers < 2 {
+    if !snapshot.seesAmplification { hasPaid = false }
+    if !snapshot.seesAmplification || writers < 2 {
       if state != .open { enter(.open) }
       return settings
     }

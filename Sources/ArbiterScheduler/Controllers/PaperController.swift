@@ -79,10 +79,7 @@ public struct PaperController: Controller {
     guard let view = tracker.add(snapshot), let bandwidth = view.effectiveBandwidth,
       let media = view.mediaBandwidth
     else {
-      let isBlind =
-        snapshot.source == .unavailable || snapshot.imcWriteBytes == nil
-        || snapshot.mediaWriteBytes == nil
-      if isBlind {
+      if !snapshot.seesAmplification {
         integralNanoseconds = 0
         set(0, phase: "open")
       }

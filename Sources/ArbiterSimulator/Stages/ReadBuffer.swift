@@ -34,19 +34,17 @@ package struct ReadBuffer: ~Copyable {
   }
 
   package struct Slot {
-    var block = UInt64.max
     var state = State.empty
     /// Higher is younger.
     var stamp: UInt64 = 0
-    /// The next slot of the same hash, or of the free list.
-    var chain: Int16 = -1
+    /// The next slot of the free list; -1 for none.
+    var nextFree: Int16 = -1
     /// First of the loads that wait for the block; -1 for none.
     var waiters: Int32 = -1
   }
 
-  private static let bucketCount = 512
   private let slots: FixedArray<Slot>
-  private let buckets: FixedArray<Int16>
+  private let index: BlockIndex
   private let blocks: Int
   private let candidates: Int
   private var random: SeededRandom
@@ -57,30 +55,19 @@ package struct ReadBuffer: ~Copyable {
   package init(profile: DeviceProfile, random: SeededRandom) {
     // Every load in service may have a block of its own pending, and one more has just been read.
     let count = profile.readBufferBlocks + profile.readPendingQueueLines + 1
-    slots = FixedArray(count: count) { index in
-      Slot(chain: index + 1 == count ? -1 : Int16(index + 1))
+    slots = FixedArray(count: count) { slot in
+      Slot(nextFree: slot + 1 == count ? -1 : Int16(slot + 1))
     }
-    buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
+    index = BlockIndex(slotCount: count)
     blocks = profile.readBufferBlocks
     candidates = profile.readVictimCandidates
     self.random = random
   }
 
-  @inline(__always)
-  private static func bucket(of block: UInt64) -> Int {
-    Int(truncatingIfNeeded: (block &* 0x9E37_79B9_7F4A_7C15) >> 55)
-  }
-
-  private func slot(of block: UInt64) -> Int {
-    var index = Int(buckets[Self.bucket(of: block)])
-    while index >= 0 && slots[index].block != block { index = Int(slots[index].chain) }
-    return index
-  }
-
   package func lookup(_ block: UInt64) -> Lookup {
-    let index = slot(of: block)
-    if index < 0 { return .absent }
-    return slots[index].state == .pending ? .pending(slot: index) : .ready
+    let slot = index.slot(of: block)
+    if slot < 0 { return .absent }
+    return slots[slot].state == .pending ? .pending(slot: slot) : .ready
   }
 
   /// Takes a slot for a block that the medium shall read.
@@ -88,13 +75,12 @@ package struct ReadBuffer: ~Copyable {
   /// Precondition: fewer blocks are pending than loads may be in service.
   package mutating func allocate(_ block: UInt64) -> Int {
     precondition(firstFree >= 0, "no free read slot")
-    let index = Int(firstFree)
-    firstFree = slots[index].chain
-    let bucket = Self.bucket(of: block)
+    let slot = Int(firstFree)
+    firstFree = slots[slot].nextFree
     stamp &+= 1
-    slots[index] = Slot(block: block, state: .pending, stamp: stamp, chain: buckets[bucket])
-    buckets[bucket] = Int16(truncatingIfNeeded: index)
-    return index
+    slots[slot] = Slot(state: .pending, stamp: stamp)
+    index.insert(block, into: slot)
+    return slot
   }
 
   /// Puts a load at the head of a pending slot's list and returns the former head.
@@ -126,26 +112,15 @@ package struct ReadBuffer: ~Copyable {
   }
 
   private mutating func drawReady() -> Int {
-    var index = random.below(slots.count)
-    while slots[index].state != .ready { index = index + 1 == slots.count ? 0 : index + 1 }
-    return index
+    var slot = random.below(slots.count)
+    while slots[slot].state != .ready { slot = slot + 1 == slots.count ? 0 : slot + 1 }
+    return slot
   }
 
-  private mutating func free(_ index: Int) {
-    unchain(index)
-    slots[index] = Slot(chain: firstFree)
-    firstFree = Int16(truncatingIfNeeded: index)
+  private mutating func free(_ slot: Int) {
+    index.remove(from: slot)
+    slots[slot] = Slot(nextFree: firstFree)
+    firstFree = Int16(truncatingIfNeeded: slot)
     readyCount -= 1
-  }
-
-  private mutating func unchain(_ index: Int) {
-    let bucket = Self.bucket(of: slots[index].block)
-    if Int(buckets[bucket]) == index {
-      buckets[bucket] = slots[index].chain
-      return
-    }
-    var before = Int(buckets[bucket])
-    while Int(slots[before].chain) != index { before = Int(slots[before].chain) }
-    slots[before].chain = slots[index].chain
   }
 }

@@ -37,22 +37,18 @@ package struct BlockWrite {
 /// The write-combining buffer of one module.
 package struct WriteCombiningBuffer: ~Copyable {
   package struct Slot {
-    var block = UInt64.max
     /// Higher is more recent: of the last write, or of the allocation under first-in.
     var stamp: UInt64 = 0
     var mask: UInt8 = 0
     var isFull = false
-    var chain: Int16 = -1
     var previousFull: Int16 = -1
     var nextFull: Int16 = -1
   }
 
   package static let fullMask: UInt8 = 0b1111
-  private static let bucketCount = 512
 
   private let slots: FixedArray<Slot>
-  /// Heads of the chains of slots whose blocks share a hash.
-  private let buckets: FixedArray<Int16>
+  private let index: BlockIndex
   private let rule: VictimRule
   private let candidates: Int
   private var firstFull: Int16 = -1
@@ -65,28 +61,16 @@ package struct WriteCombiningBuffer: ~Copyable {
 
   package init(profile: DeviceProfile, random: SeededRandom) {
     slots = FixedArray(count: profile.bufferBlocks) { _ in Slot() }
-    buckets = FixedArray(count: Self.bucketCount) { _ in -1 }
+    index = BlockIndex(slotCount: profile.bufferBlocks)
     rule = profile.victimRule
     candidates = profile.victimCandidates
     self.random = random
   }
 
-  @inline(__always)
-  private static func bucket(of block: UInt64) -> Int {
-    Int(truncatingIfNeeded: (block &* 0x9E37_79B9_7F4A_7C15) >> 55)
-  }
-
-  @inline(__always)
-  private func slot(of block: UInt64) -> Int {
-    var index = Int(buckets[Self.bucket(of: block)])
-    while index >= 0 && slots[index].block != block { index = Int(slots[index].chain) }
-    return index
-  }
-
   /// Whether the buffer holds the line dirty, so that a read is served from it.
   package func holdsDirty(block: UInt64, line: Int) -> Bool {
-    let index = slot(of: block)
-    return index >= 0 && slots[index].mask & (1 << UInt8(line)) != 0
+    let slot = index.slot(of: block)
+    return slot >= 0 && slots[slot].mask & (1 << UInt8(line)) != 0
   }
 
   /// Whether some block is full and waits for the medium.
@@ -112,9 +96,9 @@ package struct WriteCombiningBuffer: ~Copyable {
   /// - Returns: false where the block has no slot and needs ``allocate(block:line:)``.
   @inline(__always)
   package mutating func merge(block: UInt64, line: Int) -> Bool {
-    let index = slot(of: block)
-    if index < 0 { return false }
-    write(line, into: index)
+    let slot = index.slot(of: block)
+    if slot < 0 { return false }
+    write(line, into: slot)
     return true
   }
 
@@ -155,49 +139,33 @@ package struct WriteCombiningBuffer: ~Copyable {
   }
 
   /// Empties a slot and returns what the medium must write, if anything.
-  package mutating func evict(_ index: Int) -> BlockWrite {
-    let block = slots[index].block
-    let write = BlockWrite(block: block, mask: slots[index].mask)
-    if slots[index].isFull { removeFull(index) }
-    if block != .max { unchain(index) }
-    slots[index].block = .max
-    slots[index].mask = 0
+  package mutating func evict(_ slot: Int) -> BlockWrite {
+    guard let block = index.block(in: slot) else { return BlockWrite(block: .max, mask: 0) }
+    let write = BlockWrite(block: block, mask: slots[slot].mask)
+    if slots[slot].isFull { removeFull(slot) }
+    index.remove(from: slot)
+    slots[slot].mask = 0
     return write
   }
 
   /// Puts a block's first line into an empty slot.
-  package mutating func allocate(_ index: Int, block: UInt64, line: Int) {
-    precondition(slots[index].block == .max, "slot in use")
-    let bucket = Self.bucket(of: block)
-    slots[index].block = block
-    slots[index].chain = buckets[bucket]
-    buckets[bucket] = Int16(truncatingIfNeeded: index)
+  package mutating func allocate(_ slot: Int, block: UInt64, line: Int) {
+    index.insert(block, into: slot)
     if rule == .firstIn {
       stamp &+= 1
-      slots[index].stamp = stamp
+      slots[slot].stamp = stamp
     }
-    write(line, into: index)
+    write(line, into: slot)
   }
 
   /// Hands the block that has been full for longest to the medium; its slot stays, clean.
   package mutating func takeFull() -> BlockWrite {
-    let index = Int(firstFull)
-    precondition(index >= 0, "no full block")
-    removeFull(index)
-    let write = BlockWrite(block: slots[index].block, mask: slots[index].mask)
-    slots[index].mask = 0
+    let slot = Int(firstFull)
+    precondition(slot >= 0, "no full block")
+    removeFull(slot)
+    let write = BlockWrite(block: index.block(in: slot) ?? .max, mask: slots[slot].mask)
+    slots[slot].mask = 0
     return write
-  }
-
-  private mutating func unchain(_ index: Int) {
-    let bucket = Self.bucket(of: slots[index].block)
-    if Int(buckets[bucket]) == index {
-      buckets[bucket] = slots[index].chain
-      return
-    }
-    var before = Int(buckets[bucket])
-    while Int(slots[before].chain) != index { before = Int(slots[before].chain) }
-    slots[before].chain = slots[index].chain
   }
 
   private mutating func appendFull(_ index: Int) {

@@ -145,7 +145,8 @@ extension Engine {
     let length = threads[index].isPacedByBlock ? min(rest, untilBlock) : rest
     let admission = threads[index].pace.admit(
       address: threads[index].address, length: length, now: now)
-    let wait = admission.waitTicks > 0 ? jittered(admission.waitTicks) : 0
+    // The core may be late, but no delay exceeds its bound.
+    let wait = admission.waitTicks > 0 ? min(jittered(admission.waitTicks), maximumDelay) : 0
     threads[index].counts.delay &+= wait
     threads[index].passTime = now &+ wait
     if admission.fenceFirst && threads[index].stores.inFlight > 0 {

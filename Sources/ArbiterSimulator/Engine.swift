@@ -63,6 +63,8 @@ struct Engine: ~Copyable {
   var isSchemeActive = false
   var permits: VirtualPermits?
   let lock: LockParameters
+  /// The longest delay of any access, in picoseconds.
+  let maximumDelay: Int64
   let delegation: DelegationParameters?
   let rings: FixedArray<SimulatedRing>
   var latency = Histogram()
@@ -96,6 +98,7 @@ struct Engine: ~Copyable {
     let seed = configuration.seed
     let plans = configuration.threads
     let maximumDelay = configuration.maximumDelay.picoseconds
+    self.maximumDelay = maximumDelay
     threads = FixedArray(count: threadCount) { index in
       let isWorker = index >= plans.count
       return SimulatedThread(

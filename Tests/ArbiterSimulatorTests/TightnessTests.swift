@@ -82,6 +82,16 @@ struct TightnessTests {
     #expect(result.delayNanosecondsMean == 985)
   }
 
+  @Test func `jitter takes no delay beyond its bound`() throws {
+    let jittery = exact { $0.coreJitterRatio = 0.9 }
+    var configuration = machine(threads: 1, profile: jittery, scheme: delay(1_000_000))
+    configuration.maximumDelay = .nanoseconds(1000)
+    let result = try measure(configuration, warmUp: .microseconds(50), span: .microseconds(2000))
+    // Half of the draws would lie above the bound; the others spread evenly down to a tenth of it.
+    #expect(result.delayNanosecondsMean < 1000 && result.delayNanosecondsMean > 700)
+    #expect(result.latencyNanoseconds.map { $0.max <= 1000 + 138 + 29 } == true)
+  }
+
   @Test func `a load that misses costs the medium and the way back`() throws {
     let loads = Workload(pattern: .random, regionBytes: 1 << 34, readShare: 1)
     try expectPeriod(155 + 169, loads, exact { $0.loadWindowLines = 1 })

@@ -20,7 +20,10 @@ enum ResultTable {
 
   /// One row per run, in the order of the runs.
   ///
-  /// - Parameter hidden: Headers of figures to leave out.
+  /// - Parameters:
+  ///   - results: The runs.
+  ///   - hidden: Headers of figures to leave out.
+  /// - Returns: A table of at most 80 columns.
   static func byThreads(_ results: [ReportedResult], hiding hidden: Set<String> = []) -> Table {
     let shown = figures.filter { !hidden.contains($0.column.header) }
     var table = Table(

@@ -88,8 +88,9 @@ struct SwarmTests {
     let restless = configuration.threads.indices.filter {
       configuration.threads[$0].phases.allSatisfy { $0.workload != nil }
     }
-    // Many threads before a slow module may need a while; but not for ever.
-    for _ in 0..<10 {
+    // Many threads before a slow module may need a while, and one permit that is held for 8 KiB
+    // while its holder mostly loads goes round 27 threads in some 40 ms; but not for ever.
+    for _ in 0..<200 {
       let bytes = simulation.threadBytes()
       if restless.allSatisfy({ bytes[$0] > 0 }) { return }
       simulation.run(for: .milliseconds(1))

@@ -42,12 +42,24 @@ enum SimulatorSpeed {
     print("peak resident memory: \(fixed(Double(peakResidentBytes) / 1e6)) MB")
   }
 
-  /// The most memory that the process has held.
+  /// The most memory that this program has held.
+  ///
+  /// From the kernel's own record of the address space: `getrusage` would also count whatever
+  /// started the program in the same process, as `swift run` does.
   static var peakResidentBytes: Int {
-    var usage = rusage()
-    let code = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    precondition(code == 0, "getrusage failed")
-    return usage.ru_maxrss * 1024
+    guard let file = unsafe fopen("/proc/self/status", "r") else {
+      preconditionFailure("/proc/self/status is unreadable")
+    }
+    defer { unsafe _ = fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    // SAFETY: the buffer outlives the call, which writes at most its count with a closing null.
+    while unsafe fgets(&line, Int32(line.count), file) != nil {
+      let text = String(
+        decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      guard text.hasPrefix("VmHWM:") else { continue }
+      return (Int(text.filter(\.isNumber)) ?? 0) * 1024
+    }
+    preconditionFailure("the kernel keeps no record of resident memory")
   }
 
   static func millions(_ rate: Double) -> String { fixed(rate / 1e6) }

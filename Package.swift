@@ -44,6 +44,11 @@ let package = Package(
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),
     .target(
+      name: "CArbiterGate", dependencies: ["CArbiter"],
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     room("ArbiterMetrics", sees: ["ArbiterCore"]),

@@ -1,0 +1,192 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include "CArbiterGate.h"
+
+#include "CArbiter.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* How many fence-only passes go by between two looks at the clock, which costs more than a fence. */
+#define PASSES_PER_LOOK 64u
+
+static void add(uint64_t *sum, uint64_t value) { arb_store(sum, arb_load(sum) + value); }
+
+/* Adds what a slot's last owner did to the figures of its session. */
+static void fold_departed(ArbPage *page, ArbSlot *slot) {
+  if (slot->generation == 0) return;
+  if (slot->session >= ARB_SESSION_COUNT) return;
+  int status = pthread_mutex_lock(&page->registry);
+  if (status == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
+  if (status != 0 && status != EOWNERDEAD) return;
+  ArbSession *session = &page->sessions[slot->session];
+  uint64_t *sums = (uint64_t *)&session->departed;
+  const uint64_t *counts = (const uint64_t *)&slot->counts;
+  const uint64_t *base = (const uint64_t *)&slot->base;
+  uint64_t longest = session->departed.requested_ticks_max;
+  for (size_t word = 0; word < sizeof(ArbCounts) / sizeof(uint64_t); word++) {
+    sums[word] += counts[word] - base[word];
+  }
+  /* The one figure that is no sum. */
+  uint64_t mine = slot->counts.requested_ticks_max;
+  session->departed.requested_ticks_max = mine > longest ? mine : longest;
+  session->departed_threads++;
+  pthread_mutex_unlock(&page->registry);
+}
+
+/* Owns a slot, a fresh one while there are any, since a reused one loses its thread's own row. */
+static ArbSlot *take_slot(ArbPage *page, uint32_t *taken) {
+  /* Relaxed: a hint that spreads searches; the mutex decides. */
+  uint32_t start = __atomic_fetch_add(&page->next_slot, 1, __ATOMIC_RELAXED);
+  for (int is_reuse = 0; is_reuse < 2; is_reuse++) {
+    for (uint32_t step = 0; step < page->slot_count; step++) {
+      uint32_t index = (start + step) % page->slot_count;
+      ArbSlot *slot = arb_page_slot(page, index);
+      if (!is_reuse && arb_load_32(&slot->generation) != 0) continue;
+      int status = pthread_mutex_trylock(&slot->owner);
+      if (status == EOWNERDEAD) {
+        pthread_mutex_consistent(&slot->owner);
+        arb_permit_forget(page, slot);
+        __atomic_store_n(&slot->is_attached, 0, __ATOMIC_RELEASE);
+      } else if (status != 0) {
+        continue;
+      }
+      *taken = index;
+      return slot;
+    }
+  }
+  return NULL;
+}
+
+int64_t arb_gate_attach(ArbGate *gate, ArbPage *page, uint32_t set_index, uint32_t session) {
+  if (set_index >= ARB_SET_COUNT || session >= ARB_SESSION_COUNT) return -EINVAL;
+  uint32_t index = 0;
+  ArbSlot *slot = take_slot(page, &index);
+  if (slot == NULL) return -EUSERS;
+  fold_departed(page, slot);
+  slot->counts.requested_ticks_max = 0;
+  slot->base = slot->counts;
+  __atomic_store_n(&slot->set_index, set_index, __ATOMIC_RELAXED);
+  slot->session = session;
+  __atomic_store_n(&slot->process, (int32_t)getpid(), __ATOMIC_RELAXED);
+  slot->thread = (int32_t)syscall(SYS_gettid);
+  memset(slot->name, 0, sizeof slot->name);
+  prctl(PR_GET_NAME, slot->name);
+  __atomic_store_n(&slot->generation, slot->generation + 1, __ATOMIC_RELAXED);
+  memset(gate, 0, sizeof *gate);
+  gate->page = page;
+  gate->set = &page->sets[set_index];
+  gate->slot = slot;
+  gate->slot_index = index;
+  /* Words that nobody publishes: the first store looks at the settings. */
+  gate->pass_word = gate->applied_word = UINT64_MAX;
+  gate->access_count = slot->counts.access_count;
+  gate->stored_bytes = slot->counts.stored_bytes;
+  arb_pace_init(&gate->pace, page->maximum_wait_ticks);
+  /* Releases the fields above to whoever looks at attached slots. */
+  __atomic_store_n(&slot->is_attached, 1, __ATOMIC_RELEASE);
+  arb_page_ring(page);
+  return 0;
+}
+
+void arb_gate_detach(ArbGate *gate) {
+  if (gate->slot == NULL) return;
+  __atomic_store_n(&gate->slot->is_attached, 0, __ATOMIC_RELEASE);
+  pthread_mutex_unlock(&gate->slot->owner);
+  arb_page_ring(gate->page);
+  gate->slot = NULL;
+}
+
+void arb_pace_init(ArbPace *pace, int64_t maximum_wait_ticks) {
+  memset(pace, 0, sizeof *pace);
+  pace->maximum_wait_ticks = maximum_wait_ticks;
+  pace->by_block = 1;
+  pace->is_open = 1;
+  pace->last_block = UINT64_MAX;
+  pace->next_tick = INT64_MIN / 2;
+}
+
+void arb_pace_apply(ArbPace *pace, uint64_t word, double ticks_per_nanosecond) {
+  double ticks = (double)(word & ARB_WORD_DELAY_MASK) / 1000 * ticks_per_nanosecond;
+  pace->delay_ticks = ticks >= (double)pace->maximum_wait_ticks ? pace->maximum_wait_ticks
+                                                                : (int64_t)ticks;
+  pace->by_block = (word & ARB_WORD_BY_BLOCK) != 0;
+  pace->from_previous = (word & ARB_WORD_FROM_PREVIOUS) != 0;
+  pace->is_fenced = (word & ARB_WORD_FENCED) != 0;
+  pace->is_open = pace->delay_ticks == 0 && !pace->is_fenced;
+}
+
+static void record(ArbGate *gate, uint64_t address, uint64_t length) {
+  ArbCounts *counts = &gate->slot->counts;
+  uint64_t count = counts->record_count;
+  uint64_t first = address >> 6;
+  uint64_t lines = ((address + length - 1) >> 6) - first + 1;
+  if (lines > (1u << 20) - 1) lines = (1u << 20) - 1;
+  ArbRecord *place =
+      arb_page_records(gate->page, gate->slot_index) + count % ARB_RECORD_COUNT;
+  arb_store_signed(&place->ticks, arb_read_tsc());
+  arb_store(&place->lines, first << 20 | lines);
+  /* Releases the record to the controller, which acquires the count. */
+  __atomic_store_n(&counts->record_count, count + 1, __ATOMIC_RELEASE);
+}
+
+/* Spins until `ticks` after `start`. The end is a moment, not a count of pauses: how long a pause
+ * takes differs between processors and from minute to minute. A turn costs at least eight ticks, so
+ * the count of turns bounds the wait also where the counter jumps back. */
+static void wait_ticks(ArbGate *gate, int64_t ticks, int64_t start) {
+  int64_t end = start + ticks, now = arb_read_tsc();
+  for (int64_t turn = ticks / 8 + 16; now < end && turn > 0; turn--) {
+    arb_pause();
+    now = arb_read_tsc();
+  }
+  ArbCounts *counts = &gate->slot->counts;
+  uint64_t actual = now > start ? (uint64_t)(now - start) : 0;
+  add(&counts->wait_count, 1);
+  add(&counts->requested_ticks, (uint64_t)ticks);
+  if ((uint64_t)ticks > counts->requested_ticks_max) {
+    arb_store(&counts->requested_ticks_max, (uint64_t)ticks);
+  }
+  add(&counts->actual_ticks, actual);
+  add(&counts->delay_histogram[arb_delay_bucket(actual)], 1);
+}
+
+/* Whether the controller has not been heard of for too long. */
+static int is_stale(const ArbSet *set, int64_t now) {
+  int64_t limit = __atomic_load_n(&set->stale_ticks, __ATOMIC_RELAXED);
+  return limit > 0 && now - __atomic_load_n(&set->heartbeat_ticks, __ATOMIC_RELAXED) > limit;
+}
+
+void arb_gate_pass_slowly(ArbGate *gate, uint64_t address, uint64_t length) {
+  uint64_t word = arb_load(&gate->set->settings);
+  if (word != gate->applied_word) {
+    arb_pace_apply(&gate->pace, word, gate->page->ticks_per_nanosecond);
+    gate->applied_word = word;
+    int is_recording = (word & ARB_WORD_RECORDING) != 0;
+    gate->asks_each_block = is_recording || (!gate->pace.is_open && gate->pace.by_block);
+    gate->pass_word = gate->pace.is_open && !is_recording ? word : word | ARB_WORD_FOREIGN;
+    gate->passes_unclocked = PASSES_PER_LOOK;
+  }
+  if (word & ARB_WORD_RECORDING) record(gate, address, length);
+  if (gate->pace.is_open) return;
+  int64_t start = 0;
+  if (gate->pace.delay_ticks > 0 || gate->passes_unclocked++ >= PASSES_PER_LOOK) {
+    start = arb_read_tsc();
+    gate->passes_unclocked = 0;
+    gate->is_stale = (uint32_t)is_stale(gate->set, start);
+  }
+  if (gate->is_stale) {
+    add(&gate->slot->counts.stale_count, 1);
+    return;
+  }
+  ArbAdmission admission = arb_pace_admit(&gate->pace, address, length, start);
+  if (admission.fence_first) {
+    arb_fence_store();
+    add(&gate->slot->counts.fence_count, 1);
+  }
+  if (admission.wait_ticks > 0) wait_ticks(gate, admission.wait_ticks, start);
+}

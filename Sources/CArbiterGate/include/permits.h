@@ -1,0 +1,49 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The permits of the lock scheme, shared by all threads of all programs that write to a set.
+ *
+ * I1  At most `permit_count` slots of a set are in the state ARB_PERMIT_HELD.
+ * I2  First come, first served: a slot that waits is handed a permit before any that asks later.
+ * I3  A permit whose holder died is handed on: whoever waits looks for dead holders every
+ *     ARB_PERMIT_LOOK_NANOSECONDS.
+ * I4  A permit says nothing about persistence.
+ *
+ * All state lies in the page and is guarded by one robust mutex per set, held for some tens of
+ * nanoseconds. A thread that dies while it holds the mutex leaves states that rebuild() counts
+ * again, since the states of the slots are the truth and the rest follows from them. (A
+ * thread that is *stopped* while it holds the mutex stops the others until it goes on.)
+ */
+#ifndef ARBITER_PERMITS_H
+#define ARBITER_PERMITS_H
+
+#include "gate.h"
+
+typedef enum {
+  ARB_PERMIT_NONE = 0,
+  ARB_PERMIT_WAITING = 1,
+  ARB_PERMIT_HELD = 2,
+} ArbPermitState;
+
+/* How often a waiter looks for holders that died. */
+#define ARB_PERMIT_LOOK_NANOSECONDS 20000000
+
+/* How long a thread waits for a permit. Longer than any copy: a holder that takes so long was
+ * stopped (a debugger, SIGSTOP), and nobody is to wait for it. */
+#define ARB_PERMIT_WAIT_NANOSECONDS 10000000000
+
+/* The answer of a wait that was given up. */
+#define ARB_NO_TICKET UINT64_MAX
+
+/* Waits for a permit of the gate's set and takes it. Returns the ticket: permits are granted in the
+ * order of tickets; or ARB_NO_TICKET after ARB_PERMIT_WAIT_NANOSECONDS, without a permit. The
+ * thread must hold none of the set. */
+uint64_t arb_permit_acquire(ArbGate *_Nonnull gate);
+
+/* Returns the permit, which goes to the oldest waiter; nothing where the thread holds none. */
+void arb_permit_release(ArbGate *_Nonnull gate);
+
+/* Takes away what a dead owner of the slot held or waited for. The caller owns the slot. */
+void arb_permit_forget(ArbPage *_Nonnull page, ArbSlot *_Nonnull slot);
+
+#endif

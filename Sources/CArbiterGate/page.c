@@ -1,0 +1,259 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include "CArbiterGate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/* A robust mutex in shared memory. */
+static int make_mutex(pthread_mutex_t *mutex) {
+  pthread_mutexattr_t attributes;
+  int status = pthread_mutexattr_init(&attributes);
+  if (status != 0) return status;
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  status = pthread_mutex_init(mutex, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+  return status;
+}
+
+static int fill(ArbPage *page, const ArbPageParameters *parameters) {
+  int status = make_mutex(&page->registry);
+  for (uint32_t index = 0; index < ARB_SET_COUNT && status == 0; index++) {
+    ArbPermits *permits = &page->sets[index].permits;
+    permits->permit_count = parameters->permit_count;
+    permits->queue_head = permits->queue_tail = ARB_NO_SLOT;
+    status = make_mutex(&permits->lock);
+  }
+  for (uint32_t index = 0; index < page->slot_count && status == 0; index++) {
+    ArbSlot *slot = arb_page_slot(page, index);
+    slot->permit_next = ARB_NO_SLOT;
+    status = make_mutex(&slot->owner);
+  }
+  strcpy(page->sets[ARB_SET_UNKNOWN].name, "unknown");
+  return status;
+}
+
+int64_t arb_page_create(const ArbPageParameters *parameters, ArbMapping *mapping) {
+  mapping->page = NULL;
+  mapping->descriptor = -1;
+  uint32_t slots = parameters->slot_count;
+  if (slots < 1 || slots > ARB_SLOT_COUNT_MAX || parameters->permit_count < 1 ||
+      !(parameters->ticks_per_nanosecond > 0) || parameters->maximum_wait_ticks < 0) {
+    return -EINVAL;
+  }
+  uint64_t slots_offset = round_up(sizeof(ArbPage), 4096);
+  uint64_t records_offset = slots_offset + round_up((uint64_t)slots * sizeof(ArbSlot), 4096);
+  uint64_t bytes = records_offset + (uint64_t)slots * ARB_RECORD_COUNT * sizeof(ArbRecord);
+  int descriptor = memfd_create("arbiter-control", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return -errno;
+  int status = 0;
+  ArbPage *page = MAP_FAILED;
+  /* Sealed, so that nobody can cut the file short under the gates. */
+  if (ftruncate(descriptor, (off_t)bytes) != 0 ||
+      fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    status = errno;
+  } else {
+    page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (page == MAP_FAILED) status = errno;
+  }
+  if (status == 0) {
+    page->version = ARB_PAGE_VERSION;
+    page->slot_count = slots;
+    page->byte_count = bytes;
+    page->slots_offset = slots_offset;
+    page->records_offset = records_offset;
+    page->ticks_per_nanosecond = parameters->ticks_per_nanosecond;
+    page->maximum_wait_ticks = parameters->maximum_wait_ticks;
+    page->scheme = parameters->scheme;
+    page->ring_count = parameters->ring_count;
+    page->ring_slots = parameters->ring_slots;
+    status = fill(page, parameters);
+  }
+  if (status != 0) {
+    if (page != MAP_FAILED) munmap(page, bytes);
+    close(descriptor);
+    return -status;
+  }
+  /* Releases everything above to arb_page_open. */
+  __atomic_store_n(&page->magic, ARB_PAGE_MAGIC, __ATOMIC_RELEASE);
+  mapping->page = page;
+  mapping->descriptor = descriptor;
+  return 0;
+}
+
+/* Whether a mapped header describes a page that fits into the file. */
+static int is_sound(const ArbPage *page, uint64_t file_bytes) {
+  return __atomic_load_n(&page->magic, __ATOMIC_ACQUIRE) == ARB_PAGE_MAGIC &&
+         page->version == ARB_PAGE_VERSION && page->slot_count >= 1 &&
+         page->slot_count <= ARB_SLOT_COUNT_MAX && page->byte_count == file_bytes &&
+         page->slots_offset >= sizeof(ArbPage) &&
+         page->records_offset >=
+             page->slots_offset + (uint64_t)page->slot_count * sizeof(ArbSlot) &&
+         page->byte_count >= page->records_offset + (uint64_t)page->slot_count *
+                                                        ARB_RECORD_COUNT * sizeof(ArbRecord);
+}
+
+int64_t arb_page_open(const char *path, ArbMapping *mapping) {
+  mapping->page = NULL;
+  mapping->descriptor = -1;
+  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) return -errno;
+  struct stat facts;
+  int64_t status = 0;
+  void *page = MAP_FAILED;
+  if (fstat(descriptor, &facts) != 0) {
+    status = -errno;
+  } else if ((uint64_t)facts.st_size < sizeof(ArbPage)) {
+    status = -EPROTO;
+  } else {
+    page = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (page == MAP_FAILED) {
+      status = -errno;
+    } else if (!is_sound(page, (uint64_t)facts.st_size)) {
+      munmap(page, (size_t)facts.st_size);
+      status = -EPROTO;
+    }
+  }
+  close(descriptor);
+  if (status == 0) mapping->page = page;
+  return status;
+}
+
+void arb_page_close(ArbMapping *mapping) {
+  ArbPage *page = mapping->page;
+  if (mapping->descriptor >= 0) close(mapping->descriptor);
+  mapping->descriptor = -1;
+  mapping->page = NULL;
+  if (page == NULL) return;
+  arb_page_reap(page);
+  int32_t process = (int32_t)getpid();
+  for (uint32_t index = 0; index < page->slot_count; index++) {
+    const ArbSlot *slot = arb_page_slot(page, index);
+    if (__atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE) &&
+        __atomic_load_n(&slot->process, __ATOMIC_RELAXED) == process) {
+      return;
+    }
+  }
+  munmap(page, page->byte_count);
+}
+
+void arb_set_name(ArbPage *page, uint32_t index, const char *name, uint32_t module_count) {
+  ArbSet *set = &page->sets[index];
+  strncpy(set->name, name, ARB_SET_NAME_BYTES - 1);
+  set->module_count = module_count;
+}
+
+int64_t arb_set_add_device(ArbPage *page, uint32_t index, uint32_t major, uint32_t minor) {
+  ArbSet *set = &page->sets[index];
+  if (set->device_count >= ARB_SET_DEVICES_MAX) return -ENOSPC;
+  set->devices[set->device_count].major = major;
+  set->devices[set->device_count].minor = minor;
+  set->device_count++;
+  return 0;
+}
+
+void arb_set_activate(ArbPage *page, uint32_t index, uint32_t matches_all) {
+  page->sets[index].matches_all = matches_all;
+  __atomic_store_n(&page->sets[index].is_active, 1, __ATOMIC_RELEASE);
+}
+
+uint32_t arb_page_set_of_device(const ArbPage *page, uint32_t major, uint32_t minor) {
+  uint32_t fallback = ARB_SET_UNKNOWN;
+  for (uint32_t index = 1; index < ARB_SET_COUNT; index++) {
+    const ArbSet *set = &page->sets[index];
+    if (!__atomic_load_n(&set->is_active, __ATOMIC_ACQUIRE)) continue;
+    if (set->matches_all) fallback = index;
+    for (uint32_t place = 0; place < set->device_count && place < ARB_SET_DEVICES_MAX; place++) {
+      if (set->devices[place].major == major && set->devices[place].minor == minor) return index;
+    }
+  }
+  return fallback;
+}
+
+int64_t arb_page_begin_session(ArbPage *page) {
+  for (uint32_t session = 1; session < ARB_SESSION_COUNT; session++) {
+    ArbSession *place = &page->sessions[session];
+    uint32_t unused = 0;
+    /* Acquires the reset of the previous owner (arb_page_end_session). */
+    if (__atomic_compare_exchange_n(&place->is_used, &unused, 1, 0, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED)) {
+      place->process = (int32_t)getpid();
+      return session;
+    }
+  }
+  return -EUSERS;
+}
+
+void arb_page_end_session(ArbPage *page, uint32_t session) {
+  if (session == 0 || session >= ARB_SESSION_COUNT) return;
+  ArbSession *place = &page->sessions[session];
+  memset(&place->departed, 0, sizeof place->departed);
+  place->departed_threads = 0;
+  __atomic_store_n(&place->is_used, 0, __ATOMIC_RELEASE);
+}
+
+uint32_t arb_page_reap(ArbPage *page) {
+  uint32_t reaped = 0;
+  for (uint32_t index = 0; index < page->slot_count; index++) {
+    ArbSlot *slot = arb_page_slot(page, index);
+    /* Acquires the owner's fields (arb_gate_attach). */
+    if (!__atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE)) continue;
+    int status = pthread_mutex_trylock(&slot->owner);
+    if (status == EBUSY) continue;
+    if (status == EOWNERDEAD) pthread_mutex_consistent(&slot->owner);
+    if (status == EOWNERDEAD || status == 0) {
+      /* Its owner is dead, or has detached since the flag was read. */
+      if (__atomic_load_n(&slot->is_attached, __ATOMIC_RELAXED)) {
+        arb_permit_forget(page, slot);
+        __atomic_store_n(&slot->is_attached, 0, __ATOMIC_RELEASE);
+        reaped++;
+      }
+      pthread_mutex_unlock(&slot->owner);
+    }
+  }
+  if (reaped > 0) arb_page_ring(page);
+  return reaped;
+}
+
+uint32_t arb_page_attached_count(const ArbPage *page, uint32_t set_index) {
+  uint32_t count = 0;
+  for (uint32_t index = 0; index < page->slot_count; index++) {
+    const ArbSlot *slot = arb_page_slot(page, index);
+    if (__atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE) &&
+        arb_load_32(&slot->set_index) == set_index) {
+      count++;
+    }
+  }
+  return count;
+}
+
+void arb_page_ring(ArbPage *page) {
+  /* Sequentially consistent against the sleeper's announcement, so that one sees the other; it also
+   * releases to arb_page_ring_count. */
+  __atomic_fetch_add(&page->doorbell, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&page->doorbell_sleepers, __ATOMIC_SEQ_CST) == 0) return;
+  syscall(SYS_futex, &page->doorbell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void arb_page_listen(ArbPage *page, uint32_t heard, int64_t nanoseconds) {
+  if (nanoseconds <= 0) return;
+  struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+  __atomic_fetch_add(&page->doorbell_sleepers, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&page->doorbell, __ATOMIC_SEQ_CST) == heard) {
+    syscall(SYS_futex, &page->doorbell, FUTEX_WAIT, heard, &limit, NULL, 0);
+  }
+  __atomic_fetch_sub(&page->doorbell_sleepers, 1, __ATOMIC_SEQ_CST);
+}

@@ -80,6 +80,7 @@ int64_t arb_page_create(const ArbPageParameters *parameters, ArbMapping *mapping
     page->scheme = parameters->scheme;
     page->ring_count = parameters->ring_count;
     page->ring_slots = parameters->ring_slots;
+    page->span_bytes = parameters->span_bytes;
     status = fill(page, parameters);
   }
   if (status != 0) {

@@ -9,6 +9,7 @@
 #define CARBITERGATE_H
 
 #include "control_page.h"
+#include "delegation.h"
 #include "gate.h"
 #include "permits.h"
 

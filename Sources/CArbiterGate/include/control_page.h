@@ -190,7 +190,8 @@ typedef struct {
   uint32_t ring_count;        /* delegation: workers in each program */
   uint32_t ring_slots;        /* delegation: requests that a ring holds */
   uint32_t next_slot;         /* where the next search for a slot begins */
-  uint64_t pad_a[7];
+  uint64_t span_bytes;        /* lock: bytes that a thread stores under one permit */
+  uint64_t pad_a[6];
 
   uint32_t doorbell; /* futex: rings when a gate attaches or detaches */
   uint32_t doorbell_sleepers;
@@ -227,6 +228,7 @@ typedef struct {
   uint32_t permit_count; /* of every set; at least 1 */
   uint32_t ring_count;
   uint32_t ring_slots;
+  uint64_t span_bytes;
   double ticks_per_nanosecond;
   int64_t maximum_wait_ticks;
 } ArbPageParameters;

@@ -68,8 +68,8 @@ let package = Package(
     room(
       "ArbiterRuntime",
       sees: [
-        "CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
-        "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
+        "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
@@ -91,7 +91,7 @@ let package = Package(
         "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     // Tests.
-    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
@@ -105,7 +105,7 @@ let package = Package(
       of: "ArbiterRuntime",
       sees: [
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
-        "ArbiterPlatform", "ArbiterScheduler", "CArbiter",
+        "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),

@@ -86,7 +86,7 @@ public final class GateBoard: Sendable {
 
   /// Says that the controller is alive; gates stop waiting once this is `staleAfter` ago.
   ///
-  /// - Parameter staleAfter: Nanoseconds; 0 lets settings hold for ever, for who publishes once.
+  /// - Parameter nanoseconds: The time; 0 lets settings hold for ever, for who publishes once.
   public func beat(staleAfter nanoseconds: Double) {
     let ticks = nanoseconds * clock.ticksPerNanosecond
     unsafe arb_set_beat(set, arb_read_tsc(), Int64(max(0, min(ticks, 4e18))))

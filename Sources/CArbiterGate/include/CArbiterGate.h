@@ -12,5 +12,6 @@
 #include "delegation.h"
 #include "gate.h"
 #include "permits.h"
+#include "recording.h"
 
 #endif

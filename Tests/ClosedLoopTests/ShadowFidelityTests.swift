@@ -173,8 +173,24 @@ struct ShadowFidelityTests {
           "16 thinking \(think) ns",
           crowd(16, Workload(accessBytes: 256, think: .nanoseconds(Double(think))))))
     }
+    for threads in [8, 26] {
+      var bursts = ShadowCase("\(threads) in bursts of 300 us", crowd(threads, Workload()))
+      bursts.threads = (0..<threads).map { bursty($0) }
+      cases.append(bursts)
+    }
     return cases
   }()
+
+  /// A thread that writes for 300 us and rests for 300 us.
+  private static func bursty(_ thread: Int) -> ThreadPlan {
+    var phases = [ThreadPhase(workload: thread % 2 == 0 ? Workload() : nil)]
+    for phase in 1..<20 {
+      let start = TimeSpan.microseconds(Double(phase * 300 + thread % 4 * 70))
+      let isWriting = phase % 2 == thread % 2
+      phases.append(ThreadPhase(start: start, workload: isWriting ? Workload() : nil))
+    }
+    return ThreadPlan(phases: phases)
+  }
 
   /// Loads for which the estimate is known to be further off, and the error it has.
   ///

@@ -17,15 +17,33 @@ struct RecordingTests {
     clock = try TimeStampClock.calibrate()
   }
 
+  /// What is done to a slot before it is read.
+  private enum Damage {
+    case none
+    case beginEarlier(by: UInt64)
+    case countAlmostWraps
+    case halfRecord(at: Int)
+    case noName
+  }
+
   /// What slot 0 of a board holds, read as the controller's side reads it.
   private func recording(
-    of board: GateBoard, after change: (UnsafeMutablePointer<ArbSlot>, UnsafeMutablePointer<ArbRecord>) -> Void = { _, _ in }
+    of board: GateBoard, after damage: Damage = .none
   ) throws -> (view: ArbRecordingView, records: [ArbRecord]) {
     var mapping = unsafe ArbMapping()
-    try #require(unsafe arb_page_open(try #require(board.page.path), &mapping) == 0)
+    let status = unsafe arb_page_open(try #require(board.page.path), &mapping)
+    try #require(status == 0)
     defer { unsafe arb_page_close(&mapping) }
     guard let page = unsafe mapping.page else { throw Absent() }
-    unsafe change(arb_page_slot(page, 0), arb_page_records(page, 0))
+    let slot = unsafe arb_page_slot(page, 0)
+    switch damage {
+    case .none: break
+    case .beginEarlier(let count): unsafe slot.pointee.record_start &-= count
+    case .countAlmostWraps: unsafe slot.pointee.counts.record_count = .max - 100
+    case .halfRecord(let place):
+      unsafe arb_page_records(page, 0)[place] = ArbRecord(ticks: 1, lines: .max)
+    case .noName: unsafe slot.pointee.recording = 0
+    }
     var records = Array(repeating: ArbRecord(), count: Int(ARB_RECORD_COUNT))
     var view = ArbRecordingView()
     unsafe arb_slot_read_recording(page, 0, &records, &view)
@@ -80,16 +98,14 @@ struct RecordingTests {
     board.beginRecording(limit: 1024)
     for index in 0..<1024 { gate.pass(address: UInt64(index) * 64, length: 64) }
     // As if the recording had begun long before.
-    let (_, records) = try recording(of: board) { slot, _ in
-      unsafe slot.pointee.record_start = slot.pointee.record_start &- 3000
-    }
+    let (_, records) = try recording(of: board, after: .beginEarlier(by: 3000))
     // The oldest place is the one that a gate would be writing.
     #expect(records.map(\.lines) == (1..<1024).map { UInt64($0) << 20 | 1 })
   }
 
   @Test func `a count that wraps loses nothing`() throws {
     let board = try GateBoard(capacity: 1, clock: clock)
-    _ = try recording(of: board) { slot, _ in unsafe slot.pointee.counts.record_count = .max - 100 }
+    _ = try recording(of: board, after: .countAlmostWraps)
     var gate = try Gate(on: board)
     board.beginRecording(limit: 300)
     for index in 0..<300 { gate.pass(address: UInt64(index) * 64, length: 64) }
@@ -104,13 +120,11 @@ struct RecordingTests {
     board.beginRecording(limit: 100)
     for index in 0..<10 { gate.pass(address: UInt64(index) * 64, length: 64) }
     // Dead between the record and its count.
-    let half = try recording(of: board) { _, records in
-      unsafe records[10] = ArbRecord(ticks: 1, lines: .max)
-    }
+    let half = try recording(of: board, after: .halfRecord(at: 10))
     #expect(half.records.count == 10)
     #expect(half.records.allSatisfy { $0.lines != .max })
     // Dead while it took in a new recording.
-    let none = try recording(of: board) { slot, _ in unsafe slot.pointee.recording = 0 }
+    let none = try recording(of: board, after: .noName)
     #expect(none.view.count == 0)
   }
 

@@ -36,7 +36,7 @@ final class RealWriters: Sendable {
     mayStore: @escaping @Sendable (UInt64) -> Bool
   ) throws {
     for _ in 0..<count {
-      let thread = try WorkerThread { [self] in
+      let member = Member(try WorkerThread { [self] in
         guard var gate = try? Gate(on: board) else {
           failureCount.wrappingAdd(1, ordering: .relaxed)
           return
@@ -63,8 +63,8 @@ final class RealWriters: Sendable {
         }
         LineWriter.fence()
         waitCount.wrappingAdd(gate.waitTotals.count, ordering: .relaxed)
-      }
-      threads.withLock { $0.append(Member(thread)) }
+      })
+      threads.withLock { $0.append(member) }
     }
   }
 

@@ -23,8 +23,9 @@ struct ShadowModules: ~Copyable {
     warmBlocks = 2 * UInt64(profile.bufferBlocks)
   }
 
-  /// Whether the buffers have been filled, by blocks or by so many lines that blocks are all there
-  /// are. All together: which module is how busy changes from sample to sample.
+  /// Whether the buffers have been filled, or would have been if there were blocks to do it.
+  ///
+  /// All together: which module is how busy changes from sample to sample.
   var isWarm: Bool {
     var blocks: UInt64 = 0
     var lines: UInt64 = 0

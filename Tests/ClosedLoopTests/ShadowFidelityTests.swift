@@ -55,7 +55,8 @@ struct ShadowCase: Sendable, CustomTestStringConvertible {
     // Windows open every 200 us, far apart beside their length.
     for start in 0..<20 {
       let opening = TimeSpan.milliseconds(4).picoseconds + Int64(start) * 200_000_000
-      let sample = recorder.sample(from: opening, span: 200_000_000,
+      let sample = recorder.sample(
+        from: opening, span: 200_000_000,
         quota: shadow.quota(writerCount: threads.count))
       let isWarm = shadow.isWarm
       guard let estimate = shadow.take(sample, pacing: pacing), isWarm else { continue }
@@ -89,7 +90,7 @@ struct VirtualRecorder {
 
   /// What gates record that are asked to from a moment on.
   func sample(from start: Int64, span: Int64, quota: Int) -> [ShadowSample] {
-    return records.map { all in
+    records.map { all in
       let mine = all.filter { $0.time >= start && $0.time < start + span }
       return ShadowSample(
         space: 0, records: Array(mine.prefix(quota)), endsEarly: mine.count > quota)

@@ -21,8 +21,11 @@ let package = Package(
       name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
-      name: "shadow", dependencies: [.product(name: "Arbiter", package: "arbiter")],
-      swiftSettings: strict),
+      name: "shadow",
+      dependencies: [
+        .product(name: "Arbiter", package: "arbiter"),
+        .product(name: "ArbiterModel", package: "arbiter"),
+      ], swiftSettings: strict),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),

@@ -35,8 +35,9 @@ internal import Synchronization
 public final class ShadowEstimate: CounterReader {
   /// Share of the writers' time that recordings may take.
   ///
-  /// Half of what the estimate is held to; the rest is for what a recording does to caches.
-  static let timeShare = 0.015
+  /// A third of what the estimate is held to; the rest is for what a recording does to caches, and
+  /// for writers whose processor the monitor shares.
+  static let timeShare = 0.01
   /// The fewest records of a gate that are worth a recording.
   static let recordsMin = 64
   /// Nanoseconds after which a recording is read that no gate has completed.
@@ -206,8 +207,9 @@ public final class ShadowEstimate: CounterReader {
     guard state.recording == 0 else { return }
     let elapsed =
       state.openedNanoseconds == 0 ? Int64.max : max(0, now - state.openedNanoseconds)
-    // The last recording has been paid for once so much time has passed.
-    let spent = Double(state.limit) * recordNanoseconds / Self.timeShare
+    // The last recording has been paid for once so much time has passed; a tenth less, so that a
+    // period that ends a little early does not wait for another.
+    let spent = Double(state.limit) * recordNanoseconds / Self.timeShare * 0.9
     guard Double(elapsed) >= spent else { return }
     let period = state.lastNanoseconds == 0 ? 1_000_000 : max(1, now - state.lastNanoseconds)
     let affordable = Double(period) * Self.timeShare / max(recordNanoseconds, 1)

@@ -12,6 +12,7 @@
 //   undecided  the limit lies within the interval
 
 internal import Arbiter
+internal import ArbiterProfiles
 
 #if canImport(Glibc)
 internal import Glibc
@@ -22,7 +23,7 @@ struct Size {
   var pairCount: Int
   var armMilliseconds: Int
 
-  static let full = Size(pairCount: 61, armMilliseconds: 60)
+  static let full = Size(pairCount: 301, armMilliseconds: 20)
   /// For test runs: too little to mean anything, enough to see that it runs.
   static let smoke = Size(pairCount: 7, armMilliseconds: 10)
 }

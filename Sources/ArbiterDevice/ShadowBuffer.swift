@@ -5,8 +5,8 @@
 //
 // The simulator's own stage answers for every nanosecond; this one is fed with samples of a live
 // program and answers one question: lines in, blocks out. What it adds is doubt. A sample begins
-// and ends somewhere, so that some blocks of it are known in part only; such a block takes its place
-// in the buffer, as it does in the module, and counts neither as a write nor by its lines.
+// and ends somewhere, so that some blocks of it are known in part only; such a block takes its
+// place in the buffer, as it does in the module, and counts neither as a write nor by its lines.
 //
 // Invariants
 //   S1  a block has at most one slot

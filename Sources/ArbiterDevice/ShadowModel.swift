@@ -3,8 +3,13 @@
 
 // The modules of an interleave set, fed with samples of what their writers stored. A sample is what
 // all gates recorded in one span of time. Samples follow each other as if no time lay between them:
-// what the buffers hold at the end of one they hold at the start of the next, so that only the first
-// few find them empty.
+// what the buffers hold at the end of one they hold at the start of the next, so that only the
+// first few find them empty.
+//
+// A thread that comes late may have been held up or may have had something else to do, and if every
+// gap is lengthened alike nothing in the sample tells which. So both beliefs are followed, each
+// with buffers of its own, and the load on the medium decides: threads that hurry are late because
+// the medium has all the work that it can do.
 
 internal import ArbiterCore
 

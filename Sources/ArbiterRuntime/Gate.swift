@@ -96,8 +96,8 @@ public struct Gate: ~Copyable {
 
   /// Says that the thread has fenced its stores, after it did.
   ///
-  /// Nothing waits on it. An estimate of write amplification needs to know, for a fence is what lets
-  /// a block be complete before the next one begins.
+  /// Nothing waits on it. An estimate of write amplification needs to know, for a fence is what
+  /// lets a block be complete before the next one begins.
   ///
   /// - Complexity: One comparison, and some 30 ns while a recording is open.
   @inlinable @inline(__always)

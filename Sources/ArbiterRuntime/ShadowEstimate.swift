@@ -27,8 +27,8 @@ internal import Synchronization
 
 /// Counters estimated from a sample of the gates' own writes.
 ///
-/// For memory of which the kind is known, by name or by detection, and that shows no counters. Never
-/// for memory of which nothing is known: DRAM would look amplified.
+/// For memory of which the kind is known, by name or by detection, and that shows no counters.
+/// Never for memory of which nothing is known: DRAM would look amplified.
 ///
 /// Stores that pass no gate are not seen, nor are loads. Two processes that write the same block
 /// count as if they wrote two.

@@ -127,7 +127,7 @@ struct ClosedLoopTests {
   }
 
   /// Periods within which the loop has to settle.
-  static let periodsMax = 120
+  static let periodsMax = 60
 
   /// The first of three periods in a row that are as they should be.
   private static func settled(_ periods: [ModelledMachine.Period], peak: Double) -> Int? {

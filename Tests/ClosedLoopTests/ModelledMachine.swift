@@ -26,9 +26,10 @@ struct Relay: Controller {
 
 /// Counters of a machine that real threads write to and that only the model has.
 ///
-/// Each reading lets a period of virtual time pass, in which as many virtual threads write as real
-/// ones did, under the settings that the real gates have now. What they got, the real threads may
-/// store in the next period, scaled down: a device holds its writers back, and so does this.
+/// Each reading lets a period of virtual time pass, in which as many virtual threads write as there
+/// are real ones, under the settings that the real gates have now. What they got, the real threads
+/// may then store, scaled down: a device holds its writers back, and so does this. The reading
+/// waits for them, so that counters and gates tell of the same period on a busy machine too.
 final class ModelledMachine: CounterReader {
   /// What one period came to.
   struct Period: Sendable {
@@ -51,7 +52,6 @@ final class ModelledMachine: CounterReader {
     var last = CounterSnapshot(
       timeNanoseconds: 0, source: .model, imcWriteBytes: 0, imcReadBytes: 0, mediaWriteBytes: 0,
       mediaReadBytes: 0)
-    var observer: ActivityObserver
     var periods: [Period] = []
   }
 
@@ -66,7 +66,7 @@ final class ModelledMachine: CounterReader {
   init(board: GateBoard) throws {
     self.board = board
     profile = try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
-    state = Mutex(State(observer: ActivityObserver(of: board)))
+    state = Mutex(State())
   }
 
   var source: CounterSource { .model }
@@ -74,10 +74,10 @@ final class ModelledMachine: CounterReader {
   var periods: [Period] { state.withLock { $0.periods } }
 
   func snapshot() -> CounterSnapshot {
-    waitForWriters()
+    defer { waitForWriters() }
     return state.withLock { state in
       // A thread that a busy machine left no time for is still one of the writers.
-      let writers = state.observer.look().writerCount > 0 ? board.registeredCount : 0
+      let writers = consumed.load(ordering: .relaxed) > 0 ? board.registeredCount : 0
       if writers != state.writers {
         state.writers = writers
         state.base = state.last
@@ -112,12 +112,12 @@ final class ModelledMachine: CounterReader {
 
   /// Lets the real threads store what they may, so that a busy machine looks like an idle one.
   private func waitForWriters() {
-    for _ in 0..<200 {
+    for _ in 0..<2000 {
       let allowed = allowance.load(ordering: .relaxed) * UInt64(max(1, board.registeredCount))
-      if consumed.load(ordering: .relaxed) >= allowed * 9 / 10 || board.registeredCount == 0 {
+      if consumed.load(ordering: .relaxed) >= allowed || board.registeredCount == 0 {
         return
       }
-      usleep(1000)
+      usleep(200)
     }
   }
 

@@ -3,9 +3,9 @@
 
 // What the shadow estimate takes of a writer's time: pairs of the same loop of 64-byte stores
 // through a gate, once under a monitor without counters and once under a monitor that reads a
-// shadow estimate, taken in turn in one process. The order within a pair alternates. Time is the writer's
-// own CPU time, so that other programs on the machine weigh little. The figure is the median over
-// the pairs of the relative difference, with its distribution-free 95 % interval.
+// shadow estimate, taken in turn in one process. The order within a pair alternates. Time is the
+// writer's own CPU time, so that other programs on the machine weigh little. The figure is the
+// median over the pairs of the relative difference, with its distribution-free 95 % interval.
 //
 //   pass       the whole interval lies at or below the limit
 //   fail       the whole interval lies above it

@@ -36,6 +36,8 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // `./install` makes libarbiter.so of it, with the Swift runtime inside.
+    .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
   ],
   targets: [
     .target(
@@ -86,6 +88,20 @@ let package = Package(
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
         "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
         "ArbiterReport",
+      ]),
+    .target(
+      name: "ArbiterC",
+      dependencies: [
+        "CArbiter", "CArbiterGate", "CArbiterLibrary", "ArbiterCore", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+        "ArbiterProfiles",
+      ], exclude: ["exports.map"], swiftSettings: strict,
+      // Nothing but what arbiter.h declares is visible in the library.
+      linkerSettings: [
+        .unsafeFlags([
+          "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/ArbiterC/exports.map",
+        ])
       ]),
     room("CommandSpec"),
     room(

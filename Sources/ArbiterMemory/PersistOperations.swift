@@ -36,7 +36,7 @@ public enum CopyVector: UInt32, Sendable, Hashable, CaseIterable {
 @safe
 public struct PersistOperations {
   /// The functions.
-  @usableFromInline let table: ArbPersistOps
+  public let table: ArbPersistOps
 
   /// Resolves the operations of a mapping.
   ///

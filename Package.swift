@@ -68,8 +68,8 @@ let package = Package(
     room(
       "ArbiterRuntime",
       sees: [
-        "CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
-        "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
+        "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
@@ -105,7 +105,7 @@ let package = Package(
       of: "ArbiterRuntime",
       sees: [
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
-        "ArbiterPlatform", "ArbiterScheduler", "CArbiter",
+        "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
@@ -140,7 +140,7 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterWorkloads",
+        "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )

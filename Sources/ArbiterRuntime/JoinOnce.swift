@@ -5,10 +5,10 @@ internal import Synchronization
 
 /// A copyable handle of a thread, for collections; whoever joins first waits for its end.
 final class JoinOnce: Sendable {
-  private let thread: Mutex<WorkerThread?>
+  private let thread: Lock<WorkerThread?>
 
   init(_ thread: consuming WorkerThread) {
-    self.thread = Mutex(thread)
+    self.thread = Lock(thread)
   }
 
   func join() {

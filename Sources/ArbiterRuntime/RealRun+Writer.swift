@@ -23,9 +23,9 @@ final class RunShared: Sendable {
   let isStopped = Atomic<Bool>(false)
   let readyCount = Atomic<Int>(0)
   let endedCount = Atomic<Int>(0)
-  let records: Mutex<[RealRun.ThreadRecord]>
-  let latencies = Mutex(Histogram())
-  let failure = Mutex<PlatformError?>(nil)
+  let records: Lock<[RealRun.ThreadRecord]>
+  let latencies = Lock(Histogram())
+  let failure = Lock<PlatformError?>(nil)
   let ended = Doorbell()
 
   init(base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod)
@@ -33,7 +33,7 @@ final class RunShared: Sendable {
     unsafe self.base = base
     self.configuration = configuration
     self.method = method
-    records = Mutex(
+    records = Lock(
       Array(repeating: RealRun.ThreadRecord(), count: configuration.threadCount))
   }
 

@@ -91,7 +91,7 @@ let package = Package(
         "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     // Tests.
-    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),

@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
+internal import ArbiterPlatform
 
 /// A copyable handle of a thread, for collections; whoever joins first waits for its end.
 final class JoinOnce: Sendable {

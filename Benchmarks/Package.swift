@@ -17,9 +17,7 @@ let package = Package(
   name: "arbiter-benchmarks",
   dependencies: [.package(name: "arbiter", path: "..")],
   targets: [
-    .target(
-      name: "BenchmarkSupport", dependencies: [.product(name: "Arbiter", package: "arbiter")],
-      swiftSettings: strict),
+    .target(name: "BenchmarkSupport", swiftSettings: strict),
     .executableTarget(
       name: "gate",
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],

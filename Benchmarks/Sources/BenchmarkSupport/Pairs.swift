@@ -1,8 +1,6 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import Arbiter
-
 /// What an interval says about a limit that a figure must not exceed.
 public enum Verdict: String, Sendable, CaseIterable {
   /// The whole interval lies above the limit.

@@ -87,12 +87,12 @@ enum PersistBenchmark {
     let source = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: 4096)
     defer { unsafe source.deallocate() }
     unsafe source.initializeMemory(as: UInt8.self, repeating: 7)
-    let data = unsafe UnsafeRawBufferPointer(source)
+    let data = UnsafeRawBufferPointer(source)
     let copies = max(1, min(size.copiesMax, size.bytesPerArm / bytes))
     // Warm up both arms.
     _ = unsafe theirTicks(region, theirs, data, copies: copies, start: 0)
     _ = unsafe ourTicks(region, data, copies: copies, start: 0)
-    let pairs = unsafe Pairs(count: size.pairCount) { pair in
+    let pairs = Pairs(count: size.pairCount) { pair in
       unsafe clock.nanoseconds(
         theirTicks(region, theirs, data, copies: copies, start: place(pair, bytes)))
         / Double(copies)
@@ -126,7 +126,7 @@ enum PersistBenchmark {
     copies: Int, start: Int
   ) -> Int64 {
     let base = unsafe region.base
-    let source = unsafe data.baseAddress
+    let source = data.baseAddress
     let bytes = data.count
     let begin = TimeStampClock.nowOrdered()
     var offset = start

@@ -13,6 +13,7 @@ internal import Glibc
 internal import Synchronization
 
 /// A control page with its controllers, or a part in the page of an `arbiter run`.
+@safe
 final class LibraryRuntime: Sendable {
   /// The page.
   let page: ControlPage
@@ -20,12 +21,15 @@ final class LibraryRuntime: Sendable {
   let session: Int
   /// Sets that this program controls itself.
   private let controls: Mutex<[SetControl]>
+  // SAFETY: made in init, freed in deinit, which comes after the last thread has detached.
+  private nonisolated(unsafe) let pool: OpaquePointer?
 
   /// Opens a runtime: the page of an `arbiter run` above this program, or one of its own.
   init(_ options: LibraryOptions) throws(PlatformError) {
     if let shared = Self.sharedPage() {
       (page, session) = shared
       controls = Mutex([])
+      unsafe pool = try Self.makePool(for: shared.0)
       return
     }
     var parameters = ControlPage.Parameters()
@@ -39,7 +43,26 @@ final class LibraryRuntime: Sendable {
     page.addSets(sets)
     self.page = page
     session = 0
+    unsafe pool = try Self.makePool(for: page)
     controls = Mutex(try Self.startControls(of: sets, on: page, profile, options))
+  }
+
+  deinit {
+    if let pool = unsafe pool { unsafe arb_delegation_destroy(pool) }
+  }
+
+  /// Starts the workers where the page's scheme is delegation; nil elsewhere.
+  private static func makePool(for page: ControlPage) throws(PlatformError) -> OpaquePointer? {
+    guard page.scheme == .delegation else { return nil }
+    let parameters = page.delegation
+    var pool: OpaquePointer?
+    let status = unsafe arb_delegation_create(
+      UInt32(parameters.ringCount), UInt32(parameters.slotCount), UInt32(page.slotCount), &pool)
+    guard status == 0 else {
+      throw PlatformError(
+        errorNumber: Int32(truncatingIfNeeded: -status), path: nil, action: "start the workers")
+    }
+    return unsafe pool
   }
 
   /// The object behind a handle.
@@ -113,11 +136,19 @@ final class LibraryRuntime: Sendable {
     return sets.first { page.setMatchesAll(at: $0) } ?? 0
   }
 
-  /// Makes a gate of the calling thread.
+  /// Gives the calling thread its gate and, under delegation, its lane.
   func attach(
-    _ gate: UnsafeMutablePointer<ArbGate>, toSet setIndex: Int
+    _ thread: UnsafeMutablePointer<arbiter_thread>, toSet setIndex: Int
   ) throws(PlatformError) {
-    try unsafe page.attach(gate, toSet: setIndex, session: session)
+    try unsafe page.attach(&thread.pointee.gate, toSet: setIndex, session: session)
+    guard let pool = unsafe pool else { return }
+    let status = unsafe arb_lane_open(pool, &thread.pointee.lane)
+    guard status == 0 else {
+      unsafe arb_gate_detach(&thread.pointee.gate)
+      throw PlatformError(
+        errorNumber: Int32(truncatingIfNeeded: -status), path: nil,
+        action: "hand stores to the workers")
+    }
   }
 
   /// What the threads of this runtime did.

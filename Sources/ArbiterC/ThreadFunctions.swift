@@ -17,7 +17,7 @@ public func arbiter_attach(
       to: arbiter_thread(gate: ArbGate(), lane: ArbLane(), region: UnsafePointer(region)))
     do throws(PlatformError) {
       // SAFETY: the handle stays where it is until arbiter_detach.
-      unsafe try object.runtime.attach(&thread.pointee.gate, toSet: object.setIndex)
+      unsafe try object.runtime.attach(thread, toSet: object.setIndex)
     } catch {
       unsafe thread.deallocate()
       throw error
@@ -30,6 +30,8 @@ public func arbiter_attach(
 @c @implementation
 public func arbiter_detach(_ thread: UnsafeMutablePointer<arbiter_thread>?) {
   guard let thread = unsafe thread else { return }
+  // SAFETY: the handle is ended here, by the thread that attached.
+  if unsafe thread.pointee.lane.pool != nil { unsafe arb_lane_close(&thread.pointee.lane) }
   unsafe arb_gate_detach(&thread.pointee.gate)
   unsafe thread.deallocate()
 }

@@ -118,6 +118,12 @@ public final class ControlPage: Sendable {
   /// How writers are admitted in programs that the preload library gates.
   public var scheme: SchemeName { unsafe SchemeName(kind: page.pointee.scheme) }
 
+  /// Rings and places of the delegation scheme in each program.
+  public var delegation: DelegationParameters {
+    unsafe DelegationParameters(
+      ringCount: Int(page.pointee.ring_count), slotCount: Int(page.pointee.ring_slots))
+  }
+
   /// Adds an interleave set, so that gates to its devices find it.
   ///
   /// - Parameters:

@@ -45,6 +45,44 @@ static int goes_past_caches(const arbiter_thread *thread, size_t byte_count, uin
   return byte_count >= thread->region->ops.stream_bytes_min;
 }
 
+/* How a worker does what arbiter_write and arbiter_fill do: the kinds of the region's table, and
+ * whether the bytes go past the caches. */
+#define DELEGATED_VECTOR_SHIFT 2u
+#define DELEGATED_STREAM (1u << 4)
+
+/* A store, by a worker. */
+static void store_delegated(void *target, const void *source, size_t byte_count, int32_t value,
+                            uint32_t flags) {
+  ArbPersistOps ops = arb_persist_ops(flags & 3, flags >> DELEGATED_VECTOR_SHIFT & 3);
+  int is_stream = (flags & DELEGATED_STREAM) != 0;
+  if (source != NULL) {
+    (is_stream ? ops.move_stream : ops.move_cached)(target, source, byte_count);
+  } else {
+    (is_stream ? ops.fill_stream : ops.fill_cached)(target, (uint8_t)value, byte_count);
+  }
+}
+
+/* Has a worker store; returns whether one did. The source is the caller's, so this waits. */
+static int delegate(arbiter_thread *thread, void *target, const void *source, size_t byte_count,
+                    int32_t value, int is_stream) {
+  const ArbPersistOps *ops = &thread->region->ops;
+  ArbRequest request = {.target = target,
+                        .source = source,
+                        .byte_count = byte_count,
+                        .value = value,
+                        .flags = ops->flush_kind | ops->vector_kind << DELEGATED_VECTOR_SHIFT |
+                                 (is_stream ? DELEGATED_STREAM : 0),
+                        .store = store_delegated};
+  arb_gate_pass(&thread->gate, (uint64_t)(uintptr_t)target, byte_count);
+  if (arb_lane_submit(&thread->lane, &request) == 0 &&
+      arb_lane_wait(&thread->lane, thread->lane.submitted_count) == 0) {
+    return 1;
+  }
+  /* The bytes are the same whoever stores them, and however often. */
+  arb_gate_count_direct(&thread->gate);
+  return 0;
+}
+
 /* Writes the pages of a range back through the kernel. */
 static int32_t sync_pages(const void *start, size_t byte_count) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -66,11 +104,16 @@ int32_t arbiter_write(arbiter_thread *thread, void *target, const void *source, 
                       uint32_t flags) {
   if (!is_inside(thread, target, byte_count)) return ARBITER_INVALID_ARGUMENT;
   const ArbPersistOps *ops = &thread->region->ops;
-  ArbMove move = goes_past_caches(thread, byte_count, flags) ? ops->move_stream : ops->move_cached;
+  int is_stream = goes_past_caches(thread, byte_count, flags);
+  ArbMove move = is_stream ? ops->move_stream : ops->move_cached;
   if (byte_count > 0) {
     if (thread->gate.page->scheme == ARB_SCHEME_BASELINE) {
       arb_gate_pass(&thread->gate, (uint64_t)(uintptr_t)target, byte_count);
       move(target, source, byte_count);
+    } else if (thread->lane.pool != NULL) {
+      if (!delegate(thread, target, source, byte_count, 0, is_stream)) {
+        move(target, source, byte_count);
+      }
     } else {
       Write write = {.move = move, .target = target, .source = source};
       ArbRun run = {.address = (uint64_t)(uintptr_t)target,
@@ -86,13 +129,18 @@ int32_t arbiter_fill(arbiter_thread *thread, void *target, int32_t value, size_t
                      uint32_t flags) {
   if (!is_inside(thread, target, byte_count)) return ARBITER_INVALID_ARGUMENT;
   const ArbPersistOps *ops = &thread->region->ops;
+  int is_stream = goes_past_caches(thread, byte_count, flags);
+  ArbFill fill = is_stream ? ops->fill_stream : ops->fill_cached;
   if (byte_count > 0) {
-    Write write = {
-        .fill = goes_past_caches(thread, byte_count, flags) ? ops->fill_stream : ops->fill_cached,
-        .target = target,
-        .byte = (uint8_t)value};
-    ArbRun run = {.address = (uint64_t)(uintptr_t)target, .byte_count = byte_count};
-    arb_admit(&thread->gate, &run, issue_fill, &write);
+    if (thread->lane.pool != NULL) {
+      if (!delegate(thread, target, NULL, byte_count, value, is_stream)) {
+        fill(target, (uint8_t)value, byte_count);
+      }
+    } else {
+      Write write = {.fill = fill, .target = target, .byte = (uint8_t)value};
+      ArbRun run = {.address = (uint64_t)(uintptr_t)target, .byte_count = byte_count};
+      arb_admit(&thread->gate, &run, issue_fill, &write);
+    }
   }
   return flags & ARBITER_PERSIST ? finish(thread, target, byte_count) : ARBITER_OK;
 }

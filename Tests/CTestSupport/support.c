@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Allocations: malloc and its relatives over glibc's own entry points. Sanitizers need malloc for
@@ -108,6 +110,32 @@ int64_t arb_test_unwatch_system_calls(void) {
 void arb_test_make_system_call(void) { syscall(SYS_getppid); }
 
 /* Scenery. */
+
+int64_t arb_test_lose_page(int descriptor, int64_t offset) {
+  /* The kernel may kill who asks for it, so a child asks. */
+  const pid_t child = fork();
+  if (child < 0) return -(int64_t)errno;
+  if (child == 0) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile char *memory =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
+    if (memory == MAP_FAILED) _exit(errno);
+    memory[0] = memory[0];
+    _exit(madvise((void *)(uintptr_t)memory, page, 100 /* MADV_HWPOISON */) == 0 ? 0 : errno);
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return -(int64_t)errno;
+  }
+  if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGBUS ? 0 : -(int64_t)EIO;
+  return -(int64_t)WEXITSTATUS(status);
+}
+
+int64_t arb_test_signal_handler(int number) {
+  struct sigaction action;
+  if (sigaction(number, NULL, &action) != 0) return -1;
+  return (int64_t)(intptr_t)action.sa_sigaction;
+}
 
 int64_t arb_test_mount_tmpfs(const char *folder, const char *options) {
   return mount("arbiter-test", folder, "tmpfs", 0, options) == 0 ? 0 : -(int64_t)errno;

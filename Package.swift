@@ -128,6 +128,10 @@ let package = Package(
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
         "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
+    // Compiles C programs against the built library.
+    .testTarget(
+      name: "ArbiterCTests", dependencies: ["ArbiterC", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 

@@ -21,7 +21,7 @@ struct VirtualDelegationSubject: DelegationContractSubject {
     let span = TimeSpan.nanoseconds(Double(plan.requestCount * sharers) * 800)
     let workload = Workload(
       accessBytes: accessBytes,
-      fence: .every(bytes: UInt64(accessBytes * plan.requestsPerFence)))
+      fence: .every(bytes: UInt32(accessBytes * plan.requestsPerFence)))
     // Stores of a worker are accepted in order only where the core's window is in order.
     var configuration = machine(
       workload, threads: plan.threadCount, profile: profile { $0.releaseOrder = .inOrder },

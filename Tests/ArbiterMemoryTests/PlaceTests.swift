@@ -183,26 +183,25 @@ struct PlaceTests {
     let folder = TemporaryFolder(in: "/dev/shm")
     let region = try MappedRegion(path: "\(folder.path)/region", byteCount: .mebibytes(1))
     let bytes = [UInt8](repeating: 9, count: 8192)
-    let methods: [CopyMethod] = [.automatic, .cached, .nonTemporal]
-    func run(_ buffer: UnsafeRawBufferPointer) {
-      for method in methods {
-        unsafe region.store(buffer, at: 1)
-        unsafe region.copy(buffer, to: 100, by: method)
-        region.move(0..<9000, to: 77, by: method)
-        region.fill(5..<9000, with: 3, by: method)
-        region.flush(0..<9000)
-        region.drain()
-        unsafe try? region.copyAndPersist(buffer, to: 3, by: method)
-        try? region.persist(0..<9000)
-        region.storeAtomically(1, at: 8)
-      }
+    func run(_ buffer: UnsafeRawBufferPointer, _ method: CopyMethod) {
+      unsafe region.store(buffer, at: 1)
+      unsafe region.copy(buffer, to: 100, by: method)
+      region.move(0..<9000, to: 77, by: method)
+      region.fill(5..<9000, with: 3, by: method)
+      region.flush(0..<9000)
+      region.drain()
+      unsafe try? region.copyAndPersist(buffer, to: 3, by: method)
+      try? region.persist(0..<9000)
+      region.storeAtomically(1, at: 8)
     }
     let (calls, allocations) = unsafe try bytes.withUnsafeBytes { buffer in
       // The first round lets the Swift runtime make what it makes once.
-      unsafe run(buffer)
+      unsafe run(buffer, .automatic)
       try #require(arb_test_watch_system_calls() == 0)
       let before = arb_test_allocation_count()
-      unsafe run(buffer)
+      unsafe run(buffer, .automatic)
+      unsafe run(buffer, .cached)
+      unsafe run(buffer, .nonTemporal)
       let after = arb_test_allocation_count()
       return (arb_test_unwatch_system_calls(), after - before)
     }

@@ -272,29 +272,53 @@ struct CheckedCallTests {
     #expect(arb_test_signal_handler(SIGBUS) == handler)
   }
 
+  /// What a page that cannot be read any more has to look like.
+  private func expectLoss(of region: borrowing MappedRegion) {
+    let handler = arb_test_signal_handler(SIGBUS)
+    #expect(read(region, 0..<8192) == nil)
+    #expect(read(region, 8000..<8200)?.code == .mediaError)
+    #expect(read(region, 8192..<8193)?.code == .mediaError)
+    #expect(read(region, 12_288..<65_536) == nil)
+    #expect(read(region, 0..<65_536)?.description.contains("at offset 8192") == true)
+    #expect(arb_test_signal_handler(SIGBUS) == handler)
+  }
+
   @Test(
-    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a page"),
-    arguments: Places.folders)
-  func `a lost page is an error and no signal`(parent: String) throws {
-    let folder = TemporaryFolder(in: parent)
+    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a page"))
+  func `a lost page of DRAM is an error and no signal`() throws {
+    let folder = TemporaryFolder(in: "/dev/shm")
     let path = "\(folder.path)/region"
     let region = try MappedRegion(path: path, byteCount: .kibibytes(64))
-    // The kernel drops a lost page that the disk has too, and reads it again: no loss.
-    if case .cached = region.fileSystem { return }
-    region.fill(0..<65_536, with: 1)
-    try region.persist(0..<65_536)
     let descriptor = unsafe open(path, O_RDWR)
     try #require(descriptor >= 0)
     defer { close(descriptor) }
     let status = arb_test_lose_page(descriptor, 8192)
     try #require(status == 0, "MADV_HWPOISON: \(status)")
-    let handler = arb_test_signal_handler(SIGBUS)
-    #expect(read(region, 0..<8192) == nil)
-    #expect(read(region, 8000..<8200)?.code == .mediaError)
-    #expect(read(region, 8192..<8193)?.code == .mediaError)
+    expectLoss(of: region)
     #expect(write(region, 8192..<8256)?.code == .mediaError)
-    #expect(read(region, 12_288..<65_536) == nil)
-    #expect(read(region, 0..<65_536)?.description.contains("at offset 8192") == true)
-    #expect(arb_test_signal_handler(SIGBUS) == handler)
+  }
+
+  @Test(
+    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a block"),
+    arguments: Places.folders)
+  func `a bad block of persistent memory is an error and no signal`(parent: String) throws {
+    let folder = TemporaryFolder(in: parent)
+    let path = "\(folder.path)/region"
+    do {
+      let region = try MappedRegion(path: path, byteCount: .kibibytes(64))
+      // Only the driver of persistent memory keeps a list that it looks at.
+      guard case .dax = region.fileSystem else { return }
+      region.fill(0..<65_536, with: 1)
+      try region.persist(0..<65_536)
+    }
+    let descriptor = unsafe open(path, O_RDWR)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    let status = arb_test_lose_block(descriptor, 8192)
+    try #require(status == 0, "badblocks: \(status)")
+    // The block is met by who maps the file after it was lost.
+    let region = try MappedRegion(
+      path: path, byteCount: .kibibytes(64), options: .init(growsFile: false, populates: false))
+    expectLoss(of: region)
   }
 }

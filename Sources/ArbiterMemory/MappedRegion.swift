@@ -140,6 +140,7 @@ public struct MappedRegion: ~Copyable {
       let kind = try FileSystemKind.of(path: file.currentPath, tree: tree)
       let geometry = try RegionGeometry.of(
         kind: kind, path: file.path, byteCount: size, offset: options.fileOffset, tree: tree)
+      try file.settle(isVolatile: kind == .tmpfs)
       let mapping = try RegionMapping.make(
         file, kind: kind, alignmentBytes: geometry.alignmentBytes, options: options,
         byteCount: geometry.byteCount)

@@ -96,7 +96,18 @@ struct RegionFile {
 
   private var descriptorPath: String { "/proc/self/fd/\(descriptor)" }
 
-  /// Gives a new file its name, and makes size and name survive a loss of power.
+  /// Makes the size of a new file survive a loss of power.
+  ///
+  /// Before it is mapped: fsync takes the right to store from every mapping of a file on DAX, and
+  /// each page would fault again.
+  func settle(isVolatile: Bool) throws(PlatformError) {
+    guard !isVolatile, origin == .unnamed || origin == .created else { return }
+    guard fsync(descriptor) == 0 else {
+      throw PlatformError(errorNumber: errno, path: path, action: "make the new file durable")
+    }
+  }
+
+  /// Gives a new file its name, and makes the name survive a loss of power.
   func publish(isVolatile: Bool) throws(PlatformError) {
     guard origin == .unnamed || origin == .created else { return }
     if origin == .unnamed,
@@ -107,7 +118,7 @@ struct RegionFile {
     if isVolatile { return }
     let folder = unsafe Glibc.open(Self.folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { if folder >= 0 { close(folder) } }
-    guard folder >= 0, fsync(descriptor) == 0, fsync(folder) == 0 else {
+    guard folder >= 0, fsync(folder) == 0 else {
       let cause = errno
       if origin == .unnamed { unsafe unlink(path) }
       throw PlatformError(errorNumber: cause, path: path, action: "make the new file durable")

@@ -90,6 +90,9 @@ extension PersistentMemory {
 
   /// Empties the memory controller's queues towards a region, for all of the machine.
   ///
+  /// A region without flush hints (its switch reads 0 and cannot be written) has nothing that could
+  /// be told to empty: there this does nothing.
+  ///
   /// - Parameters:
   ///   - name: The region, as region0.
   ///   - tree: Where the kernel describes the machine.
@@ -99,13 +102,13 @@ extension PersistentMemory {
     regionNamed name: String, in tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
     let path = "/sys/bus/nd/devices/\(name)/deep_flush"
-    guard tree.text(path) != nil else {
+    guard let hints = tree.text(path) else {
       throw PlatformError(
         .unsupported, path: tree.root + path,
         reason: "does not exist, so \(name) has no deep flush",
         nextStep: "rely on persist alone")
     }
-    try tree.write("1", to: path)
+    if hints != "0" { try tree.write("1", to: path) }
   }
 
   /// Mappers lie over mappers; more layers than this are taken for a loop.
@@ -125,8 +128,9 @@ extension PersistentMemory {
     return first
   }
 
-  /// The region in a path of the kernel's device tree: the part `regionN` behind `ndbusN`. CXL has
-  /// regions of its own, which lie behind no such bus.
+  /// The region in a path of the kernel's device tree: the part `regionN` behind `ndbusN`.
+  ///
+  /// CXL has regions of its own, which lie behind no such bus.
   static func regionName(inDevicePath path: String) -> String? {
     let parts = path.split(separator: "/")
     guard let bus = parts.firstIndex(where: { isNumbered(String($0), "ndbus") }),

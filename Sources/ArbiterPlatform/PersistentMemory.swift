@@ -71,6 +71,12 @@ public struct PersistentMemory: Sendable, Hashable {
     public var offsetBytes: Int
     /// Bytes of the run.
     public var lengthBytes: Int
+
+    /// Makes a run.
+    public init(offsetBytes: Int, lengthBytes: Int) {
+      self.offsetBytes = offsetBytes
+      self.lengthBytes = lengthBytes
+    }
   }
 
   /// A DIMM of persistent memory.

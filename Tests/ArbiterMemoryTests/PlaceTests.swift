@@ -183,26 +183,25 @@ struct PlaceTests {
     let folder = TemporaryFolder(in: "/dev/shm")
     let region = try MappedRegion(path: "\(folder.path)/region", byteCount: .mebibytes(1))
     let bytes = [UInt8](repeating: 9, count: 8192)
-    let methods: [CopyMethod] = [.automatic, .cached, .nonTemporal]
-    func run(_ buffer: UnsafeRawBufferPointer) {
-      for method in methods {
-        unsafe region.store(buffer, at: 1)
-        unsafe region.copy(buffer, to: 100, by: method)
-        region.move(0..<9000, to: 77, by: method)
-        region.fill(5..<9000, with: 3, by: method)
-        region.flush(0..<9000)
-        region.drain()
-        unsafe try? region.copyAndPersist(buffer, to: 3, by: method)
-        try? region.persist(0..<9000)
-        region.storeAtomically(1, at: 8)
-      }
+    func run(_ buffer: UnsafeRawBufferPointer, _ method: CopyMethod) {
+      unsafe region.store(buffer, at: 1)
+      unsafe region.copy(buffer, to: 100, by: method)
+      region.move(0..<9000, to: 77, by: method)
+      region.fill(5..<9000, with: 3, by: method)
+      region.flush(0..<9000)
+      region.drain()
+      unsafe try? region.copyAndPersist(buffer, to: 3, by: method)
+      try? region.persist(0..<9000)
+      region.storeAtomically(1, at: 8)
     }
     let (calls, allocations) = unsafe try bytes.withUnsafeBytes { buffer in
       // The first round lets the Swift runtime make what it makes once.
-      unsafe run(buffer)
+      unsafe run(buffer, .automatic)
       try #require(arb_test_watch_system_calls() == 0)
       let before = arb_test_allocation_count()
-      unsafe run(buffer)
+      unsafe run(buffer, .automatic)
+      unsafe run(buffer, .cached)
+      unsafe run(buffer, .nonTemporal)
       let after = arb_test_allocation_count()
       return (arb_test_unwatch_system_calls(), after - before)
     }
@@ -273,29 +272,53 @@ struct CheckedCallTests {
     #expect(arb_test_signal_handler(SIGBUS) == handler)
   }
 
+  /// What a page that cannot be read any more has to look like.
+  private func expectLoss(of region: borrowing MappedRegion) {
+    let handler = arb_test_signal_handler(SIGBUS)
+    #expect(read(region, 0..<8192) == nil)
+    #expect(read(region, 8000..<8200)?.code == .mediaError)
+    #expect(read(region, 8192..<8193)?.code == .mediaError)
+    #expect(read(region, 12_288..<65_536) == nil)
+    #expect(read(region, 0..<65_536)?.description.contains("at offset 8192") == true)
+    #expect(arb_test_signal_handler(SIGBUS) == handler)
+  }
+
   @Test(
-    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a page"),
-    arguments: Places.folders)
-  func `a lost page is an error and no signal`(parent: String) throws {
-    let folder = TemporaryFolder(in: parent)
+    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a page"))
+  func `a lost page of DRAM is an error and no signal`() throws {
+    let folder = TemporaryFolder(in: "/dev/shm")
     let path = "\(folder.path)/region"
     let region = try MappedRegion(path: path, byteCount: .kibibytes(64))
-    // The kernel drops a lost page that the disk has too, and reads it again: no loss.
-    if case .cached = region.fileSystem { return }
-    region.fill(0..<65_536, with: 1)
-    try region.persist(0..<65_536)
     let descriptor = unsafe open(path, O_RDWR)
     try #require(descriptor >= 0)
     defer { close(descriptor) }
     let status = arb_test_lose_page(descriptor, 8192)
     try #require(status == 0, "MADV_HWPOISON: \(status)")
-    let handler = arb_test_signal_handler(SIGBUS)
-    #expect(read(region, 0..<8192) == nil)
-    #expect(read(region, 8000..<8200)?.code == .mediaError)
-    #expect(read(region, 8192..<8193)?.code == .mediaError)
+    expectLoss(of: region)
     #expect(write(region, 8192..<8256)?.code == .mediaError)
-    #expect(read(region, 12_288..<65_536) == nil)
-    #expect(read(region, 0..<65_536)?.description.contains("at offset 8192") == true)
-    #expect(arb_test_signal_handler(SIGBUS) == handler)
+  }
+
+  @Test(
+    .enabled(if: Places.mayLosePages, "ARBITER_TEST_LOSE_PAGES is not set: it costs a block"),
+    arguments: Places.folders)
+  func `a bad block of persistent memory is an error and no signal`(parent: String) throws {
+    let folder = TemporaryFolder(in: parent)
+    let path = "\(folder.path)/region"
+    do {
+      let region = try MappedRegion(path: path, byteCount: .kibibytes(64))
+      // Only the driver of persistent memory keeps a list that it looks at.
+      guard case .dax = region.fileSystem else { return }
+      region.fill(0..<65_536, with: 1)
+      try region.persist(0..<65_536)
+    }
+    let descriptor = unsafe open(path, O_RDWR)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    let status = arb_test_lose_block(descriptor, 8192)
+    try #require(status == 0, "badblocks: \(status)")
+    // The block is met by who maps the file after it was lost.
+    let region = try MappedRegion(
+      path: path, byteCount: .kibibytes(64), options: .init(growsFile: false, populates: false))
+    expectLoss(of: region)
   }
 }

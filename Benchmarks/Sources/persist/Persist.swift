@@ -17,14 +17,16 @@ internal import BenchmarkSupport
 internal import Glibc
 
 /// How much is measured.
+///
+/// Short arms and many pairs: what disturbs the machine for longer than a pair weighs on both arms.
 struct Size {
   var pairCount: Int
   var bytesPerArm: Int
   var copiesMax: Int
 
-  static let full = Size(pairCount: 301, bytesPerArm: 16 << 20, copiesMax: 4000)
+  static let full = Size(pairCount: 4001, bytesPerArm: 256 << 10, copiesMax: 400)
   /// For test runs: too few copies to mean anything, enough to see that it runs.
-  static let smoke = Size(pairCount: 31, bytesPerArm: 2 << 20, copiesMax: 200)
+  static let smoke = Size(pairCount: 31, bytesPerArm: 256 << 10, copiesMax: 100)
 }
 
 typealias MemcpyPersist =

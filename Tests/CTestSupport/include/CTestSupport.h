@@ -44,8 +44,12 @@ int64_t arb_test_count_instructions(
     ArbTestInstructions *_Nonnull counts);
 
 /* Lets the kernel believe that the page of a file at `offset` is lost (MADV_HWPOISON), as root; a
- * page of real memory is out of use until the next boot. Returns -errno where that is impossible. */
+ * page of real memory is out of use until the next boot. Returns -errno where it cannot be. */
 int64_t arb_test_lose_page(int descriptor, int64_t offset);
+
+/* Adds the block of a file on DAX at `offset` to the bad blocks of its block device, as root, for
+ * good. Returns -errno where that is impossible. */
+int64_t arb_test_lose_block(int descriptor, int64_t offset);
 
 /* The handler of a signal, as a number; for comparisons. */
 int64_t arb_test_signal_handler(int number);

@@ -8,6 +8,7 @@ extension Rules {
     "ArbiterCalibration": "CalibrationTests run its experiments against its data",
     "ArbiterCommands": "CommandLineTests run every verb of the built tool",
     "CArbiter": "has no policy and no state; its callers' tests run every function",
+    "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

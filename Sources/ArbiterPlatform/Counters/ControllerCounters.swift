@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArbiterDevice
-internal import CArbiterCounters
+package import CArbiterCounters
 internal import Glibc
 
 // Which units belong to an interleave set: a set lies on the modules of one package, every memory
@@ -16,29 +16,36 @@ internal import Glibc
 // runs backwards.
 
 /// A pair of events on one unit and processor, before it is opened.
-struct PlannedEvents: Sendable {
-  var unit: String
-  var processor: Int
-  var reads: ArbEvent
-  var writes: ArbEvent
+package struct PlannedEvents: Sendable {
+  package var unit: String
+  package var processor: Int
+  package var reads: ArbEvent
+  package var writes: ArbEvent
+
+  package init(unit: String, processor: Int, reads: ArbEvent, writes: ArbEvent) {
+    self.unit = unit
+    self.processor = processor
+    self.reads = reads
+    self.writes = writes
+  }
 }
 
 /// Commands that one unit has counted, made whole where it counted only part of the time.
-struct ScaledCounts: Sendable, Hashable {
-  private(set) var reads: UInt64 = 0
-  private(set) var writes: UInt64 = 0
+package struct ScaledCounts: Sendable, Hashable {
+  package private(set) var reads: UInt64 = 0
+  package private(set) var writes: UInt64 = 0
   /// Whether the unit has counted at all.
-  private(set) var hasRun = false
+  package private(set) var hasRun = false
 
   private var enabled: UInt64 = 0
   private var running: UInt64 = 0
   private var rawReads: UInt64 = 0
   private var rawWrites: UInt64 = 0
 
-  init() {}
+  package init() {}
 
   /// Takes in what the kernel tells; growth in time without counting waits for the next time.
-  mutating func add(enabled: UInt64, running: UInt64, reads: UInt64, writes: UInt64) {
+  package mutating func add(enabled: UInt64, running: UInt64, reads: UInt64, writes: UInt64) {
     let ran = running &- self.running
     guard running > self.running, reads >= rawReads, writes >= rawWrites else { return }
     let passed = max(ran, enabled &- self.enabled)
@@ -89,7 +96,8 @@ public struct ControllerCounters: CounterReader {
   /// - Parameters:
   ///   - plan: The events; at least one pair.
   ///   - paranoid: The kernel's limit on measuring by users, for the message.
-  init(_ plan: [PlannedEvents], paranoid: Int?) throws(PlatformError) {
+  /// - Throws: ``PlatformError`` for the first event that the kernel refuses.
+  package init(_ plan: [PlannedEvents], paranoid: Int?) throws(PlatformError) {
     precondition(!plan.isEmpty, "a plan without events")
     var pairs: [Pair] = []
     for events in plan {
@@ -159,16 +167,22 @@ public struct ControllerCounters: CounterReader {
     var event = event
     let answer = unsafe arb_event_open(&event, Int32(events.processor), leader)
     guard answer < 0 else { return Int32(answer) }
-    let number = Int32(-answer)
-    let action = "count on \(events.unit), processor \(events.processor)"
+    throw Self.refusal(
+      Int32(-answer), "count on \(events.unit), processor \(events.processor)", paranoid)
+  }
+
+  /// What the kernel's refusal of an event means, with what would have to be granted.
+  package static func refusal(
+    _ number: Int32, _ action: String, _ paranoid: Int?
+  ) -> PlatformError {
     guard number == EACCES || number == EPERM else {
-      throw PlatformError(
+      return PlatformError(
         errorNumber: number, path: nil, action: action,
         nextStep: "see the kernel's documentation of the unit")
     }
-    let now = paranoid.map { ", which is \($0)" } ?? ""
-    throw PlatformError(
+    let now = paranoid.map { " (now \($0))" } ?? ""
+    return PlatformError(
       errorNumber: number, path: nil, action: action,
-      nextStep: "grant the program CAP_PERFMON or set kernel.perf_event_paranoid\(now), to 0")
+      nextStep: "grant the program CAP_PERFMON or set kernel.perf_event_paranoid\(now) to 0")
   }
 }

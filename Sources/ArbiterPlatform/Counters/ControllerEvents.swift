@@ -9,28 +9,33 @@
 // libpfm4 does not have these events, therefore this table.
 
 /// An event of a unit: what its `event` and `umask` fields hold.
-struct EventCode: Sendable, Hashable {
-  var event: UInt64
-  var umask: UInt64
+package struct EventCode: Sendable, Hashable {
+  package var event: UInt64
+  package var umask: UInt64
+
+  package init(event: UInt64, umask: UInt64) {
+    self.event = event
+    self.umask = umask
+  }
 }
 
 /// Two events of one kind of unit that count reads and writes of persistent memory.
-struct ControllerEvents: Sendable, Hashable {
+package struct ControllerEvents: Sendable, Hashable {
   /// The kernel's name of the units without their number.
-  var unit: String
-  var reads: EventCode
-  var writes: EventCode
+  package var unit: String
+  package var reads: EventCode
+  package var writes: EventCode
 }
 
 /// The events of one generation of processors.
-struct ControllerEventTable: Sendable, Hashable {
-  var processorName: String
-  /// In the order of preference: the memory controller's own queues, then the mesh stops in front of
-  /// them, for kernels that show the one kind and not the other.
-  var alternatives: [ControllerEvents]
+package struct ControllerEventTable: Sendable, Hashable {
+  package var processorName: String
+  /// In the order of preference: the memory controller's own queues, then the mesh stops in front
+  /// of them, for kernels that show the one kind and not the other.
+  package var alternatives: [ControllerEvents]
 
   /// The table of a processor; nil for one that has no such memory or is not known.
-  static func table(for processor: ProcessorModel) -> ControllerEventTable? {
+  package static func table(for processor: ProcessorModel) -> ControllerEventTable? {
     guard processor.vendor == "GenuineIntel", processor.family == 6 else { return nil }
     switch (processor.model, processor.stepping) {
     // Steppings below 5 are Skylake, which takes no persistent memory; 10 and 11 are Cooper Lake,

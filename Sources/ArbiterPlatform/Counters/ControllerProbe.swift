@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The memory controllers' units of a machine, and which processors stand for which package.
-struct ControllerProbe: Sendable, Hashable {
+package struct ControllerProbe: Sendable, Hashable {
   /// The units that can be used, in the order of the table's alternatives.
   private var units: [PerformanceUnit] = []
   private var events: ControllerEvents?
@@ -14,7 +14,7 @@ struct ControllerProbe: Sendable, Hashable {
   private var nodes: [Int: [Int]] = [:]
 
   /// Reads the units of the first alternative that the kernel shows.
-  static func read(
+  package static func read(
     unitNames: [String], from tree: SystemTree, processor: ProcessorModel
   ) -> ControllerProbe {
     var probe = ControllerProbe()
@@ -69,7 +69,7 @@ struct ControllerProbe: Sendable, Hashable {
   }
 
   /// The events to open for a set: those of every unit of its package.
-  func plan(for set: InterleaveSet?) throws(PerformanceUnit.Refusal) -> [PlannedEvents] {
+  package func plan(for set: InterleaveSet?) throws(PerformanceUnit.Refusal) -> [PlannedEvents] {
     if let refusal { throw refusal }
     guard let events else { throw PerformanceUnit.Refusal(reason: "there is no unit") }
     var plan: [PlannedEvents] = []

@@ -49,6 +49,7 @@ public struct CounterProbe: Sendable, Hashable {
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.
   ///   - processor: The processor; by default this one.
+  /// - Returns: What was found; what is missing is empty or nil in it.
   public static func read(
     from tree: SystemTree = SystemTree(), processor: ProcessorModel = .detect()
   ) -> CounterProbe {
@@ -74,6 +75,7 @@ public struct CounterProbe: Sendable, Hashable {
   /// - Parameters:
   ///   - helper: The helper; nil where this program has none.
   ///   - limits: What is put up with.
+  /// - Returns: The feed, whose first reading arrives later.
   /// - Throws: ``PlatformError`` with the reason where nothing can be read.
   public func makeModuleFeed(
     helper: HelperProgram? = .ofThisProgram,
@@ -95,6 +97,7 @@ public struct CounterProbe: Sendable, Hashable {
   /// Opens the memory controller's events for a set, or for all of them.
   ///
   /// - Parameter set: The set; nil for the whole machine.
+  /// - Returns: A reader of events that count from now on.
   /// - Throws: ``PlatformError`` with the reason where they cannot be counted.
   public func makeControllerReader(
     for set: InterleaveSet? = nil
@@ -130,6 +133,7 @@ public struct CounterProbe: Sendable, Hashable {
   ///   - set: The set; nil for the whole machine.
   ///   - feed: Readings of the modules that other sets' readers use too; nil starts a helper.
   ///   - helper: The helper; nil where this program has none.
+  /// - Returns: The reader and the refusals.
   public func choose(
     for set: InterleaveSet? = nil, feed: ModuleCounterFeed? = nil,
     helper: HelperProgram? = .ofThisProgram
@@ -178,7 +182,8 @@ public struct CounterProbe: Sendable, Hashable {
       }
       guard handles?.count == set.modules.count else {
         throw PlatformError(
-          .unsupported, reason: "the kernel does not tell the handles of the modules of \(set.name)",
+          .unsupported,
+          reason: "the kernel does not tell the handles of the modules of \(set.name)",
           nextStep: "load the kernel's nfit driver")
       }
     }

@@ -1,14 +1,14 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterDevice
+package import ArbiterDevice
 
 /// Modules first, and the memory controller where the modules cannot be read.
 ///
 /// Loading libipmctl takes longer than a start may, so which source it will be is not known at
 /// once. Until it is, snapshots hold no figure; then it is one source for good. A reader that went
 /// back and forth would make periods between two sources' figures.
-struct FirstWorkingCounters: CounterReader {
+package struct FirstWorkingCounters: CounterReader {
   private enum Choice {
     case open
     case modules
@@ -19,20 +19,20 @@ struct FirstWorkingCounters: CounterReader {
   private var other: any CounterReader
   private var choice = Choice.open
 
-  init(_ modules: ModuleCounters, otherwise other: any CounterReader) {
+  package init(_ modules: ModuleCounters, otherwise other: any CounterReader) {
     self.modules = modules
     self.other = other
   }
 
-  var source: CounterSource { choice == .other ? other.source : modules.source }
+  package var source: CounterSource { choice == .other ? other.source : modules.source }
 
-  var reasonForAbsence: String? {
+  package var reasonForAbsence: String? {
     guard choice == .other else { return modules.reasonForAbsence }
     let reasons = [modules.reasonForAbsence, other.reasonForAbsence].compactMap { $0 }
     return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
   }
 
-  mutating func snapshot() -> CounterSnapshot {
+  package mutating func snapshot() -> CounterSnapshot {
     if choice == .other { return other.snapshot() }
     let snapshot = modules.snapshot()
     if choice == .open {

@@ -25,6 +25,7 @@ public struct HelperProgram: Sendable, Hashable {
   /// - Parameters:
   ///   - path: The `arbiter` executable.
   ///   - library: The library, where it is another than the system's.
+  /// - Returns: The description.
   public static func arbiter(
     at path: String, library: String = ModuleCounterHelper.libraryName
   ) -> HelperProgram {
@@ -98,6 +99,8 @@ struct HelperProcess: ~Copyable {
     var status: Int32 = 0
     // A helper that closed its pipe is about to end by itself, and how tells what happened.
     if wasClosed, reap(&status) { return Self.describe(status) }
+    // Somebody who waits for any child may have taken it; its number may be another's by now.
+    guard unsafe waitpid(process, &status, WNOHANG) == 0 else { return nil }
     kill(process, SIGKILL)
     _ = reap(&status)
     return nil

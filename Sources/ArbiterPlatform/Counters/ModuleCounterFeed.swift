@@ -15,7 +15,7 @@ internal import Synchronization
 //     holds longer than such a copy takes.
 // I2  Only the pump starts and ends helpers. The kernel ends a helper with the thread that started
 //     it, so no helper outlives the feed, however the process ends.
-// I3  Starts are bounded: after `restartCountMax` failures without end the feed has failed for good.
+// I3  Starts are bounded: after `restartCountMax` restarts the next failure is for good.
 
 /// The readings of every module, brought by a helper process.
 public final class ModuleCounterFeed: Sendable {
@@ -33,7 +33,7 @@ public final class ModuleCounterFeed: Sendable {
   }
 
   /// What the feed has brought so far.
-  enum State: Sendable {
+  package enum State: Sendable {
     case starting
     case reading(ModuleReading)
     case failed(String)
@@ -84,7 +84,7 @@ public final class ModuleCounterFeed: Sendable {
   }
 
   /// The last reading, or why there is none.
-  var state: State { pump.state.withLock { $0 } }
+  package var state: State { pump.state.withLock { $0 } }
 }
 
 /// The thread that starts helpers and takes their lines in.
@@ -207,11 +207,11 @@ private final class Pump: Sendable {
 }
 
 /// Cuts what arrives on a pipe into lines.
-struct LineCutter {
+package struct LineCutter {
   private let bytesMax: Int
   private var bytes: [UInt8] = []
 
-  init(bytesMax: Int) {
+  package init(bytesMax: Int) {
     self.bytesMax = bytesMax
   }
 
@@ -219,7 +219,7 @@ struct LineCutter {
   ///
   /// A line that is too long comes out as the piece of it that is there, which nobody takes for a
   /// line of the helper.
-  mutating func read(from descriptor: Int32) -> [String]? {
+  package mutating func read(from descriptor: Int32) -> [String]? {
     var chunk = [UInt8](repeating: 0, count: 4096)
     // SAFETY: the kernel writes at most the capacity that it is told.
     let count = unsafe chunk.withUnsafeMutableBytes { room in
@@ -231,7 +231,7 @@ struct LineCutter {
   }
 
   /// Takes bytes in and gives the lines that they complete.
-  mutating func add(_ chunk: some Sequence<UInt8>) -> [String] {
+  package mutating func add(_ chunk: some Sequence<UInt8>) -> [String] {
     var lines: [String] = []
     for byte in chunk {
       if byte != 0x0A { bytes.append(byte) }

@@ -80,7 +80,7 @@ public enum ModuleCounterHelper {
     switch unsafe Int(arb_modules_load(&modules, library)) {
     case ARB_MODULE_LOADED: break
     case ARB_MODULE_NO_LIBRARY:
-      return "\(library) is not installed (on Debian it is in the package libipmctl5)"
+      return "\(library) cannot be loaded (on Debian it is in the package libipmctl5)"
     default: return "\(library) lacks a function that libipmctl 3 has"
     }
     let major = unsafe Int(arb_modules_version(&modules))

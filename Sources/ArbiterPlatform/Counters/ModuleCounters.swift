@@ -70,7 +70,7 @@ public struct ModuleCounters: CounterReader {
   }
 
   /// Sums a reading over the set; nil where a module of the set is missing from it.
-  mutating func take(_ reading: ModuleReading) -> CounterSnapshot? {
+  package mutating func take(_ reading: ModuleReading) -> CounterSnapshot? {
     var current: [UInt32: ModuleCounts] = [:]
     var time = Int64.min
     for answer in reading.answers where handles?.contains(answer.handle) ?? true {

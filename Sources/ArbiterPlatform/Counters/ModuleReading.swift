@@ -13,52 +13,67 @@
 // and may print what it likes, so nothing that differs from this in one byte is believed.
 
 /// A module's counts over its life, each in units of 64 B.
-struct ModuleCounts: Sendable, Hashable {
+package struct ModuleCounts: Sendable, Hashable {
   /// Reads from the medium, those that belong to media writes included.
-  var mediaReads: UInt64
+  package var mediaReads: UInt64
   /// Writes to the medium.
-  var mediaWrites: UInt64
+  package var mediaWrites: UInt64
   /// Read commands of the processor's memory controller.
-  var requestedReads: UInt64
+  package var requestedReads: UInt64
   /// Write commands of the processor's memory controller.
-  var requestedWrites: UInt64
+  package var requestedWrites: UInt64
+
+  package init(
+    mediaReads: UInt64, mediaWrites: UInt64, requestedReads: UInt64, requestedWrites: UInt64
+  ) {
+    self.mediaReads = mediaReads
+    self.mediaWrites = mediaWrites
+    self.requestedReads = requestedReads
+    self.requestedWrites = requestedWrites
+  }
 }
 
 /// What one module answered in one reading.
-struct ModuleAnswer: Sendable, Hashable {
+package struct ModuleAnswer: Sendable, Hashable {
   /// The counts, or the error that the library gave instead.
-  enum Outcome: Sendable, Hashable {
+  package enum Outcome: Sendable, Hashable {
     case counts(ModuleCounts)
     case refused(Int)
   }
 
   /// CLOCK_MONOTONIC_RAW in the middle of the reading.
-  var timeNanoseconds: Int64
-  var handle: UInt32
-  var outcome: Outcome
+  package var timeNanoseconds: Int64
+  package var handle: UInt32
+  package var outcome: Outcome
+
+  package init(timeNanoseconds: Int64, handle: UInt32, outcome: Outcome) {
+    self.timeNanoseconds = timeNanoseconds
+    self.handle = handle
+    self.outcome = outcome
+  }
 }
 
 /// One reading of every module that the library knows.
-struct ModuleReading: Sendable, Hashable {
+package struct ModuleReading: Sendable, Hashable {
   /// Which reading of a feed it is, over all helpers; from 1.
-  var number: UInt64
-  var answers: [ModuleAnswer]
+  package var number: UInt64
+  package var answers: [ModuleAnswer]
 }
 
 /// One line of the helper.
-enum HelperLine: Sendable, Hashable {
+package enum HelperLine: Sendable, Hashable {
   case greeting
   case answer(reading: UInt64, index: Int, count: Int, ModuleAnswer)
   case unavailable(String)
 
   /// Longest line in bytes, its end included.
-  static let bytesMax = 512
+  package static let bytesMax = 512
   /// Most modules of a machine: 8 sockets of 8 modules.
-  static let modulesMax = 64
+  package static let modulesMax = 64
   private static let greetingText = "arbiter-module-counters 1"
 
   /// The line as it is written, without its end.
-  var text: String {
+  package var text: String {
     switch self {
     case .greeting: return Self.greetingText
     case .unavailable(let reason):
@@ -78,7 +93,7 @@ enum HelperLine: Sendable, Hashable {
   }
 
   /// Reads a line without its end; nil for anything that is not exactly one.
-  init?(_ line: String) {
+  package init?(_ line: String) {
     if line == Self.greetingText {
       self = .greeting
       return
@@ -123,14 +138,16 @@ enum HelperLine: Sendable, Hashable {
 }
 
 /// Puts a helper's lines together to readings.
-struct ReadingAssembler {
+package struct ReadingAssembler {
   /// What a line led to.
-  enum Step: Hashable {
+  package enum Step: Hashable {
     case more
     case reading([ModuleAnswer])
     case unavailable(String)
     case wrong
   }
+
+  package init() {}
 
   private var isGreeted = false
   private var reading: UInt64 = 0
@@ -138,7 +155,7 @@ struct ReadingAssembler {
   private var expectedCount = 0
 
   /// Takes the next line in.
-  mutating func add(_ text: String) -> Step {
+  package mutating func add(_ text: String) -> Step {
     guard let line = HelperLine(text) else { return .wrong }
     switch line {
     case .greeting:

@@ -1,19 +1,19 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CArbiterCounters
+package import CArbiterCounters
 
 /// Where the bits of a field lie in an event's configuration, as the kernel's `format` files say.
-struct EventField: Sendable, Hashable {
+package struct EventField: Sendable, Hashable {
   /// The word: 0 is config, 1 and 2 are config1 and config2.
-  var word: Int
+  package var word: Int
   /// The places of the field's bits, the lowest bit of the value first.
-  var bits: [Int]
+  package var bits: [Int]
 
   /// Reads a text such as `config:0-7` or `config1:0-7,21`; nil for anything else.
   ///
   /// Source: Linux, Documentation/ABI/testing/sysfs-bus-event_source-devices-format.
-  init?(_ text: String) {
+  package init?(_ text: String) {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 2, let word = ["config", "config1", "config2"].firstIndex(of: parts[0])
     else { return nil }
@@ -31,7 +31,7 @@ struct EventField: Sendable, Hashable {
   }
 
   /// Puts a value into the field; false where it has more bits than the field.
-  func set(_ value: UInt64, in words: inout [UInt64]) -> Bool {
+  package func set(_ value: UInt64, in words: inout [UInt64]) -> Bool {
     guard bits.count == 64 || value >> UInt64(bits.count) == 0 else { return false }
     for (index, place) in bits.enumerated() {
       words[word] |= (value >> UInt64(index) & 1) << UInt64(place)
@@ -41,23 +41,23 @@ struct EventField: Sendable, Hashable {
 }
 
 /// A unit that counts events, as sysfs shows it.
-struct PerformanceUnit: Sendable, Hashable {
+package struct PerformanceUnit: Sendable, Hashable {
   /// The kernel's name, as uncore_imc_0.
-  var name: String
+  package var name: String
   /// The number by which perf_event_open knows the unit.
-  var type: UInt32
+  package var type: UInt32
   /// One processor per package: an event that is opened there counts the package's own unit.
-  var processors: [Int]
+  package var processors: [Int]
   /// The fields of a configuration.
-  var fields: [String: EventField]
+  package var fields: [String: EventField]
 
   /// Why a unit cannot be used, as a clause.
-  struct Refusal: Error, Hashable {
-    var reason: String
+  package struct Refusal: Error, Hashable {
+    package var reason: String
   }
 
   /// Reads a unit; throws the reason where its files do not say enough.
-  static func read(
+  package static func read(
     _ name: String, from tree: SystemTree
   ) throws(Refusal) -> PerformanceUnit {
     let folder = "/sys/bus/event_source/devices/\(name)"
@@ -77,7 +77,7 @@ struct PerformanceUnit: Sendable, Hashable {
   }
 
   /// The configuration of an event; throws where the unit's format has no place for it.
-  func configuration(of code: EventCode) throws(Refusal) -> ArbEvent {
+  package func configuration(of code: EventCode) throws(Refusal) -> ArbEvent {
     var words: [UInt64] = [0, 0, 0]
     for (name, value) in [("event", code.event), ("umask", code.umask)] where value != 0 {
       guard let field = fields[name], field.set(value, in: &words) else {

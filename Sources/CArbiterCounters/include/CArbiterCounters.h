@@ -72,7 +72,7 @@ enum {
   ARB_MODULE_NO_FUNCTION = 2,
 };
 
-/* Loads the library of a name or path. Runs code of the library: only ever in the helper process. */
+/* Loads the library of a name or path. Runs its code, and so only ever in the helper process. */
 int arb_modules_load(ArbModuleLibrary *_Nonnull modules, const char *_Nonnull name);
 
 /* The library's major version; -1 where it does not say. */

@@ -66,7 +66,7 @@ public struct MachineReport: Sendable {
   /// Examines this machine; takes about 10 ms, for the clock.
   ///
   /// Where there are persistent-memory modules their counters are read once, which takes as long as
-  /// libipmctl takes, at most ``CounterTrial/nanosecondsMax``.
+  /// libipmctl takes, at most 5 s.
   ///
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.

@@ -11,7 +11,8 @@ import Testing
 
 private typealias Refusal = PerformanceUnit.Refusal
 
-@Suite("Memory-controller events")
+/// One after the other, because tests count the events that this process holds.
+@Suite("Memory-controller events", .serialized)
 struct CounterEventTests {
   @Test func `processors are known by the signature that CPUID gives`() {
     let cases: [(UInt32, String?)] = [
@@ -105,6 +106,7 @@ struct CounterEventTests {
       reads: try unit.configuration(of: EventCode(event: 2, umask: 0)),
       writes: try unit.configuration(of: EventCode(event: 3, umask: 0)))
     let paranoid = CounterProbe.read().perfEventParanoid
+    #expect(Self.openEventCount == 0)
     do {
       var reader = try ControllerCounters([plan, plan], paranoid: paranoid)
       try Self.onProcessor0 {
@@ -134,12 +136,14 @@ struct CounterEventTests {
         #expect((delta.imcWriteBytes ?? 0) >= 2 * 64, "at least the sleep switched")
       }
       #expect(reader.source == .memoryController)
+      #expect(Self.openEventCount == 4)
     } catch let error as PlatformError {
       // Without the right there is the sentence instead.
       #expect(error.code == .noPermission, "\(error)")
       #expect(error.description.contains("CAP_PERFMON"))
       #expect(geteuid() != 0 || paranoid == nil, "root may count: \(error)")
     }
+    #expect(Self.openEventCount == 0, "closed with the reader")
   }
 
   @Test func `an event that the kernel does not know closes what was opened`() throws {
@@ -151,6 +155,15 @@ struct CounterEventTests {
         try ControllerCounters([plan], paranoid: 4)
       }
       #expect(error?.reason.contains("uncore_imc_3, processor 0") == true)
+    }
+    #expect(Self.openEventCount == 0)
+  }
+
+  /// Descriptors of this process that are events of the kernel.
+  private static var openEventCount: Int {
+    let tree = SystemTree()
+    return tree.entries("/proc/self/fd").count {
+      tree.linkTargetName("/proc/self/fd/\($0)") == "anon_inode:[perf_event]"
     }
   }
 

@@ -8,7 +8,7 @@ import CArbiterCounters
 import Glibc
 import Testing
 
-@Suite("Counter probe", .timeLimit(.minutes(1)))
+@Suite("Counter probe", .timeLimit(.minutes(3)))
 struct CounterProbeTests {
   private static let cascadeLake = ProcessorModel(
     vendor: "GenuineIntel", family: 6, model: 85, stepping: 7)
@@ -203,7 +203,8 @@ struct CounterProbeTests {
     let build = TemporaryFolder()
     let helper = HelperProgram.arbiter(
       at: CounterBench.tool, library: CounterBench.buildLibrary(in: build))
-    let trial = CounterTrial(of: Self.probe(folder), helper: helper)
+    let trial = CounterTrial(
+      of: Self.probe(folder), helper: helper, nanosecondsMax: 30_000_000_000)
     #expect(trial.moduleRefusal == nil)
     #expect(trial.bestSource == .module)
     let process = Int32(CounterBench.text(of: "\(build.path)/starts"))

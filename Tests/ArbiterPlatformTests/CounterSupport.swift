@@ -52,8 +52,8 @@ enum CounterBench {
 
   static func text(of path: String) -> String { SystemTree().text(path) ?? "" }
 
-  /// Asks until something is so, at most some seconds.
-  static func waits(seconds: Double = 10, _ isSo: () -> Bool) -> Bool {
+  /// Asks until something is so, at most half a minute.
+  static func waits(seconds: Double = 30, _ isSo: () -> Bool) -> Bool {
     for _ in 0..<Int(seconds * 100) {
       if isSo() { return true }
       usleep(10_000)

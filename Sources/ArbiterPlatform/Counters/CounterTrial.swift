@@ -6,9 +6,6 @@ internal import Glibc
 
 /// What came of reading each source of counters once.
 public struct CounterTrial: Sendable, Hashable {
-  /// Longest wait for the modules' first reading.
-  public static let nanosecondsMax: Int64 = 5_000_000_000
-
   /// Why the modules' own counters cannot be read, as a clause; nil where they can.
   public var moduleRefusal: String?
   /// Why the memory controller's cannot, as a clause; nil where they can.
@@ -19,10 +16,14 @@ public struct CounterTrial: Sendable, Hashable {
   /// - Parameters:
   ///   - probe: What the machine could count.
   ///   - helper: The helper; nil where this program has none.
-  public init(of probe: CounterProbe, helper: HelperProgram? = .ofThisProgram) {
+  ///   - nanosecondsMax: Longest wait for the modules' first reading.
+  public init(
+    of probe: CounterProbe, helper: HelperProgram? = .ofThisProgram,
+    nanosecondsMax: Int64 = 5_000_000_000
+  ) {
     do {
       var reader = ModuleCounters(feed: try probe.makeModuleFeed(helper: helper), handles: nil)
-      moduleRefusal = Self.firstReading(of: &reader)
+      moduleRefusal = Self.firstReading(of: &reader, within: nanosecondsMax)
     } catch {
       moduleRefusal = CounterProbe.clause(error)
     }
@@ -47,7 +48,9 @@ public struct CounterTrial: Sendable, Hashable {
     return controllerRefusal == nil ? .memoryController : .unavailable
   }
 
-  private static func firstReading(of reader: inout ModuleCounters) -> String? {
+  private static func firstReading(
+    of reader: inout ModuleCounters, within nanosecondsMax: Int64
+  ) -> String? {
     let until = SystemClock.monotonicRawNanoseconds() + nanosecondsMax
     while SystemClock.monotonicRawNanoseconds() < until {
       if reader.snapshot().source == .module { return nil }

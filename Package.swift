@@ -44,7 +44,11 @@ let package = Package(
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),
     .target(
+<<<<<<< HEAD
       name: "CArbiterGate", dependencies: ["CArbiter"],
+=======
+      name: "CArbiterCounters",
+>>>>>>> counters
       cSettings: [
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),
@@ -63,7 +67,9 @@ let package = Package(
     room(
       "ArbiterCalibration",
       sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
-    room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room(
+      "ArbiterPlatform",
+      sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterRuntime",
@@ -95,9 +101,13 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
+    // Runs the built tool as the helper that reads module counters, and therefore needs it built.
     tests(
       of: "ArbiterPlatform",
-      sees: ["ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter"]),
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
+        "arbiter",
+      ]),
     tests(
       of: "ArbiterMemory",
       sees: ["ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterPlatform", "CArbiter"]),

@@ -44,11 +44,12 @@ let package = Package(
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),
     .target(
-<<<<<<< HEAD
       name: "CArbiterGate", dependencies: ["CArbiter"],
-=======
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .target(
       name: "CArbiterCounters",
->>>>>>> counters
       cSettings: [
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),

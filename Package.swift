@@ -19,6 +19,13 @@ func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: sees, swiftSettings: strict)
 }
 
+/// A target in C.
+func cRoom(_ name: String, sees: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: sees,
+    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)])
+}
+
 /// The tests of one module.
 func tests(of name: String, sees: [Target.Dependency] = []) -> Target {
   .testTarget(
@@ -40,21 +47,10 @@ let package = Package(
     .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
   ],
   targets: [
-    .target(
-      name: "CArbiter",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterGate", dependencies: ["CArbiter"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterLibrary", dependencies: ["CArbiter", "CArbiterGate"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
+    cRoom("CArbiter"),
+    cRoom("CArbiterCounters"),
+    cRoom("CArbiterGate", sees: ["CArbiter"]),
+    cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate"]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -70,7 +66,9 @@ let package = Package(
     room(
       "ArbiterCalibration",
       sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
-    room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room(
+      "ArbiterPlatform",
+      sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterRuntime",
@@ -116,9 +114,13 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
+    // Runs the built tool as the helper that reads module counters, and therefore needs it built.
     tests(
       of: "ArbiterPlatform",
-      sees: ["ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter"]),
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
+        "arbiter",
+      ]),
     tests(
       of: "ArbiterMemory",
       sees: ["ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterPlatform", "CArbiter"]),

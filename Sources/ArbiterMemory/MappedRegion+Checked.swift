@@ -24,7 +24,7 @@ extension MappedRegion {
   /// - Precondition: The range lies within the region and the buffer is large enough.
   /// - Throws: ``PlatformError``: `mediaError` where the medium has lost bytes, `truncated` where
   ///   the file has become too short, `unsupported` where the system forbids the call.
-  /// - Complexity: O(*n*); two or three system calls.
+  /// - Complexity: O(*n*); two or three system calls, one per page where a block is bad.
   public func readChecked(
     _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
   ) throws(PlatformError) {
@@ -63,28 +63,40 @@ extension MappedRegion {
   private func readThroughFile(
     _ range: Range<Int>, into target: UnsafeMutableRawPointer
   ) throws(PlatformError) {
+    let pageBytes = sysconf(Int32(_SC_PAGESIZE))
+    // The kernel refuses a request with a bad block in it as a whole: page by page shows which.
+    var pieceMax = range.count
     var done = 0
     while done < range.count {
+      let start = fileOffset + range.lowerBound + done
+      let piece = min(
+        range.count - done,
+        pieceMax == pageBytes ? pageBytes - start % pageBytes : pieceMax)
       // SAFETY: the caller's buffer holds `range.count` bytes.
-      let count = unsafe pread(
-        descriptor, target + done, range.count - done,
-        off_t(fileOffset + range.lowerBound + done))
+      let count = unsafe pread(descriptor, target + done, piece, off_t(start))
       if count < 0, errno == EINTR { continue }
       // Nothing at the end of a file that has become too short, which `judge` then finds.
       if count == 0 { return }
-      guard count > 0 else {
-        let cause = errno
-        if cause == EIO || cause == EFAULT { throw lost(at: range.lowerBound + done, "read") }
+      if count > 0 {
+        done += count
+        continue
+      }
+      let cause = errno
+      guard cause == EIO || cause == EFAULT || cause == EHWPOISON else {
         throw PlatformError(errorNumber: cause, path: path, action: "read the file")
       }
-      done += count
+      if pieceMax == pageBytes || piece <= pageBytes - start % pageBytes {
+        throw lost(at: range.lowerBound + done, "read")
+      }
+      pieceMax = pageBytes
     }
   }
 
   private func judge(_ copied: Int64, _ range: Range<Int>, action: String) throws(PlatformError) {
     if case .deviceDax = fileSystem {} else { try checkSize(range) }
     if copied == Int64(range.count) { return }
-    guard copied >= 0 || copied == -Int64(EFAULT) else {
+    guard copied >= 0 || copied == -Int64(EFAULT) || copied == -Int64(EHWPOISON)
+    else {
       let cause = Int32(truncatingIfNeeded: -copied)
       throw cause == EPERM || cause == ENOSYS
         ? PlatformError(

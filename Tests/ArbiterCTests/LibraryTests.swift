@@ -11,7 +11,7 @@ enum LibraryScheme: Int, CaseIterable {
 }
 
 /// Compiles a C program against the library that was built beside this test, and runs it.
-struct LibraryProgram {
+struct LibraryProgram: ~Copyable {
   let folder = TemporaryFolder()
   let path: String
 

@@ -30,7 +30,7 @@ struct LibraryProgram: ~Copyable {
   }
 
   func run(_ arguments: String) throws -> Shell.Outcome {
-    try Shell.run("unset ARBITER_CONTROL; timeout -k 5 240 '\(path)' \(arguments)")
+    try Shell.run("unset ARBITER_CONTROL SWIFT_BACKTRACE; timeout -k 5 240 '\(path)' \(arguments)")
   }
 }
 
@@ -61,7 +61,7 @@ struct LibraryTests {
 
   @Test func `under lock with two permits never more than two threads copy at once`() throws {
     let folder = TemporaryFolder(in: "/dev/shm")
-    let program = try LibraryProgram("\(Self.programs)/gauge.c")
+    let program = try LibraryProgram("\(Self.programs)/gauge.c", compiler: "clang")
     let locked = try program.run("'\(folder.path)/region' \(LibraryScheme.lock.rawValue)")
     #expect(locked.code == 0, "\(locked.error)")
     #expect(locked.output == "2 2 0\n")
@@ -75,7 +75,7 @@ struct LibraryTests {
   func `the header needs nothing but itself`(compiler: String) throws {
     let outcome = try Shell.run(
       """
-      \(compiler) -Wall -Wextra -Wpedantic -Werror -fsyntax-only -c \
+      \(compiler) -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
       '\(Shell.repositoryFolder)/Sources/CArbiterLibrary/include/arbiter.h'
       """)
     let isPragmaOnly = outcome.error.contains("#pragma once")

@@ -2,7 +2,7 @@
 # Part of Arbiter. See LICENSE.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced by the jobs. The NVDIMMs are in the order in which the bench names them.
+# Sourced by the jobs.
 
 variables='' # NAME=value words for the environment of `system`
 
@@ -13,13 +13,24 @@ system() { # command...
     TMPDIR=/tmp LANG=C.UTF-8 $variables "$@"
 }
 
-# Makes the namespace of an NVDIMM a device of directly mapped memory: /dev/daxN.0.
-make_device_dax() { # number
+# The kernel's number of the region of so many MiB. Regions are not numbered in the order in which
+# the bench names the NVDIMMs, so that a job knows them by their sizes.
+region_of() { # MiB
+  local folder
+  for folder in /sys/bus/nd/devices/region*; do
+    [ "$(cat "$folder/size")" = $(($1 << 20)) ] && echo "${folder##*/region}" && return
+  done
+  echo "no region of $1 MiB" >&2
+  return 1
+}
+
+# Makes an NVDIMM a device of directly mapped memory: /dev/daxREGION.0.
+make_device_dax() { # region
   system ndctl create-namespace -f -e "namespace$1.0" -m devdax --map=mem --align=2M >/dev/null
 }
 
-# Makes the namespace of an NVDIMM a file system mounted with DAX at /mnt/NAME.
-make_file_system() { # number name
+# Makes an NVDIMM a file system mounted with DAX at /mnt/NAME.
+make_file_system() { # region name
   system ndctl create-namespace -f -e "namespace$1.0" -m fsdax >/dev/null || return
   case $2 in
     ext4) system mkfs.ext4 -q -F -b 4096 "/dev/pmem$1" ;;
@@ -28,6 +39,7 @@ make_file_system() { # number name
   mount_file_system "$1" "$2"
 }
 
-mount_file_system() { # number name
+# Mounts what an earlier machine made.
+mount_file_system() { # region name
   mount -t "$2" -o dax=always "/dev/pmem$1" "/system/mnt/$2"
 }

@@ -133,7 +133,8 @@ nvdimm_make() { # file MiB
   truncate -s $(($2 + 2))M "$1"
 }
 
-# Starts the machine of `run`, in the background. Sets `machine_pid`.
+# Starts the machine of `run`, in the background. Sets `machine_pid`. The persistence is mem-ctrl
+# (stores survive from the memory controller on: ADR) or cpu (from the caches on: eADR).
 machine_start() { # persistence cpus nvdimm... [-- arguments...]
   local persistence=$1 cpus=$2 number=0
   local -a arguments=()
@@ -147,7 +148,8 @@ machine_start() { # persistence cpus nvdimm... [-- arguments...]
     shift
   done
   shift
-  qemu-system-x86_64 -accel tcg,thread=multi \
+  # Should this script be killed, the machine goes with it.
+  setpriv --pdeathsig KILL -- qemu-system-x86_64 -accel tcg,thread=multi \
     -machine "q35,nvdimm=on,nvdimm-persistence=$persistence" -cpu max -smp "$cpus" \
     -m 1536M,slots=8,maxmem=16G -nodefaults -display none -no-reboot \
     -serial "file:$run/console" -kernel "$kernel" -initrd "$initial" \

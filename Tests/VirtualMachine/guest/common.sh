@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=dash
 # Part of Arbiter. See LICENSE.
 # SPDX-License-Identifier: Apache-2.0
 #

@@ -16,6 +16,8 @@ struct Appender: Sendable {
     case missingFlush = "missing-flush"
     /// Planted: nothing orders the record before the count.
     case missingFence = "missing-fence"
+    /// Planted: the same with non-temporal stores, which need the fence as much.
+    case streamedWithoutFence = "non-temporal-missing-fence"
     /// Planted: the count is published before its record is there.
     case swappedOrder = "swapped-order"
   }
@@ -55,6 +57,9 @@ struct Appender: Sendable {
       publish(number, region)
     case .missingFence:
       flush(store(record, number, region), region)
+      publish(number, region)
+    case .streamedWithoutFence:
+      streamed(record, number, region)
       publish(number, region)
     case .swappedOrder:
       publish(number, region)

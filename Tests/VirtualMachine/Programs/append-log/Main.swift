@@ -11,6 +11,7 @@ internal import Glibc
 //
 //   append-log forms PATH RECORDS      each form of append in an area of its own, by one thread
 //   append-log threads PATH RECORDS    the correct forms by two threads at once
+//   append-log expect PATH GRANULARITY checks what the kernel grants and that stores are there
 //   append-log soak PATH COUNT         checks that COUNT records survived, appends until killed
 //
 // Exit codes: 0 done, 1 the data is wrong, 64 usage, 69 the file cannot be mapped.
@@ -22,8 +23,10 @@ let areaBytes = 2 << 20
 struct AppendLogProgram {
   static func main() {
     let words = CommandLine.arguments
-    guard words.count == 4, let number = UInt64(words[3]) else { end(64, "three arguments") }
+    guard words.count == 4 else { end(64, "not three arguments") }
     do throws(PlatformError) {
+      if words[1] == "expect" { return try expect(path: words[2], granularity: words[3]) }
+      guard let number = UInt64(words[3]) else { end(64, "not a number: '\(words[3])'") }
       switch words[1] {
       case "forms": try writeForms(path: words[2], records: number)
       case "threads": try writeByThreads(path: words[2], records: number)
@@ -33,6 +36,22 @@ struct AppendLogProgram {
     } catch {
       end(69, "\(error)")
     }
+  }
+
+  /// Maps a place, and checks that it is persistent memory and needs what it should need.
+  private static func expect(path: String, granularity: String) throws(PlatformError) {
+    let region = try MappedRegion(path: path, byteCount: ByteCount(bytes: areaBytes))
+    say("\(path): \(region.fileSystem), granularity \(region.granularity.rawValue)")
+    guard region.fileSystem.isDirect, region.isSynchronous else {
+      end(1, "\(path) is not mapped synchronously")
+    }
+    guard region.granularity.rawValue == granularity else {
+      end(1, "the granularity of \(path) should be \(granularity)")
+    }
+    let appender = Appender(form: .cached, log: 0, offset: 0, byteCount: areaBytes)
+    appender.appendRecords(1000, to: region)
+    let broken = unsafe arb_log_first_broken(region.base, areaBytes, 0)
+    guard broken == 0 else { end(1, "record \(broken) is not whole") }
   }
 
   /// Every form, the correct ones and those with a bug planted, one after the other.

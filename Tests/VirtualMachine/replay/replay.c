@@ -120,7 +120,9 @@ int main(int count, char **words) {
       " acknowledged %" PRIu64 " cuts %" PRIu64 " images %" PRIu64 " violations %" PRIu64,
       tally->stores, tally->stores_nt, tally->write_backs, tally->fences, tally->acknowledged,
       tally->cuts, tally->images, tally->violations);
-  if (tally->violations > 0) printf(" first at cut %" PRIu64 ": %s", tally->first_cut, tally->first);
+  if (tally->violations > 0) {
+    printf(" first at cut %" PRIu64 ": %s", tally->first_cut, tally->first);
+  }
   printf("\n");
   int code = tally->violations == 0 ? 0 : 1;
   medium_free(medium);

@@ -6,7 +6,7 @@ internal import CAppendLog
 
 /// Appends records to a log in a region, rightly or with a bug that a power cut has to show.
 struct Appender: Sendable {
-  /// How a record and the count behind it are made durable. The names are those of the logs.
+  /// How a record and the count behind it are made durable; the bench has the same names.
   enum Form: String, CaseIterable, Sendable {
     /// Record, write-back, fence; count, write-back, fence.
     case cached
@@ -30,7 +30,7 @@ struct Appender: Sendable {
   /// Bytes of the log.
   let byteCount: Int
 
-  /// Appends records 1...`last` and tells the plug-in after each that it is safe.
+  /// Appends the records from 1 to `last` and tells the plug-in after each that it is safe.
   func appendRecords(_ last: UInt64, to region: borrowing MappedRegion) {
     for number in 1...last {
       append(number, to: region)

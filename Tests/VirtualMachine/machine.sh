@@ -21,23 +21,33 @@ modules=(
   dax_pmem device_dax ext4 xfs
 )
 
-# Downloads Debian's kernel package into the cache, where it is not there yet.
-kernel_download() {
-  local name
-  name=$(apt-cache depends linux-image-amd64 2>/dev/null |
-    awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
-  if [[ -z $name ]]; then
-    # Any kernel of an earlier run will do without a network.
-    name=$(find "$cache" -maxdepth 1 -name 'linux-image-*.deb' -printf '%f\n' | tail -n 1)
-    [[ -n $name ]] || not_here 'no kernel: the package lists have no linux-image-amd64'
-    kernel_package=$cache/$name
-    return
-  fi
-  kernel_package=$(find "$cache" -maxdepth 1 -name "${name}_*.deb" | tail -n 1)
+# Prints the name of the package that has Debian's present kernel.
+kernel_name() {
+  apt-cache depends linux-image-amd64 2>/dev/null |
+    awk '/Depends: linux-image-[0-9]/ { print $2; exit }'
+}
+
+# Finds or downloads the kernel package of that name; an empty name is none. Sets `kernel_package`.
+kernel_fetch() { # name
+  [[ -n $1 ]] || return
+  kernel_package=$(find "$cache" -maxdepth 1 -name "$1_*.deb" | tail -n 1)
   [[ -n $kernel_package ]] && return
-  (cd "$cache" && timeout 300 apt-get download -q "$name") >"$cache/download.log" 2>&1 ||
-    not_here "no kernel: cannot download $name (see $cache/download.log)"
-  kernel_package=$(find "$cache" -maxdepth 1 -name "${name}_*.deb" | tail -n 1)
+  (cd "$cache" && timeout 300 apt-get download -q "$1") >"$cache/download.log" 2>&1 || return
+  kernel_package=$(find "$cache" -maxdepth 1 -name "$1_*.deb" | tail -n 1)
+  [[ -n $kernel_package ]]
+}
+
+# Sets `kernel_package`, with new package lists if the present ones do not help, or to what an
+# earlier run left where there is no network.
+kernel_download() {
+  kernel_fetch "$(kernel_name)" && return
+  if ((EUID == 0)) && [[ ${ARBITER_INSTALL:-yes} == yes ]]; then
+    timeout 300 apt-get update -q >>"$cache/download.log" 2>&1
+    kernel_fetch "$(kernel_name)" && return
+  fi
+  kernel_package=$(find "$cache" -maxdepth 1 -name 'linux-image-*.deb' | tail -n 1)
+  [[ -n $kernel_package ]] ||
+    not_here "no kernel: cannot download linux-image-amd64's ($cache/download.log says why)"
 }
 
 # The little-endian 32-bit number at an offset of a file.

@@ -21,7 +21,7 @@ enum arb_event_kind {
   ARB_EVENT_WRITE_BACK,     /* clwb or clflushopt of the line at `offset` */
   ARB_EVENT_FLUSH,          /* clflush of the line at `offset`, which is ordered by itself */
   ARB_EVENT_FENCE,          /* sfence, mfence, a locked instruction, after one of the above */
-  ARB_EVENT_ACKNOWLEDGED,   /* the program told somebody: `value` records of log `offset` are safe */
+  ARB_EVENT_ACKNOWLEDGED,   /* the program said: `value` records of log `offset` are safe */
 };
 
 /* One event; `offset` counts from the start of the watched area. Little-endian. */

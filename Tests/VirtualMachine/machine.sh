@@ -87,9 +87,9 @@ module_copy() { # name from to
 machine_prepare() {
   local tree version module
   kernel_download
-  kernel=$cache/kernel initial=$cache/initial.cpio
-  [[ $initial -nt $kernel_package && $initial -nt $here/guest/init &&
-    $initial -nt $here/machine.sh && -s $kernel ]] && return
+  # Named for the package: a download keeps the date of its making, which says nothing here.
+  kernel=${kernel_package%.deb}.kernel initial=${kernel_package%.deb}.initial
+  [[ $initial -nt $here/guest/init && $initial -nt $here/machine.sh && -s $kernel ]] && return
   tree=$(mktemp -d "$cache/tree.XXXXXX") || exit 70
   dpkg --fsys-tarfile "$kernel_package" | tar -x -C "$tree" ./boot ./lib/modules || exit 70
   version=$(basename "$tree"/lib/modules/*)

@@ -121,6 +121,17 @@ let package = Package(
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 
+    // What ./test --vm runs inside a virtual machine.
+    .target(
+      name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .executableTarget(
+      name: "append-log",
+      dependencies: ["CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPlatform"],
+      path: "Tests/VirtualMachine/Programs/append-log", swiftSettings: strict),
+
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),
     .testTarget(

@@ -36,6 +36,8 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // Lies beside the tool, which finds it there; see decision 0008.
+    .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
     .target(
@@ -47,6 +49,19 @@ let package = Package(
       name: "CArbiterGate", dependencies: ["CArbiter"],
       cSettings: [
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .target(
+      name: "CArbiterPreload", dependencies: ["CArbiter", "CArbiterGate"],
+      exclude: ["exports.map"],
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ],
+      // No start code of Swift, no folder of the toolchain, and no symbol but the interposers.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
+        ])
       ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
@@ -107,6 +122,10 @@ let package = Package(
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
         "ArbiterPlatform", "ArbiterScheduler", "CArbiter",
       ]),
+    // Runs programs under the built preload library; its C programs are compiled by the tests.
+    .testTarget(
+      name: "CArbiterPreloadTests", dependencies: ["CArbiter", "CArbiterGate"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 

@@ -4,83 +4,60 @@
 public import ArbiterPlatform
 public import ArbiterScheduler
 internal import CArbiter
-public import Synchronization
+public import CArbiterGate
 
-// What a monitor and its gates share: one published word, and one slot per gate into which the gate
-// counts what it let pass. Each lies on cache lines of its own (128 bytes, since processors fetch
-// lines in pairs), so that gates never write to a line that another gate reads.
-
-/// The counts of one gate; written by the gate's thread alone, read by the monitor.
-@usableFromInline
-struct GateSlot: ~Copyable {
-  @usableFromInline let accessCount = Atomic<UInt64>(0)
-  @usableFromInline let storedBytes = Atomic<UInt64>(0)
-  let isRegistered = Atomic<Bool>(false)
-  private let padding = InlineArray<13, UInt64>(repeating: 0)
-
-  init() {}
-}
-
-/// The published word on cache lines of its own.
-@usableFromInline
-struct PublishedWord: ~Copyable {
-  @usableFromInline let bits: Atomic<UInt64>
-  private let padding = InlineArray<15, UInt64>(repeating: 0)
-
-  init(_ word: SettingsWord) {
-    bits = Atomic(word.bits)
-  }
-}
-
-/// The meeting place of the gates of one module and whoever controls them.
+/// The meeting place of the gates of one interleave set and whoever controls them: one set of a
+/// control page.
 @safe
 public final class GateBoard: Sendable {
-  /// The most gates that may be registered at once.
-  public let capacity: Int
-  /// The longest wait of any store, whatever is published, in nanoseconds.
-  public let maximumWaitNanoseconds: Double
-  /// The clock by which gates wait.
-  public let clock: TimeStampClock
+  /// Where the set lies.
+  public let page: ControlPage
+  /// The place of the set in the page.
+  public let setIndex: Int
+  /// The `arbiter run` to which gates that are made here belong; 0 is none.
+  public let session: Int
 
-  // SAFETY: both point to memory that init allocates and deinit frees; gates hold the board, so no
-  // gate outlives it. The contents are atomics.
-  @usableFromInline nonisolated(unsafe) let published: UnsafeMutablePointer<PublishedWord>
-  @usableFromInline nonisolated(unsafe) let slots: UnsafeMutablePointer<GateSlot>
+  // SAFETY: points into the page, which the board keeps alive.
+  @usableFromInline nonisolated(unsafe) let set: UnsafeMutablePointer<ArbSet>
+  private let publications = Lock(Publication())
 
-  /// Counts registrations and departures; a monitor sleeps on it.
-  let doorbell: Doorbell
-  private let registry: Mutex<Int>
-  private let publications = Mutex<UInt64>(0)
+  /// What was published last, so that it can be published again with recording on or off.
+  private struct Publication {
+    var settings = GateSettings.open
+    var version: UInt64 = 0
+    var isRecording = false
+  }
 
-  /// Makes an open board without gates.
+  /// Makes a board on a set of a page.
+  public init(page: ControlPage, setIndex: Int, session: Int = 0) {
+    precondition((1...ControlPage.setCountMax).contains(setIndex), "no such set")
+    self.page = page
+    self.setIndex = setIndex
+    self.session = session
+    unsafe set = arb_page_set(page.page, UInt32(setIndex))
+  }
+
+  /// Makes an open board without gates on a page of its own.
   ///
+  /// - Throws: ``PlatformError`` where the system refuses the memory.
   /// - Precondition: `capacity` is at least 1 and the maximum wait at least 0.
-  public init(
+  public convenience init(
     capacity: Int, clock: TimeStampClock, maximumWaitNanoseconds: Double = 10_000_000
-  ) {
-    precondition(capacity >= 1, "a board needs room for a gate")
-    precondition(maximumWaitNanoseconds >= 0, "negative maximum wait")
-    self.capacity = capacity
-    self.clock = clock
-    self.maximumWaitNanoseconds = maximumWaitNanoseconds
-    doorbell = Doorbell()
-    registry = Mutex(0)
-    unsafe published = AlignedMemory.allocate(count: 1)
-    unsafe published.initialize(to: PublishedWord(SettingsWord(.open, version: 0)))
-    unsafe slots = AlignedMemory.allocate(count: capacity)
-    for index in 0..<capacity { unsafe (slots + index).initialize(to: GateSlot()) }
+  ) throws(PlatformError) {
+    var parameters = ControlPage.Parameters()
+    parameters.slotCount = capacity
+    parameters.maximumWaitNanoseconds = maximumWaitNanoseconds
+    let page = try ControlPage(parameters, clock: clock)
+    page.addSet(at: 1, name: "all", matchesAll: true)
+    self.init(page: page, setIndex: 1)
   }
 
-  deinit {
-    unsafe published.deinitialize(count: 1)
-    unsafe published.deallocate()
-    unsafe slots.deinitialize(count: capacity)
-    unsafe slots.deallocate()
-  }
+  /// The clock by which gates wait.
+  public var clock: TimeStampClock { page.clock }
 
   /// The settings in force and how often settings were published.
   public var publishedWord: SettingsWord {
-    unsafe SettingsWord(bits: published.pointee.bits.load(ordering: .relaxed))
+    unsafe SettingsWord(bits: arb_set_settings(set))
   }
 
   /// Puts settings in force for every gate from its next store on.
@@ -88,57 +65,58 @@ public final class GateBoard: Sendable {
   /// One writer at a time; a mutex, which gates never touch, sees to that. The store is relaxed:
   /// the word carries everything, and no other memory is published with it.
   public func publish(_ settings: GateSettings) {
-    publications.withLock { version in
-      version &+= 1
-      let word = SettingsWord(settings, version: version)
-      unsafe published.pointee.bits.store(word.bits, ordering: .relaxed)
+    change { $0.settings = settings }
+  }
+
+  /// Makes gates record their stores, or stop it; the settings stay.
+  public func setRecording(_ isRecording: Bool) {
+    change { $0.isRecording = isRecording }
+  }
+
+  private func change(_ body: (inout Publication) -> Void) {
+    publications.withLock { publication in
+      body(&publication)
+      publication.version &+= 1
+      let word = SettingsWord(
+        publication.settings, version: publication.version, isRecording: publication.isRecording)
+      unsafe arb_set_publish(set, word.bits)
     }
+  }
+
+  /// Says that the controller is alive; gates stop waiting once this is `staleAfter` ago.
+  ///
+  /// - Parameter nanoseconds: The time; 0 lets settings hold for ever, for who publishes once.
+  public func beat(staleAfter nanoseconds: Double) {
+    let ticks = nanoseconds * clock.ticksPerNanosecond
+    unsafe arb_set_beat(set, arb_read_tsc(), Int64(max(0, min(ticks, 4e18))))
   }
 
   /// Gates that are registered now.
-  public var registeredCount: Int { registry.withLock { $0 } }
-
-  /// Takes a slot for a gate.
-  func register() throws(PlatformError) -> Int {
-    let place: Int? = registry.withLock { count in
-      for index in 0..<capacity {
-        // Relaxed: the registry's lock orders registrations.
-        if unsafe !slots[index].isRegistered.load(ordering: .relaxed) {
-          unsafe slots[index].isRegistered.store(true, ordering: .relaxed)
-          count += 1
-          return index
-        }
-      }
-      return nil
-    }
-    guard let place else {
-      throw PlatformError(
-        .resourceLimit, reason: "all \(capacity) gates of the board are in use",
-        nextStep: "make the board with a larger capacity")
-    }
-    doorbell.ring()
-    return place
-  }
-
-  /// Gives a slot back; its counts stay, so that sums never run backwards.
-  func leave(_ index: Int) {
-    registry.withLock { count in
-      unsafe slots[index].isRegistered.store(false, ordering: .relaxed)
-      count -= 1
-    }
-    doorbell.ring()
+  ///
+  /// - Complexity: O(*n*) in gates that were ever registered.
+  public var registeredCount: Int {
+    unsafe Int(arb_page_attached_count(page.page, UInt32(setIndex)))
   }
 }
 
 /// Sums up what the gates of a board did, from one look to the next; for one observer.
 public struct ActivityObserver: Sendable {
   private let board: GateBoard
-  private var previousCounts: [UInt64]
+  private var previous: [Seen]
+  private var total = GateActivity(
+    registeredCount: 0, writerCount: 0, storedBytes: 0, accessCount: 0)
+
+  /// What a slot showed at the previous look.
+  private struct Seen {
+    var generation: UInt32 = 0
+    var accessCount: UInt64 = 0
+    var storedBytes: UInt64 = 0
+  }
 
   /// Makes an observer to whom nothing has happened yet.
   public init(of board: GateBoard) {
     self.board = board
-    previousCounts = Array(repeating: 0, count: board.capacity)
+    previous = Array(repeating: Seen(), count: board.page.slotCount)
   }
 
   /// What the gates did so far, and how many of them wrote since the previous look.
@@ -146,15 +124,27 @@ public struct ActivityObserver: Sendable {
   /// Counts of running gates may lag by the access that is under way. Relaxed loads: nothing but
   /// the counts themselves is read.
   public mutating func look() -> GateActivity {
-    var activity = GateActivity(
-      registeredCount: board.registeredCount, writerCount: 0, storedBytes: 0, accessCount: 0)
-    for index in 0..<board.capacity {
-      let count = unsafe board.slots[index].accessCount.load(ordering: .relaxed)
-      activity.accessCount &+= count
-      unsafe activity.storedBytes &+= board.slots[index].storedBytes.load(ordering: .relaxed)
-      if count != previousCounts[index] { activity.writerCount += 1 }
-      previousCounts[index] = count
+    total.registeredCount = 0
+    total.writerCount = 0
+    let page = unsafe board.page.page
+    for index in 0..<Int(unsafe arb_page_slots_used(page)) {
+      let slot = unsafe arb_slot_glance(page, UInt32(index))
+      guard slot.set_index == UInt32(board.setIndex) else { continue }
+      if slot.is_attached != 0 { total.registeredCount += 1 }
+      var seen = previous[index]
+      if seen.generation != slot.generation {
+        // What an earlier owner did for another set is not this board's.
+        seen.accessCount = max(seen.accessCount, slot.base_access_count)
+        seen.storedBytes = max(seen.storedBytes, slot.base_stored_bytes)
+        seen.generation = slot.generation
+      }
+      if slot.access_count > seen.accessCount { total.writerCount += 1 }
+      total.accessCount &+= slot.access_count &- seen.accessCount
+      total.storedBytes &+= slot.stored_bytes &- seen.storedBytes
+      seen.accessCount = slot.access_count
+      seen.storedBytes = slot.stored_bytes
+      previous[index] = seen
     }
-    return activity
+    return total
   }
 }

@@ -12,7 +12,8 @@ internal import Synchronization
 //
 // I1  A reading without figures never delays anybody: what the controller answers to it is
 //     published without its delay.
-// I2  When the monitor ends, the gates are open.
+// I2  When the monitor ends, the gates are open. When it is killed, its heartbeat ends, and gates stop
+//     waiting two periods later.
 
 /// The thread that controls the gates of one module.
 public final class Monitor: Sendable {
@@ -33,11 +34,11 @@ public final class Monitor: Sendable {
   }
 
   private let shared: Shared
-  private let thread: Mutex<WorkerThread?>
+  private let thread: Lock<WorkerThread?>
 
   private final class Shared: Sendable {
     let isStopping = Atomic<Bool>(false)
-    let summary = Mutex(Summary())
+    let summary = Lock(Summary())
     let board: GateBoard
 
     init(board: GateBoard) {
@@ -60,7 +61,7 @@ public final class Monitor: Sendable {
     precondition(periodNanoseconds >= 10_000, "monitor period below 10 us")
     let shared = Shared(board: board)
     self.shared = shared
-    thread = Mutex(
+    thread = Lock(
       try WorkerThread {
         Self.run(
           shared, reader: reader, controller: controller, period: Int64(periodNanoseconds))
@@ -83,10 +84,13 @@ public final class Monitor: Sendable {
   private func end() {
     // Released by the doorbell's ring, acquired by its count.
     shared.isStopping.store(true, ordering: .relaxed)
-    shared.board.doorbell.ring()
+    shared.board.page.ring()
     let taken = thread.withLock { $0.take() }
     taken?.join()
   }
+
+  /// How often threads that died are looked for.
+  private static let reapNanoseconds: Int64 = 50_000_000
 
   private static func run(
     _ shared: Shared, reader: any CounterReader, controller: any Controller, period: Int64
@@ -104,12 +108,16 @@ public final class Monitor: Sendable {
       summary.delayNanosecondsMax = max(summary.delayNanosecondsMax, settings.delayNanoseconds)
       board.publish(settings)
     }
+    // Looking for gates that registered, left or died touches every slot.
     var registeredCount = 0
+    var countedRing: UInt32?
+    var reapDue: Int64 = 0
     var due = SystemClock.monotonicRawNanoseconds() + period
     publish(controller.settings)
     while true {
-      let heard = board.doorbell.ringCount
+      let heard = board.page.ringCount
       if shared.isStopping.load(ordering: .relaxed) { break }
+      board.beat(staleAfter: 2 * Double(period))
       let now = SystemClock.monotonicRawNanoseconds()
       if now >= due {
         let snapshot = reader.snapshot()
@@ -120,16 +128,24 @@ public final class Monitor: Sendable {
         // Periods that were missed are not made up for: the next is a whole period away.
         due = max(due + period, now + period / 2)
       }
-      let registered = board.registeredCount
-      if registered != registeredCount {
-        registeredCount = registered
-        summary.registrationChangeCount += 1
-        publish(controller.registrationChanged(registeredCount: registered))
+      if now >= reapDue {
+        board.page.reap()
+        reapDue = now + reapNanoseconds
       }
-      board.doorbell.wait(
+      if heard != countedRing {
+        countedRing = heard
+        let registered = board.registeredCount
+        if registered != registeredCount {
+          registeredCount = registered
+          summary.registrationChangeCount += 1
+          publish(controller.registrationChanged(registeredCount: registered))
+        }
+      }
+      board.page.listen(
         after: heard, nanoseconds: due - SystemClock.monotonicRawNanoseconds())
     }
     board.publish(.open)
+    board.beat(staleAfter: 0)
     summary.finalPhase = controller.phase
     summary.cpuNanoseconds = SystemClock.threadCPUNanoseconds() - cpuStart
     shared.summary.withLock { $0 = summary }

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+package import ArbiterPlatform
 package import ArbiterScheduler
 
 /// How a scheme meets a writer: before each store, at each later media block of it, and after it.
@@ -43,23 +44,25 @@ struct GateDoor: WriterDoor, ~Copyable {
 }
 
 /// The lock: a permit for a span of stores.
-package struct PermitDoor: WriterDoor {
-  private let permits: AtomicPermits
+package struct PermitDoor: WriterDoor, ~Copyable {
+  private var holder: PermitHolder
   private var span: PermitSpan
-  /// Whether the thread holds a permit.
-  package private(set) var isHolding = false
 
-  package init(_ permits: AtomicPermits, _ parameters: LockParameters) {
-    self.permits = permits
+  package init(_ permits: SharedPermits, _ parameters: LockParameters) throws(PlatformError) {
+    holder = try PermitHolder(permits)
     span = PermitSpan(parameters)
   }
 
+  /// Whether the thread holds a permit.
+  package var isHolding: Bool { holder.isHolding }
+
   package mutating func enter(_ address: UInt64, _ length: UInt64) {
-    if isHolding, span.endsBeforeStore(at: address) { giveBack() }
+    if isHolding, span.endsBeforeStore(at: address) { holder.release() }
     if !isHolding {
-      permits.acquire()
+      // Without a permit after ten seconds the thread goes on: it is a limit, not a mutual
+      // exclusion, and some holder was stopped.
+      holder.acquire()
       span.begin()
-      isHolding = true
     }
   }
 
@@ -67,16 +70,11 @@ package struct PermitDoor: WriterDoor {
   package func enterBlock(_ address: UInt64, _ length: UInt64) {}
 
   package mutating func leave(_ address: UInt64, _ length: UInt64) {
-    if span.endsAfterStore(at: address, length: length) { giveBack() }
+    if span.endsAfterStore(at: address, length: length) { holder.release() }
   }
 
   package mutating func finish() {
-    if isHolding { giveBack() }
-  }
-
-  private mutating func giveBack() {
-    permits.release()
-    isHolding = false
+    holder.release()
   }
 
   package var waits: Gate.Waits { Gate.Waits() }

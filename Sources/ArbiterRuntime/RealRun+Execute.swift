@@ -12,7 +12,7 @@ extension RealRun {
   /// What a scheme needs beside the threads that write.
   private struct Apparatus {
     var board: GateBoard?
-    var permits: (AtomicPermits, LockParameters)?
+    var permits: (SharedPermits, LockParameters)?
     var pool: DelegationPool?
     var monitor: Monitor?
   }
@@ -45,20 +45,19 @@ extension RealRun {
         counterSource: .unavailable, seconds: 0, threadCount: configuration.threadCount,
         moduleCount: configuration.moduleCount),
       threads: shared.records.withLock { $0 }, method: method,
-      permitHolderMax: apparatus.permits?.0.holderCountMax, monitor: monitor)
+      permitHolderMax: apparatus.permits?.0.counts.holderCountMax, monitor: monitor)
     let extra = (apparatus.pool?.workerCPUNanoseconds ?? 0) + (monitor?.cpuNanoseconds ?? 0)
     summarise(&outcome, start: start, extraCPUNanoseconds: extra)
-    let delegated = apparatus.pool?.core
     outcome.result.latencyNanoseconds =
-      delegated.map { $0.latencies.withLock { summary(of: $0) } }
+      apparatus.pool.map { summary(of: $0.latencyTicks()) }
       ?? shared.latencies.withLock { summary(of: $0) }
     return outcome
   }
 
   private func makeApparatus() throws(PlatformError) -> Apparatus {
     var apparatus = Apparatus()
-    func makeBoard() -> GateBoard {
-      GateBoard(
+    func makeBoard() throws(PlatformError) -> GateBoard {
+      try GateBoard(
         capacity: configuration.threadCount, clock: clock,
         maximumWaitNanoseconds: configuration.maximumWaitNanoseconds)
     }
@@ -66,21 +65,21 @@ extension RealRun {
     case .baseline: break
     case .lock(let parameters):
       apparatus.permits = (
-        AtomicPermits(
+        try SharedPermits(
           permitCount: parameters.permitCount, threadCount: configuration.threadCount), parameters
       )
     case .delegation(let parameters):
       apparatus.pool = try DelegationPool(parameters, laneCapacity: configuration.threadCount)
     case .fence:
-      let board = makeBoard()
+      let board = try makeBoard()
       board.publish(GateSettings(isFencedAtBlocks: true))
       apparatus.board = board
     case .fixedDelay(let settings):
-      let board = makeBoard()
+      let board = try makeBoard()
       board.publish(settings)
       apparatus.board = board
     case .controlled(let controller, let period):
-      let board = makeBoard()
+      let board = try makeBoard()
       apparatus.monitor = try Monitor(
         board: board, reader: reader, controller: controller, periodNanoseconds: period)
       apparatus.board = board
@@ -106,7 +105,7 @@ extension RealRun {
               var door = GateDoor(gate: try Gate(on: board))
               writer.run(through: &door)
             } else if let permits {
-              var door = PermitDoor(permits.0, permits.1)
+              var door = try PermitDoor(permits.0, permits.1)
               writer.run(through: &door)
             } else if let pool {
               var lane = try pool.makeLane()

@@ -3,17 +3,11 @@
 
 public import ArbiterScheduler
 
-// Gate settings travel from the monitor to the gates in one 64-bit word, which a single writer
-// stores and any number of gates load. The word is the whole message: it points to nothing, so a
-// relaxed load can never see half of it and needs no partner. That is why a gate pays for one load
-// and one comparison, where a sequence lock would need a second load and an acquire.
-//
-//   bits  0-41  delay in picoseconds (at most 4.39 s)
-//   bit  42     delay point: 0 access, 1 block
-//   bit  43     anchor: 0 arrival, 1 previous
-//   bit  44     fence at media blocks
-//   bits 45-62  version, counts publications and wraps
-//   bit  63     0; a gate sets it in its own copy so that the copy equals no published word
+// The word that CArbiterGate/control_page.h describes: gate settings travel from the controller to
+// the gates in 64 bits, which a single writer stores and any number of gates load. The word is the
+// whole message: it points to nothing, so a relaxed load can never see half of it and needs no
+// partner. That is why a gate pays for one load and one comparison, where a sequence lock would
+// need a second load and an acquire.
 
 /// Gate settings and a version, packed into one word.
 @frozen
@@ -22,13 +16,10 @@ public struct SettingsWord: Sendable, Hashable {
   public let bits: UInt64
 
   private static let delayMask: UInt64 = 1 << 42 - 1
-  private static let versionMask: UInt64 = 1 << 18 - 1
+  private static let versionMask: UInt64 = 1 << 17 - 1
 
   /// The longest delay that can be published, in nanoseconds.
   public static let delayNanosecondsMax = Double(delayMask) / 1000
-
-  /// The bit that no published word has.
-  @usableFromInline static let foreignBit: UInt64 = 1 << 63
 
   /// Takes a word as it was published.
   @inlinable @inline(__always)
@@ -39,7 +30,7 @@ public struct SettingsWord: Sendable, Hashable {
   /// Packs settings.
   ///
   /// Delays are rounded to picoseconds and clamped to what fits; what is not a number is no delay.
-  public init(_ settings: GateSettings, version: UInt64) {
+  public init(_ settings: GateSettings, version: UInt64, isRecording: Bool = false) {
     let picoseconds = settings.delayNanoseconds * 1000
     var word: UInt64 = 0
     if picoseconds > 0 {
@@ -48,6 +39,7 @@ public struct SettingsWord: Sendable, Hashable {
     if settings.point == .block { word |= 1 << 42 }
     if settings.anchor == .previous { word |= 1 << 43 }
     if settings.isFencedAtBlocks { word |= 1 << 44 }
+    if isRecording { word |= 1 << 62 }
     bits = word | (version & Self.versionMask) << 45
   }
 
@@ -63,6 +55,9 @@ public struct SettingsWord: Sendable, Hashable {
   /// Whether there is any delay.
   public var hasDelay: Bool { bits & Self.delayMask != 0 }
 
-  /// How many times settings had been published, modulo 2^18.
+  /// Whether gates record their stores.
+  public var isRecording: Bool { bits & 1 << 62 != 0 }
+
+  /// How many times settings had been published, modulo 2^17.
   public var version: UInt64 { bits >> 45 & Self.versionMask }
 }

@@ -18,23 +18,15 @@
 static void add(uint64_t *sum, uint64_t value) { arb_store(sum, arb_load(sum) + value); }
 
 /* Adds what a slot's last owner did to the figures of its session. */
-static void fold_departed(ArbPage *page, ArbSlot *slot) {
-  if (slot->generation == 0) return;
-  if (slot->session >= ARB_SESSION_COUNT) return;
+static void fold_departed(ArbPage *page, uint32_t index) {
+  const ArbSlot *slot = arb_page_slot(page, index);
+  if (slot->generation == 0 || slot->session >= ARB_SESSION_COUNT) return;
+  ArbCounts own;
+  arb_slot_read(page, index, &own);
   int status = pthread_mutex_lock(&page->registry);
   if (status == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
-  if (status != 0 && status != EOWNERDEAD) return;
   ArbSession *session = &page->sessions[slot->session];
-  uint64_t *sums = (uint64_t *)&session->departed;
-  const uint64_t *counts = (const uint64_t *)&slot->counts;
-  const uint64_t *base = (const uint64_t *)&slot->base;
-  uint64_t longest = session->departed.requested_ticks_max;
-  for (size_t word = 0; word < sizeof(ArbCounts) / sizeof(uint64_t); word++) {
-    sums[word] += counts[word] - base[word];
-  }
-  /* The one figure that is no sum. */
-  uint64_t mine = slot->counts.requested_ticks_max;
-  session->departed.requested_ticks_max = mine > longest ? mine : longest;
+  arb_counts_add(&session->departed, &own);
   session->departed_threads++;
   pthread_mutex_unlock(&page->registry);
 }
@@ -68,9 +60,11 @@ int64_t arb_gate_attach(ArbGate *gate, ArbPage *page, uint32_t set_index, uint32
   uint32_t index = 0;
   ArbSlot *slot = take_slot(page, &index);
   if (slot == NULL) return -EUSERS;
-  fold_departed(page, slot);
-  slot->counts.requested_ticks_max = 0;
-  slot->base = slot->counts;
+  fold_departed(page, index);
+  arb_store(&slot->counts.requested_ticks_max, 0);
+  for (size_t word = 0; word < sizeof(ArbCounts) / sizeof(uint64_t); word++) {
+    arb_store((uint64_t *)&slot->base + word, arb_load((uint64_t *)&slot->counts + word));
+  }
   __atomic_store_n(&slot->set_index, set_index, __ATOMIC_RELAXED);
   slot->session = session;
   __atomic_store_n(&slot->process, (int32_t)getpid(), __ATOMIC_RELAXED);
@@ -90,6 +84,12 @@ int64_t arb_gate_attach(ArbGate *gate, ArbPage *page, uint32_t set_index, uint32
   arb_pace_init(&gate->pace, page->maximum_wait_ticks);
   /* Releases the fields above to whoever looks at attached slots. */
   __atomic_store_n(&slot->is_attached, 1, __ATOMIC_RELEASE);
+  uint32_t used = arb_load_32(&page->slots_used);
+  /* Releases the flag and the fields to arb_page_slots_used. */
+  while (used < index + 1 &&
+         !__atomic_compare_exchange_n(&page->slots_used, &used, index + 1, 1, __ATOMIC_RELEASE,
+                                      __ATOMIC_RELAXED)) {
+  }
   arb_page_ring(page);
   return 0;
 }

@@ -208,7 +208,7 @@ void arb_page_end_session(ArbPage *page, uint32_t session) {
 
 uint32_t arb_page_reap(ArbPage *page) {
   uint32_t reaped = 0;
-  for (uint32_t index = 0; index < page->slot_count; index++) {
+  for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
     ArbSlot *slot = arb_page_slot(page, index);
     /* Acquires the owner's fields (arb_gate_attach). */
     if (!__atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE)) continue;
@@ -231,7 +231,7 @@ uint32_t arb_page_reap(ArbPage *page) {
 
 uint32_t arb_page_attached_count(const ArbPage *page, uint32_t set_index) {
   uint32_t count = 0;
-  for (uint32_t index = 0; index < page->slot_count; index++) {
+  for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
     const ArbSlot *slot = arb_page_slot(page, index);
     if (__atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE) &&
         arb_load_32(&slot->set_index) == set_index) {
@@ -239,6 +239,37 @@ uint32_t arb_page_attached_count(const ArbPage *page, uint32_t set_index) {
     }
   }
   return count;
+}
+
+void arb_slot_read(const ArbPage *page, uint32_t index, ArbCounts *own) {
+  const ArbSlot *slot = arb_page_slot(page, index);
+  const uint64_t *counts = (const uint64_t *)&slot->counts;
+  const uint64_t *base = (const uint64_t *)&slot->base;
+  uint64_t *sums = (uint64_t *)own;
+  for (size_t word = 0; word < sizeof(ArbCounts) / sizeof(uint64_t); word++) {
+    sums[word] = arb_load(counts + word) - arb_load(base + word);
+  }
+  own->requested_ticks_max = arb_load(&slot->counts.requested_ticks_max);
+}
+
+void arb_counts_add(ArbCounts *sum, const ArbCounts *counts) {
+  uint64_t longest = sum->requested_ticks_max > counts->requested_ticks_max
+                         ? sum->requested_ticks_max
+                         : counts->requested_ticks_max;
+  for (size_t word = 0; word < sizeof *sum / sizeof(uint64_t); word++) {
+    ((uint64_t *)sum)[word] += ((const uint64_t *)counts)[word];
+  }
+  /* The one figure that is no sum. */
+  sum->requested_ticks_max = longest;
+}
+
+uint64_t arb_session_read(ArbPage *page, uint32_t session, ArbCounts *departed) {
+  int status = pthread_mutex_lock(&page->registry);
+  if (status == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
+  *departed = page->sessions[session].departed;
+  uint64_t threads = page->sessions[session].departed_threads;
+  pthread_mutex_unlock(&page->registry);
+  return threads;
 }
 
 void arb_page_ring(ArbPage *page) {

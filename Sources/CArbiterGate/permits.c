@@ -58,7 +58,7 @@ static void rebuild(ArbPage *page, uint32_t set_index) {
   permits->holder_count = 0;
   permits->queue_head = permits->queue_tail = ARB_NO_SLOT;
   uint64_t after = 0;
-  for (uint32_t index = 0; index < page->slot_count; index++) {
+  for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
     const ArbSlot *slot = arb_page_slot(page, index);
     if (slot->set_index == set_index && slot->permit_state == ARB_PERMIT_HELD) {
       permits->holder_count++;
@@ -67,7 +67,7 @@ static void rebuild(ArbPage *page, uint32_t set_index) {
   /* The waiters in the order of their tickets: the next one is the least above the last. */
   for (;;) {
     uint32_t next = ARB_NO_SLOT;
-    for (uint32_t index = 0; index < page->slot_count; index++) {
+    for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
       const ArbSlot *slot = arb_page_slot(page, index);
       if (slot->set_index != set_index || slot->permit_state != ARB_PERMIT_WAITING ||
           slot->permit_ticket < after) {
@@ -174,5 +174,19 @@ void arb_permit_forget(ArbPage *page, ArbSlot *slot) {
   if (slot->permit_state == ARB_PERMIT_HELD) page->sets[set_index].permits.recovered_count++;
   slot->permit_state = ARB_PERMIT_NONE;
   rebuild(page, set_index);
+  pthread_mutex_unlock(&page->sets[set_index].permits.lock);
+}
+
+void arb_permits_read(ArbPage *page, uint32_t set_index, ArbPermitCounts *counts) {
+  lock(page, set_index);
+  const ArbPermits *permits = &page->sets[set_index].permits;
+  *counts = (ArbPermitCounts){.requested_count = permits->next_ticket,
+                              .holder_count = permits->holder_count,
+                              .holder_count_max = permits->holder_count_max,
+                              .recovered_count = permits->recovered_count};
+  for (uint32_t index = permits->queue_head; index != ARB_NO_SLOT;
+       index = arb_page_slot(page, index)->permit_next) {
+    counts->waiting_count++;
+  }
   pthread_mutex_unlock(&page->sets[set_index].permits.lock);
 }

@@ -1,11 +1,14 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterCore
 import ArbiterDevice
 import ArbiterMemory
 import ArbiterPlatform
 import ArbiterRuntime
 import ArbiterScheduler
+import ArbiterTestSupport
+import CArbiterGate
 import CTestSupport
 import Glibc
 import Testing
@@ -23,7 +26,10 @@ struct SettingsWordTests {
             #expect(word.settings == settings)
             #expect(word.version == 77)
             #expect(word.hasDelay == (delay > 0))
-            #expect(word.bits >> 63 == 0)
+            #expect(word.bits >> 62 == 0)
+            let recording = SettingsWord(settings, version: 77, isRecording: true)
+            #expect(recording.settings == settings)
+            #expect(recording.isRecording && !word.isRecording)
           }
         }
       }
@@ -41,7 +47,7 @@ struct SettingsWordTests {
   }
 
   @Test func `versions wrap and never reach the foreign bit`() {
-    let word = SettingsWord(GateSettings(delayNanoseconds: 1e12), version: 1 << 18 + 3)
+    let word = SettingsWord(GateSettings(delayNanoseconds: 1e12), version: 1 << 17 + 3)
     #expect(word.version == 3)
     #expect(word.bits >> 63 == 0)
   }
@@ -68,7 +74,7 @@ struct GateTests {
 
   @Test(arguments: [200.0, 2000, 20_000])
   func `a delay lasts at least as long as asked for`(nanoseconds: Double) throws {
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     board.publish(GateSettings(delayNanoseconds: nanoseconds))
     var gate = try Gate(on: board)
     let asked = Int64(nanoseconds * clock.ticksPerNanosecond)
@@ -82,7 +88,7 @@ struct GateTests {
   }
 
   @Test func `no request exceeds the maximum whatever is published`() throws {
-    let board = GateBoard(capacity: 1, clock: clock, maximumWaitNanoseconds: 5000)
+    let board = try GateBoard(capacity: 1, clock: clock, maximumWaitNanoseconds: 5000)
     var gate = try Gate(on: board)
     for delay in [1e3, 1e6, 1e9, .infinity] {
       for anchor in [DelayAnchor.arrival, .previous] {
@@ -96,7 +102,7 @@ struct GateTests {
   }
 
   @Test func `settings reach a gate with its next store and leave it again`() throws {
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     var gate = try Gate(on: board)
     gate.pass(address: 0, length: 64)
     #expect(gate.waitTotals.count == 0)
@@ -111,7 +117,7 @@ struct GateTests {
   }
 
   @Test func `fences stand at block boundaries and need no delay`() throws {
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     board.publish(GateSettings(isFencedAtBlocks: true))
     var gate = try Gate(on: board)
     for line in 0..<64 { gate.pass(address: UInt64(line) * 64, length: 64) }
@@ -120,7 +126,7 @@ struct GateTests {
   }
 
   @Test func `activity is counted and survives a gate`() throws {
-    let board = GateBoard(capacity: 3, clock: clock)
+    let board = try GateBoard(capacity: 3, clock: clock)
     var observer = ActivityObserver(of: board)
     do {
       var first = try Gate(on: board)
@@ -142,7 +148,7 @@ struct GateTests {
   }
 
   @Test func `a full board refuses another gate`() throws {
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     let gate = try Gate(on: board)
     do throws(PlatformError) {
       _ = try Gate(on: board)
@@ -153,8 +159,93 @@ struct GateTests {
     _ = gate.waitTotals
   }
 
+  @Test func `a gate stops waiting once the controller is silent for too long`() throws {
+    let board = try GateBoard(capacity: 1, clock: clock)
+    board.publish(GateSettings(delayNanoseconds: 1000))
+    var gate = try Gate(on: board)
+    board.beat(staleAfter: 1e9)
+    gate.pass(address: 0, length: 64)
+    #expect(gate.waitTotals.count == 1)
+    board.beat(staleAfter: 1_000_000)
+    usleep(5000)
+    for index in 1...10 { gate.pass(address: UInt64(index) * 256, length: 64) }
+    #expect(gate.waitTotals.count == 1)
+    #expect(gate.waitTotals.staleCount == 10)
+    // It is back.
+    board.beat(staleAfter: 1e9)
+    gate.pass(address: 1 << 20, length: 64)
+    #expect(gate.waitTotals.count == 2)
+  }
+
+  @Test func `fences end too when the controller is silent`() throws {
+    let board = try GateBoard(capacity: 1, clock: clock)
+    board.publish(GateSettings(isFencedAtBlocks: true))
+    board.beat(staleAfter: 1_000_000)
+    var gate = try Gate(on: board)
+    usleep(5000)
+    for index in 0..<1000 { gate.pass(address: UInt64(index) * 256, length: 64) }
+    // The clock is looked at once in a while.
+    #expect(gate.waitTotals.fenceCount <= 64)
+    #expect(gate.waitTotals.staleCount >= 900)
+  }
+
+  @Test func `the gate's arithmetic is that of the model's gate`() {
+    let seed = ProcessSeed.value
+    var random = SeededRandom(seed: seed)
+    for _ in 0..<2000 {
+      let maximum = Int64(random.below(1 << 20))
+      var pace = Pace(maximumWaitTicks: maximum)
+      var twin = ArbPace()
+      unsafe arb_pace_init(&twin, maximum)
+      var now: Int64 = 0
+      var address: UInt64 = 0
+      for step in 0..<100 {
+        if step % 10 == 0 {
+          let settings = GateSettings(
+            delayNanoseconds: Double(random.below(4)) * Double(random.below(100_000)),
+            point: random.below(2) == 0 ? .access : .block,
+            anchor: random.below(2) == 0 ? .arrival : .previous,
+            isFencedAtBlocks: random.below(2) == 0)
+          pace.apply(settings, ticksPerNanosecond: 2.5)
+          unsafe arb_pace_apply(&twin, SettingsWord(settings, version: 0).bits, 2.5)
+        }
+        now += Int64(random.below(3000))
+        if random.below(3) == 0 { address = UInt64(random.below(1 << 30)) }
+        let length = UInt64(1 + random.below(random.below(2) == 0 ? 64 : 1 << 23))
+        let expected = pace.admit(address: address, length: length, now: now)
+        let found = unsafe arb_pace_admit(&twin, address, length, now)
+        #expect(found.wait_ticks == expected.waitTicks, "repeat with ARBITER_SEED=\(seed)")
+        #expect((found.fence_first != 0) == expected.fenceFirst, "repeat with ARBITER_SEED=\(seed)")
+        address += length
+      }
+    }
+  }
+
+  @Test func `what gates record is what they let pass, in order`() throws {
+    let board = try GateBoard(capacity: 2, clock: clock)
+    var gate = try Gate(on: board)
+    gate.pass(address: 64, length: 64)
+    #expect(board.page.gates(ofSession: 0).first?.counts.accessCount == 1)
+    board.setRecording(true)
+    for index in 0..<5 { gate.pass(address: UInt64(index) * 256 + 32, length: 64) }
+    board.setRecording(false)
+    gate.pass(address: 0, length: 64)
+    var mapping = unsafe ArbMapping()
+    let status = unsafe arb_page_open(try #require(board.page.path), &mapping)
+    #expect(status == 0)
+    defer { unsafe arb_page_close(&mapping) }
+    guard let page = unsafe mapping.page else { return }
+    let recordCount = unsafe arb_page_slot(page, 0).pointee.counts.record_count
+    #expect(recordCount == 5)
+    for index in 0..<5 {
+      let record = unsafe arb_page_records(page, 0)[index]
+      // 64 bytes from the middle of a line touch two lines.
+      #expect(record.lines == UInt64(index) * 4 << 20 | 2)
+    }
+  }
+
   @Test func `many gates see only settings that were published`() throws {
-    let board = GateBoard(capacity: 8, clock: clock)
+    let board = try GateBoard(capacity: 8, clock: clock)
     let bad = Shared(0)
     let crew = Crew()
     for _ in 0..<7 {
@@ -199,7 +290,7 @@ struct DataPathTests {
     _ body: (inout Gate, GateBoard, UnsafeMutableRawPointer) -> Void
   ) throws {
     let clock = try TimeStampClock.calibrate()
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     var gate = try Gate(on: board)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 256 * 64, alignment: 4096)
     defer { unsafe memory.deallocate() }

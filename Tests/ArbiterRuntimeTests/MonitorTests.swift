@@ -5,6 +5,7 @@ import ArbiterDevice
 import ArbiterPlatform
 import ArbiterRuntime
 import ArbiterScheduler
+import CTestSupport
 import Glibc
 import Testing
 
@@ -42,7 +43,7 @@ struct MovingCounters: CounterReader {
 @Suite("Monitor")
 struct MonitorTests {
   private func board() throws -> GateBoard {
-    GateBoard(capacity: 4, clock: try TimeStampClock.calibrate())
+    try GateBoard(capacity: 4, clock: try TimeStampClock.calibrate())
   }
 
   @Test func `what the controller decides is published and undone at the end`() throws {
@@ -92,5 +93,20 @@ struct MonitorTests {
     #expect(SystemClock.monotonicRawNanoseconds() - start < 5_000_000_000)
     #expect(summary.periodCount == 0)
     #expect(summary.registrationChangeCount == 2)
+  }
+
+  @Test func `a gate whose thread ended without leaving is found missing`() throws {
+    let board = try board()
+    let monitor = try Monitor(
+      board: board, reader: MovingCounters(), controller: EagerController(),
+      periodNanoseconds: 1_000_000)
+    let victim = unsafe arb_test_spawn_permit_holder(try #require(board.page.path), 1)
+    try #require(victim > 0)
+    #expect(eventually { board.publishedWord.settings.delayNanoseconds == 2000 })
+    kill(victim, SIGKILL)
+    var status: Int32 = 0
+    unsafe _ = waitpid(victim, &status, 0)
+    #expect(eventually { board.publishedWord.settings.delayNanoseconds == 1000 })
+    #expect(monitor.stop().registrationChangeCount == 2)
   }
 }

@@ -5,19 +5,19 @@ import ArbiterPlatform
 import ArbiterRuntime
 import ArbiterScheduler
 import ArbiterTestSupport
+import CTestSupport
 import Glibc
-import Synchronization
 import Testing
 
 /// Threads of a test, joined together.
 final class Crew: Sendable {
   private final class Member: Sendable {
-    let thread: Mutex<WorkerThread?>
+    let thread: Lock<WorkerThread?>
 
-    init(_ thread: consuming WorkerThread) { self.thread = Mutex(thread) }
+    init(_ thread: consuming WorkerThread) { self.thread = Lock(thread) }
   }
 
-  private let members = Mutex<[Member]>([])
+  private let members = Lock<[Member]>([])
 
   func add(_ body: @escaping @Sendable () -> Void) throws {
     let member = Member(try WorkerThread(body))
@@ -41,9 +41,9 @@ final class Crew: Sendable {
 
 /// A cell that threads share.
 final class Shared<Value: Sendable>: Sendable {
-  private let mutex: Mutex<Value>
+  private let mutex: Lock<Value>
 
-  init(_ value: Value) { mutex = Mutex(value) }
+  init(_ value: Value) { mutex = Lock(value) }
 
   var value: Value { mutex.withLock { $0 } }
 
@@ -74,35 +74,38 @@ final class RealLockSubject: LockContractSubject {
     var isHolding = false
   }
 
-  private let permits: AtomicPermits
+  private let permits: SharedPermits
   private let desks: [Shared<Desk>]
   private let crew = Crew()
 
   init(parameters: LockParameters, threadCount: Int) {
-    let permits = AtomicPermits(permitCount: parameters.permitCount, threadCount: threadCount)
-    self.permits = permits
-    desks = (0..<threadCount).map { _ in Shared(Desk()) }
-    for desk in desks {
-      do {
-        try crew.add {
-          var door = PermitDoor(permits, parameters)
-          while true {
-            guard let command = desk.value.command else {
-              usleep(10)
-              continue
-            }
-            if case .end = command { return }
-            if case .store(let address, let length) = command {
-              door.enter(address, length)
-              door.leave(address, length)
-            } else {
-              door.finish()
-            }
-            let isHolding = door.isHolding
-            desk.change { $0 = Desk(command: nil, isHolding: isHolding) }
-          }
-        }
-      } catch { fatalError("\(error)") }
+    do {
+      let permits = try SharedPermits(
+        permitCount: parameters.permitCount, threadCount: threadCount)
+      self.permits = permits
+      desks = (0..<threadCount).map { _ in Shared(Desk()) }
+      for desk in desks { try crew.add { Self.serve(desk, permits, parameters) } }
+    } catch { fatalError("\(error)") }
+  }
+
+  private static func serve(
+    _ desk: Shared<Desk>, _ permits: SharedPermits, _ parameters: LockParameters
+  ) {
+    guard var door = try? PermitDoor(permits, parameters) else { fatalError("no place left") }
+    while true {
+      guard let command = desk.value.command else {
+        usleep(10)
+        continue
+      }
+      if case .end = command { return }
+      if case .store(let address, let length) = command {
+        door.enter(address, length)
+        door.leave(address, length)
+      } else {
+        door.finish()
+      }
+      let isHolding = door.isHolding
+      desk.change { $0 = Desk(command: nil, isHolding: isHolding) }
     }
   }
 
@@ -137,9 +140,7 @@ final class RealLockSubject: LockContractSubject {
   private func settle() {
     var calm = 0
     let isSettled = eventually {
-      let admitted = permits.returnedCount + UInt64(permits.permitCount)
-      let requested = permits.requestedCount
-      let waiting = Int(requested - min(requested, admitted))
+      let waiting = permits.counts.waitingCount
       let busy = desks.count { $0.value.command != nil }
       calm = busy == waiting ? calm + 1 : 0
       return calm == 3
@@ -148,70 +149,135 @@ final class RealLockSubject: LockContractSubject {
   }
 }
 
-@Suite("Atomic permits")
+@Suite("Shared permits")
 struct PermitTests {
   @Test(arguments: [1, 2, 4, 7])
   func `many threads never hold more permits than there are`(permitCount: Int) throws {
     let threadCount = 64
-    let permits = AtomicPermits(permitCount: permitCount, threadCount: threadCount)
+    let permits = try SharedPermits(permitCount: permitCount, threadCount: threadCount)
     let inside = Shared(0)
     let tooMany = Shared(0)
+    let refused = Shared(0)
     try Crew.run(threadCount) { _ in
+      guard var holder = try? PermitHolder(permits) else {
+        refused.change { $0 += 1 }
+        return
+      }
       for _ in 0..<50 {
-        permits.acquire()
+        holder.acquire()
         let count = inside.change {
           $0 += 1; return $0
         }
         if count > permitCount { tooMany.change { $0 += 1 } }
         sched_yield()
         inside.change { $0 -= 1 }
-        permits.release()
+        holder.release()
       }
     }
+    #expect(refused.value == 0)
     #expect(tooMany.value == 0)
-    #expect(permits.holderCountMax == permitCount)
-    #expect(permits.holderCount == 0)
-    #expect(permits.requestedCount == 64 * 50)
-    #expect(permits.returnedCount == 64 * 50)
+    #expect(
+      permits.counts
+        == SharedPermits.Counts(
+          requestedCount: 64 * 50, holderCount: 0, holderCountMax: permitCount, waitingCount: 0,
+          recoveredCount: 0))
   }
 
   @Test func `waiters are served in the order of their requests`() throws {
-    let permits = AtomicPermits(permitCount: 1, threadCount: 24)
+    let permits = try SharedPermits(permitCount: 1, threadCount: 24)
     let order = Shared<[Int]>([])
     let crew = Crew()
-    permits.acquire()
+    var first = try PermitHolder(permits)
+    first.acquire()
     for index in 0..<23 {
-      let before = permits.requestedCount
       try crew.add {
-        permits.acquire()
+        guard var holder = try? PermitHolder(permits) else { return }
+        holder.acquire()
         order.change { $0.append(index) }
-        permits.release()
+        holder.release()
       }
       // The next thread starts once this one's turn is fixed.
-      #expect(eventually { permits.requestedCount == before + 1 })
+      #expect(eventually { permits.counts.waitingCount == index + 1 })
     }
     #expect(order.value.isEmpty)
-    permits.release()
+    first.release()
     crew.join()
     #expect(order.value == Array(0..<23))
   }
 
   @Test func `a waiting thread sleeps instead of burning a processor`() throws {
-    let permits = AtomicPermits(permitCount: 1, threadCount: 2)
+    let permits = try SharedPermits(permitCount: 1, threadCount: 2)
     let used = Shared<Int64>(0)
-    permits.acquire()
+    var first = try PermitHolder(permits)
+    first.acquire()
     let crew = Crew()
     try crew.add {
+      guard var holder = try? PermitHolder(permits) else { return }
       let start = SystemClock.threadCPUNanoseconds()
-      permits.acquire()
-      permits.release()
+      holder.acquire()
+      holder.release()
       let end = SystemClock.threadCPUNanoseconds()
       used.change { $0 = end - start }
     }
     usleep(200_000)
-    permits.release()
+    first.release()
     crew.join()
+    #expect(used.value > 0)
     #expect(used.value < 20_000_000, "waiting 200 ms cost \(used.value) ns of CPU")
+  }
+
+  /// A process that asks for a permit and then does nothing until it is killed.
+  private struct Victim {
+    let number: Int32
+
+    init(asking permits: SharedPermits) throws {
+      number = unsafe arb_test_spawn_permit_holder(try #require(permits.page.path), 1)
+      try #require(number > 0)
+    }
+
+    func kill() {
+      Glibc.kill(number, SIGKILL)
+      var status: Int32 = 0
+      unsafe _ = waitpid(number, &status, 0)
+    }
+  }
+
+  @Test func `the permit of a process that is killed goes to the next one`() throws {
+    let permits = try SharedPermits(permitCount: 2, threadCount: 8)
+    let victims = [try Victim(asking: permits), try Victim(asking: permits)]
+    #expect(eventually { permits.counts.holderCount == 2 })
+    for victim in victims { victim.kill() }
+    var holder = try PermitHolder(permits)
+    #expect(holder.acquire() != nil)
+    #expect(permits.counts.recoveredCount >= 1)
+    holder.release()
+    permits.page.reap()
+    #expect(permits.counts.recoveredCount == 2)
+    #expect(permits.counts.holderCount == 0)
+    #expect(permits.counts.holderCountMax == 2)
+  }
+
+  @Test func `a process that is killed in the queue keeps nobody from a turn`() throws {
+    let permits = try SharedPermits(permitCount: 1, threadCount: 4)
+    var first = try PermitHolder(permits)
+    first.acquire()
+    let victim = try Victim(asking: permits)
+    #expect(eventually { permits.counts.waitingCount == 1 })
+    let done = Shared(false)
+    let crew = Crew()
+    try crew.add {
+      guard var holder = try? PermitHolder(permits) else { return }
+      if holder.acquire() != nil { done.change { $0 = true } }
+      holder.release()
+    }
+    #expect(eventually { permits.counts.waitingCount == 2 })
+    victim.kill()
+    first.release()
+    crew.join()
+    #expect(done.value)
+    permits.page.reap()
+    #expect(permits.counts.waitingCount == 0)
+    #expect(permits.counts.holderCount == 0)
   }
 
   @Test(arguments: [(1, 2), (2, 5), (4, 12), (5, 3)])

@@ -111,7 +111,7 @@ extension Rules {
   /// modules), and the separations that must outlive an edit of it.
   static let bannedImports: [String: Set<String>] = {
     let pure: Set<String> = [
-      "FoundationEssentials", "Glibc", "CArbiter", "Synchronization",
+      "FoundationEssentials", "Glibc", "CArbiter", "CArbiterGate", "Synchronization",
     ]
     let machine: Set<String> = ["ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime"]
     return [

@@ -122,7 +122,7 @@ enum GateBenchmark {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
     defer { unsafe memory.deallocate() }
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 1, count: bytes)
-    let board = GateBoard(capacity: 1, clock: clock)
+    let board = try GateBoard(capacity: 1, clock: clock)
     var gate = try Gate(on: board)
     let count = size.storesPerArm
     // Warm up both arms.

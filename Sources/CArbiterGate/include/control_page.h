@@ -191,7 +191,8 @@ typedef struct {
   uint32_t ring_slots;        /* delegation: requests that a ring holds */
   uint32_t next_slot;         /* where the next search for a slot begins */
   uint64_t span_bytes;        /* lock: bytes that a thread stores under one permit */
-  uint64_t pad_a[6];
+  uint32_t slots_used;        /* slots from here on were never taken; never decreases */
+  uint32_t pad_a[11];
 
   uint32_t doorbell; /* futex: rings when a gate attaches or detaches */
   uint32_t doorbell_sleepers;
@@ -270,6 +271,15 @@ uint32_t arb_page_reap(ArbPage *_Nonnull page);
 /* Slots of a set that are attached now. */
 uint32_t arb_page_attached_count(const ArbPage *_Nonnull page, uint32_t set_index);
 
+/* Reads what the owner of slot `index` did since it attached, or did before it left. */
+void arb_slot_read(const ArbPage *_Nonnull page, uint32_t index, ArbCounts *_Nonnull own);
+
+/* Adds the figures of other gates. */
+void arb_counts_add(ArbCounts *_Nonnull sum, const ArbCounts *_Nonnull counts);
+
+/* Reads what the departed threads of a session did; returns how many they are. */
+uint64_t arb_session_read(ArbPage *_Nonnull page, uint32_t session, ArbCounts *_Nonnull departed);
+
 /* Rings the doorbell. */
 void arb_page_ring(ArbPage *_Nonnull page);
 
@@ -287,9 +297,20 @@ static inline ArbSlot *_Nonnull arb_page_slot(const ArbPage *_Nonnull page, uint
   return (ArbSlot *)((char *)page + page->slots_offset) + index;
 }
 
+/* Set `index` of a page. */
+static inline ArbSet *_Nonnull arb_page_set(ArbPage *_Nonnull page, uint32_t index) {
+  return &page->sets[index];
+}
+
 /* The recording of slot `index`: ARB_RECORD_COUNT places. */
 static inline ArbRecord *_Nonnull arb_page_records(const ArbPage *_Nonnull page, uint32_t index) {
   return (ArbRecord *)((char *)page + page->records_offset) + (size_t)index * ARB_RECORD_COUNT;
+}
+
+/* Slots that were ever taken: those from this index on hold nothing. */
+static inline uint32_t arb_page_slots_used(const ArbPage *_Nonnull page) {
+  /* Acquires the first owner's fields (arb_gate_attach). */
+  return __atomic_load_n(&page->slots_used, __ATOMIC_ACQUIRE);
 }
 
 /* Relaxed access to a shared word; partners are the same two functions in other threads. */
@@ -302,8 +323,50 @@ static inline void arb_store(uint64_t *_Nonnull word, uint64_t value) {
 static inline void arb_store_signed(int64_t *_Nonnull word, int64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
+static inline int64_t arb_load_signed(const int64_t *_Nonnull word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
 static inline uint32_t arb_load_32(const uint32_t *_Nonnull word) {
   return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* The settings word in force. */
+static inline uint64_t arb_set_settings(const ArbSet *_Nonnull set) {
+  return arb_load(&set->settings);
+}
+
+/* Puts a settings word in force. One writer at a time. */
+static inline void arb_set_publish(ArbSet *_Nonnull set, uint64_t word) {
+  arb_store(&set->settings, word);
+}
+
+/* Says that the controller is alive at `now`; gates stop waiting `stale_ticks` later (0: never). */
+static inline void arb_set_beat(ArbSet *_Nonnull set, int64_t now, int64_t stale_ticks) {
+  arb_store_signed(&set->heartbeat_ticks, now);
+  arb_store_signed(&set->stale_ticks, stale_ticks);
+}
+
+/* What a controller looks at once per period. */
+typedef struct {
+  uint32_t is_attached, generation, set_index;
+  uint64_t access_count, stored_bytes;
+  uint64_t base_access_count, base_stored_bytes; /* when the present owner attached */
+} ArbSlotGlance;
+
+/* Looks at slot `index`. Fields of one look may be of moments that lie a little apart. */
+static inline ArbSlotGlance arb_slot_glance(const ArbPage *_Nonnull page, uint32_t index) {
+  const ArbSlot *slot = arb_page_slot(page, index);
+  ArbSlotGlance glance = {
+      /* Acquires the owner's fields (arb_gate_attach). */
+      .is_attached = __atomic_load_n(&slot->is_attached, __ATOMIC_ACQUIRE),
+      .generation = arb_load_32(&slot->generation),
+      .set_index = arb_load_32(&slot->set_index),
+      .access_count = arb_load(&slot->counts.access_count),
+      .stored_bytes = arb_load(&slot->counts.stored_bytes),
+      .base_access_count = arb_load(&slot->base.access_count),
+      .base_stored_bytes = arb_load(&slot->base.stored_bytes),
+  };
+  return glance;
 }
 
 #endif

@@ -46,4 +46,17 @@ void arb_permit_release(ArbGate *_Nonnull gate);
 /* Takes away what a dead owner of the slot held or waited for. The caller owns the slot. */
 void arb_permit_forget(ArbPage *_Nonnull page, ArbSlot *_Nonnull slot);
 
+/* The figures of a set's permits at one moment. */
+typedef struct {
+  uint64_t requested_count;
+  uint32_t holder_count;
+  uint32_t holder_count_max;
+  uint32_t waiting_count;
+  uint32_t recovered_count; /* permits whose holder died */
+} ArbPermitCounts;
+
+/* Reads the figures. */
+void arb_permits_read(ArbPage *_Nonnull page, uint32_t set_index,
+                      ArbPermitCounts *_Nonnull counts);
+
 #endif

@@ -22,6 +22,10 @@ int64_t arb_test_unwatch_system_calls(void);
 /* A harmless system call. */
 void arb_test_make_system_call(void);
 
+/* Starts a process that registers with the control page, takes a permit of the set and then sleeps
+ * until it is killed. Returns its number, or -1. */
+int32_t arb_test_spawn_permit_holder(const char *_Nonnull page_path, uint32_t set_index);
+
 /* Mounts a tmpfs of the given size, as root. Returns -errno on failure. */
 int64_t arb_test_mount_tmpfs(const char *_Nonnull folder, const char *_Nonnull options);
 

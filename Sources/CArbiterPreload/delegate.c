@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define LANE_COUNT ARB_SLOT_COUNT_MAX
 
@@ -29,6 +30,10 @@ static void give_lane_back(void *lane) {
   arb_lane_close(lane);
   ((ArbLane *)lane)->pool = NULL;
 }
+
+/* How long threads wait for the one that starts the workers: 20,000 times 50 microseconds. */
+#define START_TURNS 20000
+#define START_NAP_NANOSECONDS 50000
 
 static void start_pool(void) {
   uint32_t state = POOL_NONE;
@@ -57,10 +62,21 @@ void arb_delegation_forget(void) {
   __atomic_store_n(&pool_state, POOL_NONE, __ATOMIC_RELAXED);
 }
 
-static int open_lane(ArbThread *thread) {
+/* Whether there is a pool; starts it, or waits until whoever starts it has done so. */
+static int has_pool(void) {
   if (__atomic_load_n(&pool_state, __ATOMIC_RELAXED) == POOL_NONE) start_pool();
-  /* Acquires what start_pool released. */
-  if (__atomic_load_n(&pool_state, __ATOMIC_ACQUIRE) != POOL_READY) return 0;
+  for (int turn = 0; turn < START_TURNS; turn++) {
+    /* Acquires what start_pool released. */
+    uint32_t state = __atomic_load_n(&pool_state, __ATOMIC_ACQUIRE);
+    if (state != POOL_STARTING) return state == POOL_READY;
+    struct timespec nap = {0, START_NAP_NANOSECONDS};
+    nanosleep(&nap, NULL);
+  }
+  return 0;
+}
+
+static int open_lane(ArbThread *thread) {
+  if (!has_pool()) return 0;
   memset(&thread->lane, 0, sizeof thread->lane);
   if (arb_lane_open(pool, &thread->lane) != 0) {
     thread->lane.pool = NULL;

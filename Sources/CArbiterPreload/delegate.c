@@ -25,10 +25,13 @@ static uint32_t pool_state;
 static ArbDelegation *pool;
 static pthread_key_t end_of_thread;
 
-/* Runs when a thread with a lane ends. */
-static void give_lane_back(void *lane) {
+/* Runs when a thread ends that has had a lane. */
+static void give_lane_back(void *context) {
+  ArbLane *lane = context;
+  /* Given back before, or of the parent of this process. */
+  if (lane->pool == NULL) return;
   arb_lane_close(lane);
-  ((ArbLane *)lane)->pool = NULL;
+  lane->pool = NULL;
 }
 
 /* How long threads wait for the one that starts the workers: 20,000 times 50 microseconds. */

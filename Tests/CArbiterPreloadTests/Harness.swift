@@ -166,8 +166,12 @@ enum Programs {
     for (name, words) in libraries {
       script += "\(compile) -o '\(folder)/\(name)' \(name).c \(words)\n"
     }
-    script += "mkdir '\(folder)/gauge'\n\(compile) -shared -fPIC -Wl,-soname,libpmem.so.1 "
-    script += "-o '\(folder)/gauge/libpmem.so.1' gauge.c\n"
+    // The version that programs linked with the real library ask for.
+    script += """
+      mkdir '\(folder)/gauge'; echo 'LIBPMEM_1.0 { pmem_*; };' > '\(folder)/gauge/map'
+      \(compile) -shared -fPIC -Wl,-soname,libpmem.so.1 \
+        -Wl,--version-script='\(folder)/gauge/map' -o '\(folder)/gauge/libpmem.so.1' gauge.c
+      """
     let outcome = try shell(script)
     guard outcome.code == 0 else { throw SetUpError(reason: outcome.error) }
     return folder

@@ -54,7 +54,10 @@ struct SchemeTests {
     let page = try ControlPage(ARB_SCHEME_BASELINE)
     try withStorage { folder in
       let outcome = try shell(
-        "$under env \(gauged(folder, napMicroseconds: 2000)) $programs/writers \(folder)/a 8 300 64",
+        """
+        $under env \(gauged(folder, napMicroseconds: 2000)) \
+          $programs/writers \(folder)/a 8 300 64
+        """,
         page: page)
       #expect(outcome.code == 0, "\(outcome.error)")
       #expect(try Gauge("\(folder)/gauge").insideMax > 2)

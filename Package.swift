@@ -58,10 +58,11 @@ let package = Package(
       cSettings: [
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ],
-      // No start code of Swift, no folder of the toolchain, and no symbol but the interposers.
+      // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
+      // debug information, which would be most of a library that lands in every program.
       linkerSettings: [
         .unsafeFlags([
-          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker",
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
           "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
         ])
       ]),

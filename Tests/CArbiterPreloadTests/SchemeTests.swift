@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterTestSupport
 import CArbiterGate
 import Foundation
 import Testing
@@ -116,6 +117,25 @@ struct SchemeTests {
     let totals = page.totals
     #expect(totals.accesses > 0 && totals.accesses <= 1_700)
     #expect(totals.waits == totals.accesses * 16)
+  }
+
+  @Test("Only memory of the set's devices waits")
+  func devices() throws {
+    let page = try ControlPage(
+      ARB_SCHEME_ARBITER, settings: .delay(nanoseconds: 20_000), deviceOf: "/dev/shm")
+    let scratch = TemporaryFolder()
+    let outcome = try withStorage { folder in
+      try shell(
+        """
+        $under $programs/writers \(folder)/a 1 300 4096
+        $under $programs/writers \(scratch.path)/b 1 300 4096
+        """, page: page)
+    }
+    #expect(outcome.code == 0, "\(outcome.error)")
+    let gated = page.totals(ofSets: 1..<8)
+    let unknown = page.totals(ofSets: 0..<1)
+    #expect(gated.accesses > 0 && gated.waits == 16 * gated.accesses)
+    #expect(unknown.accesses > gated.accesses && unknown.waits == 0)
   }
 
   @Test("Threads without a slot run ungated, and one line says so")

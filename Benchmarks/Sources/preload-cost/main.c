@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define LIMIT_NANOSECONDS 40.0
-#define PAIRS_MAX 101
+#define PAIRS_MAX 501
 #define WINDOW ((size_t)16 << 10)
 
 typedef void *(*Copy)(void *, const void *, size_t);
@@ -172,7 +172,7 @@ int main(int argument_count, char **words) {
   window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (window == MAP_FAILED) fail("no memory");
   int pairs = is_smoke ? 31 : PAIRS_MAX;
-  long count = is_smoke ? 2000 : 50000;
+  long count = is_smoke ? 2000 : 10000;
   int worst = 0;
   for (int index = 0; index < (int)(sizeof cases / sizeof *cases); index++) {
     int verdict = measure(index, library, pairs, count);

@@ -74,7 +74,10 @@ final class ControlPage {
     if let path {
       var facts = stat()
       guard unsafe stat(path, &facts) == 0 else { throw SetUpError(reason: "no \(path)") }
-      let (major, minor) = (gnu_dev_major(facts.st_dev), gnu_dev_minor(facts.st_dev))
+      // glibc's encoding; its functions for it are macros that Swift does not see.
+      let device = facts.st_dev
+      let major = UInt32(device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000)
+      let minor = UInt32(device & 0xFF | device >> 12 & 0xFFFF_FF00)
       unsafe arb_set_add_device(page, 1, major, minor)
     }
     unsafe arb_set_activate(page, 1, path == nil ? 1 : 0)

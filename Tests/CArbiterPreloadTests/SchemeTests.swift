@@ -115,7 +115,8 @@ struct SchemeTests {
     }
     #expect(outcome.code == 0, "\(outcome.error)")
     let totals = page.totals
-    #expect(totals.accesses > 0 && totals.accesses <= 1_700)
+    // 1,563 at the 2.5 GHz of the page; a faster counter waits less. Ungated: some 500,000.
+    #expect(totals.accesses > 0 && totals.accesses <= 4_000)
     #expect(totals.waits == totals.accesses * 16)
   }
 

@@ -19,6 +19,17 @@ func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: sees, swiftSettings: strict)
 }
 
+/// A target in C.
+func cRoom(
+  _ name: String, sees: [Target.Dependency] = [], exclude: [String] = [],
+  linkerSettings: [LinkerSetting] = []
+) -> Target {
+  .target(
+    name: name, dependencies: sees, exclude: exclude,
+    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+    linkerSettings: linkerSettings)
+}
+
 /// The tests of one module.
 func tests(of name: String, sees: [Target.Dependency] = []) -> Target {
   .testTarget(
@@ -36,22 +47,24 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // The mechanism alone, for the benchmarks in C.
+    .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
+    // Lies beside the tool, which finds it there; see decision 0008.
+    .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
-    .target(
-      name: "CArbiter",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterGate", dependencies: ["CArbiter"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterCounters",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+    cRoom("CArbiter"),
+    cRoom("CArbiterCounters"),
+    cRoom("CArbiterGate", sees: ["CArbiter"]),
+    cRoom(
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
+      // debug information, which would be most of a library that lands in every program.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
+        ])
       ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
@@ -118,6 +131,11 @@ let package = Package(
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
         "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
+    // Runs programs under the built preload library; its C programs are compiled by the tests.
+    .testTarget(
+      name: "CArbiterPreloadTests",
+      dependencies: ["ArbiterTestSupport", "CArbiter", "CArbiterGate"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 

@@ -20,10 +20,14 @@ func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
 }
 
 /// A target in C.
-func cRoom(_ name: String, sees: [Target.Dependency] = []) -> Target {
+func cRoom(
+  _ name: String, sees: [Target.Dependency] = [], exclude: [String] = [],
+  linkerSettings: [LinkerSetting] = []
+) -> Target {
   .target(
-    name: name, dependencies: sees,
-    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)])
+    name: name, dependencies: sees, exclude: exclude,
+    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+    linkerSettings: linkerSettings)
 }
 
 /// The tests of one module.
@@ -45,12 +49,26 @@ let package = Package(
     .executable(name: "arbiter", targets: ["arbiter"]),
     // `./install` makes libarbiter.so of it, with the Swift runtime inside.
     .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
+    // The mechanism alone, for the benchmarks in C.
+    .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
+    // Lies beside the tool, which finds it there; see decision 0008.
+    .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
     cRoom("CArbiter"),
     cRoom("CArbiterCounters"),
     cRoom("CArbiterGate", sees: ["CArbiter"]),
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate"]),
+    cRoom(
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
+      // debug information, which would be most of a library that lands in every program.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
+        ])
+      ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -134,8 +152,24 @@ let package = Package(
     .testTarget(
       name: "ArbiterCTests", dependencies: ["ArbiterC", "ArbiterTestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
+    // Runs programs under the built preload library; its C programs are compiled by the tests.
+    .testTarget(
+      name: "CArbiterPreloadTests",
+      dependencies: ["ArbiterTestSupport", "CArbiter", "CArbiterGate"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+
+    // What ./test --vm runs inside a virtual machine.
+    .target(
+      name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .executableTarget(
+      name: "append-log",
+      dependencies: ["CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPlatform"],
+      path: "Tests/VirtualMachine/Programs/append-log", swiftSettings: strict),
 
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),

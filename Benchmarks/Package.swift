@@ -27,6 +27,9 @@ let package = Package(
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
+      name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
+      linkerSettings: [.linkedLibrary("m")]),
+    .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),
   ]

@@ -117,7 +117,8 @@ final class LibraryRuntime: Sendable {
       switch options.scheme {
       case .arbiter, .arbiterPaper:
         try control.start(
-          reader: CounterProbe.read().makeReader(), controller: AdaptiveController(maximumDelay: .microseconds(10)),
+          reader: CounterProbe.read().makeReader(),
+          controller: AdaptiveController(maximumDelay: .microseconds(10)),
           periodNanoseconds: options.periodNanoseconds)
       case .fence: control.board.publish(GateSettings(isFencedAtBlocks: true))
       case .baseline, .lock, .delegation: break

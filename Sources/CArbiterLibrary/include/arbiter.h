@@ -47,6 +47,8 @@ extern "C" {
 
 /* Nullability for compilers that know it. */
 #ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wnullability-extension"
 #define ARBITER_NONNULL _Nonnull
 #define ARBITER_NULLABLE _Nullable
 #else
@@ -225,6 +227,10 @@ int32_t arbiter_read_statistics(const arbiter_runtime *ARBITER_NONNULL runtime,
 
 #ifdef __cplusplus
 }
+#endif
+
+#ifdef __clang__
+#pragma clang diagnostic pop
 #endif
 
 #endif

@@ -19,6 +19,17 @@ func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: sees, swiftSettings: strict)
 }
 
+/// A target in C.
+func cRoom(
+  _ name: String, sees: [Target.Dependency] = [], exclude: [String] = [],
+  linkerSettings: [LinkerSetting] = []
+) -> Target {
+  .target(
+    name: name, dependencies: sees, exclude: exclude,
+    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+    linkerSettings: linkerSettings)
+}
+
 /// The tests of one module.
 func tests(of name: String, sees: [Target.Dependency] = []) -> Target {
   .testTarget(
@@ -36,17 +47,28 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // `./install` makes libarbiter.so of it, with the Swift runtime inside.
+    .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
+    // The mechanism alone, for the benchmarks in C.
+    .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
+    // Lies beside the tool, which finds it there; see decision 0008.
+    .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
-    .target(
-      name: "CArbiter",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterGate", dependencies: ["CArbiter"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+    cRoom("CArbiter"),
+    cRoom("CArbiterCounters"),
+    cRoom("CArbiterGate", sees: ["CArbiter"]),
+    cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
+    cRoom("CArbiterPersist", sees: ["CArbiter"]),
+    cRoom(
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
+      // debug information, which would be most of a library that lands in every program.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
+        ])
       ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
@@ -63,8 +85,12 @@ let package = Package(
     room(
       "ArbiterCalibration",
       sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
-    room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
-    room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
+    room(
+      "ArbiterPlatform",
+      sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room(
+      "ArbiterMemory",
+      sees: ["CArbiter", "CArbiterPersist", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterRuntime",
       sees: [
@@ -82,6 +108,20 @@ let package = Package(
         "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
         "ArbiterReport",
       ]),
+    .target(
+      name: "ArbiterC",
+      dependencies: [
+        "CArbiter", "CArbiterGate", "CArbiterLibrary", "ArbiterCore", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+        "ArbiterProfiles",
+      ], exclude: ["exports.map"], swiftSettings: strict,
+      // Nothing but what arbiter.h declares is visible in the library.
+      linkerSettings: [
+        .unsafeFlags([
+          "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/ArbiterC/exports.map",
+        ])
+      ]),
     room("CommandSpec"),
     room(
       "ArbiterCommands",
@@ -95,9 +135,13 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
+    // Runs the built tool as the helper that reads module counters, and therefore needs it built.
     tests(
       of: "ArbiterPlatform",
-      sees: ["ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter"]),
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
+        "arbiter",
+      ]),
     tests(
       of: "ArbiterMemory",
       sees: ["ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterPlatform", "CArbiter"]),
@@ -105,10 +149,30 @@ let package = Package(
       of: "ArbiterRuntime",
       sees: [
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
-        "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
+        "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
+    // Compiles C programs against the built library.
+    .testTarget(
+      name: "ArbiterCTests", dependencies: ["ArbiterC", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
+    // Runs programs under the built preload library; its C programs are compiled by the tests.
+    .testTarget(
+      name: "CArbiterPreloadTests",
+      dependencies: ["ArbiterTestSupport", "CArbiter", "CArbiterGate"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+
+    // What ./test --vm runs inside a virtual machine.
+    .target(
+      name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .executableTarget(
+      name: "append-log",
+      dependencies: ["CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPlatform"],
+      path: "Tests/VirtualMachine/Programs/append-log", swiftSettings: strict),
 
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),
@@ -148,7 +212,20 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterWorkloads",
+        "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )
+
+// The compiler's thread sanitizer cannot build every target (Tests/Scripts/sanitizers says more):
+// this leaves what real threads on real memory need, and their tests.
+if Context.environment["ARBITER_SANITIZE"] != nil {
+  let kept: Set = [
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "ArbiterCore",
+    "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+    "CTestSupport", "ArbiterTestSupport", "ArbiterPlatformTests", "ArbiterMemoryTests",
+    "ArbiterRuntimeTests",
+  ]
+  package.targets.removeAll { !kept.contains($0.name) }
+  package.products.removeAll()
+}

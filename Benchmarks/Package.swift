@@ -17,8 +17,10 @@ let package = Package(
   name: "arbiter-benchmarks",
   dependencies: [.package(name: "arbiter", path: "..")],
   targets: [
+    .target(name: "BenchmarkSupport", swiftSettings: strict),
     .executableTarget(
-      name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      name: "gate",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
       name: "shadow",
@@ -26,6 +28,13 @@ let package = Package(
         .product(name: "Arbiter", package: "arbiter"),
         .product(name: "ArbiterModel", package: "arbiter"),
       ], swiftSettings: strict),
+    .executableTarget(
+      name: "persist",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
+      linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),

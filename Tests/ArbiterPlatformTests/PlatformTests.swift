@@ -213,12 +213,16 @@ struct FileAndCounterTests {
     #expect(reader.snapshot().timeNanoseconds >= first.timeNanoseconds)
   }
 
-  @Test func `units that exist are named though nothing reads them`() {
+  @Test func `units that do not describe themselves are named`() {
     let folder = fullTree()
-    let probe = CounterProbe.read(from: SystemTree(root: folder.path))
+    let probe = CounterProbe.read(
+      from: SystemTree(root: folder.path),
+      processor: ProcessorModel(vendor: "GenuineIntel", family: 6, model: 106, stepping: 6))
     #expect(probe.moduleNames == ["nmem0"])
-    #expect(probe.reasonForNoMemoryControllerCounters.contains("uncore_imc_0"))
-    #expect(probe.makeReader().source == .unavailable)
+    let choice = probe.choose(helper: nil)
+    #expect(choice.refusals.map(\.source) == [.module, .memoryController])
+    #expect(choice.refusals.last?.reason.contains("uncore_imc_0") == true)
+    #expect(choice.reader.source == .unavailable)
   }
 }
 
@@ -238,7 +242,8 @@ struct MachineReportTests {
     let statuses = statuses(report)
     for topic in [
       "regions", "namespaces", "dax_devices", "dax_mounts", "cxl_memory", "persistence_domain",
-      "module_counters", "memory_controller_counters", "hypervisor",
+      "module_counters", "memory_controller_counters", "hypervisor", "interleave_sets",
+      "bad_blocks", "unsafe_shutdowns", "deep_flush",
     ] { #expect(statuses[topic] == .absent, "\(topic)") }
     #expect(statuses["cores"] == .unknown)
     #expect(statuses["processor"] == .available)

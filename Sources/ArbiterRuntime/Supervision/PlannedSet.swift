@@ -1,0 +1,123 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArbiterPlatform
+internal import CArbiterGate
+
+/// An interleave set that a run is to control: which memory belongs to it.
+public struct PlannedSet: Sendable, Hashable {
+  /// A device, by the numbers that stat(2) tells of files on it.
+  public struct Device: Sendable, Hashable {
+    /// The major number.
+    public var major: UInt32
+    /// The minor number.
+    public var minor: UInt32
+
+    /// Makes a device from its numbers.
+    public init(major: UInt32, minor: UInt32) {
+      self.major = major
+      self.minor = minor
+    }
+
+    /// Reads `259:0`, as the kernel writes it in sysfs.
+    init?(_ text: String?) {
+      let parts = (text ?? "").split(separator: ":").compactMap { UInt32($0) }
+      guard parts.count == 2 else { return nil }
+      self.init(major: parts[0], minor: parts[1])
+    }
+  }
+
+  /// The kernel's name of the region, or the profile's.
+  public var name: String
+  /// Modules; 0 where unknown.
+  public var moduleCount: Int
+  /// Block and character devices whose memory lies in the set.
+  public var devices: [Device]
+  /// Whether memory that belongs to no other set belongs to this one.
+  public var matchesAll: Bool
+  /// Whether the set is a region of this machine, and not a named profile alone.
+  public var isDetected: Bool
+
+  /// Makes a set.
+  public init(
+    name: String, moduleCount: Int, devices: [Device], matchesAll: Bool, isDetected: Bool
+  ) {
+    self.name = name
+    self.moduleCount = moduleCount
+    self.devices = devices
+    self.matchesAll = matchesAll
+    self.isDetected = isDetected
+  }
+
+  /// The sets of this machine.
+  ///
+  /// Regions that no device presents are left out: no program can map them.
+  ///
+  /// - Parameters:
+  ///   - memory: The persistent memory.
+  ///   - profile: The profile that the user has named: where the machine has no set, all memory is
+  ///     taken for such a device.
+  ///   - tree: Where the kernel's files are read.
+  public static func plan(
+    memory: PersistentMemory, profile: String?, from tree: SystemTree = SystemTree()
+  ) -> [PlannedSet] {
+    let detected = memory.regions.compactMap { region -> PlannedSet? in
+      let devices = devices(of: region, in: memory, tree)
+      guard !devices.isEmpty else { return nil }
+      return PlannedSet(
+        name: region.name, moduleCount: region.moduleCount ?? 0, devices: devices,
+        matchesAll: false, isDetected: true)
+    }
+    if detected.isEmpty, let profile {
+      return [
+        PlannedSet(
+          name: profile, moduleCount: 1, devices: [], matchesAll: true, isDetected: false)
+      ]
+    }
+    return Array(detected.prefix(ControlPage.setCountMax))
+  }
+
+  /// Source: Linux, drivers/nvdimm: namespaceN.M and daxN.M lie in regionN.
+  private static func devices(
+    of region: PersistentMemory.Region, in memory: PersistentMemory, _ tree: SystemTree
+  ) -> [Device] {
+    let number = region.name.drop { !$0.isNumber }
+    var found: [Device] = []
+    for space in memory.namespaces where space.name.hasPrefix("namespace\(number).") {
+      guard let block = space.blockDevice else { continue }
+      let folder = "/sys/class/block"
+      found += [Device(tree.text("\(folder)/\(block)/dev"))].compactMap(\.self)
+      // Partitions are folders of the disk; volumes on it name it as their slave.
+      for entry in tree.entries(folder) where entry != block {
+        let isPart =
+          tree.text("\(folder)/\(block)/\(entry)/partition") != nil
+          || tree.entries("\(folder)/\(entry)/slaves").contains(block)
+        if isPart { found += [Device(tree.text("\(folder)/\(entry)/dev"))].compactMap(\.self) }
+      }
+    }
+    for device in memory.daxDevices
+    where device.name.hasPrefix("dax\(number).") && !device.isSystemMemory {
+      found += [Device(tree.text("/sys/bus/dax/devices/\(device.name)/dev"))].compactMap(\.self)
+    }
+    return found
+  }
+}
+
+extension ControlPage {
+  /// Puts planned sets into a page that has none yet, in their order from place 1 on.
+  public func addSets(_ sets: [PlannedSet]) {
+    for (index, set) in sets.enumerated() {
+      addSet(
+        at: index + 1, name: set.name, moduleCount: set.moduleCount,
+        devices: set.devices.map { ($0.major, $0.minor) }, matchesAll: set.matchesAll)
+    }
+  }
+
+  /// The name of a set, as region0.
+  public func setName(at index: Int) -> String {
+    precondition((0...Self.setCountMax).contains(index), "no such set")
+    return unsafe withUnsafeBytes(of: arb_page_set(page, UInt32(index)).pointee.name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
+}

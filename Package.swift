@@ -49,6 +49,11 @@ let package = Package(
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
       ]),
     .target(
+      name: "CArbiterCounters",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     room("ArbiterMetrics", sees: ["ArbiterCore"]),
@@ -63,7 +68,9 @@ let package = Package(
     room(
       "ArbiterCalibration",
       sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
-    room("ArbiterPlatform", sees: ["CArbiter", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room(
+      "ArbiterPlatform",
+      sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterRuntime",
@@ -95,9 +102,13 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
+    // Runs the built tool as the helper that reads module counters, and therefore needs it built.
     tests(
       of: "ArbiterPlatform",
-      sees: ["ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter"]),
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
+        "arbiter",
+      ]),
     tests(
       of: "ArbiterMemory",
       sees: ["ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterPlatform", "CArbiter"]),

@@ -31,6 +31,11 @@ public enum Tool {
     ],
     exitStatuses: ExitCode.all)
 
+  /// Verbs that Arbiter starts for itself: without man page, completion or a line in help.
+  private static let hidden: CommandSet = CommandSet(
+    name: "arbiter", abstract: "What Arbiter starts for itself.",
+    groups: [VerbGroup("Helpers", [Verb(ReadModuleCountersOptions.command)])])
+
   /// Runs the tool.
   ///
   /// - Parameter arguments: What follows the tool's name.
@@ -42,8 +47,10 @@ public enum Tool {
       if arguments.first == "write-documents" {
         return try writeDocuments(below: Array(arguments.dropFirst()))
       }
+      let isHidden = hidden.verbs.contains { $0.name == arguments.first }
       // The one option before a verb, because every other tool has it.
-      switch try commands.interpret(arguments == ["--version"] ? ["version"] : arguments) {
+      let words = arguments == ["--version"] ? ["version"] : arguments
+      switch try (isHidden ? hidden : commands).interpret(words) {
       case .help(let verb):
         let terminal = Console.output()
         let style = HelpStyle(width: terminal.columns, isBold: terminal.hasColor)

@@ -22,7 +22,12 @@ extension MachineReport {
         "Nothing here is slower than DRAM: use the simulator for figures of persistent memory and "
           + "real runs for function only.")
     }
-    if counters.makeReader().source == .unavailable {
+    if counterTrial.bestSource == .memoryController {
+      sentences.append(
+        "The memory controller's counts give the modules' bandwidth; write amplification is "
+          + "unavailable, so a controller that goes by it inserts no delay.")
+    }
+    if counterTrial.bestSource == .unavailable {
       sentences.append(
         "Nothing counts media writes: a real run reports program bytes, its device figures are "
           + "unavailable, and a controller inserts no delay.")
@@ -171,17 +176,28 @@ extension MachineReport {
   }
 
   private var moduleCounterFinding: Finding {
-    Finding(
-      topic: "module_counters", status: counters.moduleNames.isEmpty ? .absent : .unknown,
-      sentence: "The modules' own counters cannot be read: \(counters.reasonForNoModuleCounters).")
+    if let reason = counterTrial.moduleRefusal {
+      return Finding(
+        topic: "module_counters", status: counters.moduleNames.isEmpty ? .absent : .unknown,
+        sentence: "The modules' own counters cannot be read: \(reason).")
+    }
+    return Finding(
+      topic: "module_counters", status: .available,
+      sentence: "The modules' own counters are read through libipmctl, once a second "
+        + "(\(counters.moduleNames.joined(separator: ", "))).")
   }
 
   private var controllerCounterFinding: Finding {
-    Finding(
-      topic: "memory_controller_counters",
-      status: counters.memoryControllerUnits.isEmpty ? .absent : .unknown,
-      sentence: "The memory controller's counters cannot be read: "
-        + "\(counters.reasonForNoMemoryControllerCounters).")
+    if let reason = counterTrial.controllerRefusal {
+      return Finding(
+        topic: "memory_controller_counters",
+        status: counters.memoryControllerUnits.isEmpty ? .absent : .unknown,
+        sentence: "The memory controller's counters cannot be read: \(reason).")
+    }
+    return Finding(
+      topic: "memory_controller_counters", status: .available,
+      sentence: "The memory controller's counts of commands to persistent memory are read "
+        + "(\(counters.memoryControllerUnits.joined(separator: ", "))).")
   }
 
   private static func listing(_ topic: String, _ list: [String], none: String) -> Finding {

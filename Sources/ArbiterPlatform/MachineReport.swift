@@ -42,13 +42,16 @@ public struct MachineReport: Sendable {
   public var cxlDevices: [String]
   /// What could be counted.
   public var counters: CounterProbe
+  /// Which of it was read when it was tried.
+  public var counterTrial: CounterTrial
   /// The rate of the time-stamp counter; nil where it could not be measured.
   public var clock: TimeStampClock?
 
   /// Makes a report from its parts.
   public init(
     processor: ProcessorFeatures, topology: MachineTopology, persistentMemory: PersistentMemory,
-    daxMounts: [DaxMount], cxlDevices: [String], counters: CounterProbe, clock: TimeStampClock?
+    daxMounts: [DaxMount], cxlDevices: [String], counters: CounterProbe,
+    counterTrial: CounterTrial, clock: TimeStampClock?
   ) {
     self.processor = processor
     self.topology = topology
@@ -56,10 +59,14 @@ public struct MachineReport: Sendable {
     self.daxMounts = daxMounts
     self.cxlDevices = cxlDevices
     self.counters = counters
+    self.counterTrial = counterTrial
     self.clock = clock
   }
 
   /// Examines this machine; takes about 10 ms, for the clock.
+  ///
+  /// Where there are persistent-memory modules their counters are read once, which takes as long as
+  /// libipmctl takes, at most 5 s.
   ///
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.
@@ -68,13 +75,15 @@ public struct MachineReport: Sendable {
   public static func gather(
     from tree: SystemTree = SystemTree(), processor: ProcessorFeatures = .detect()
   ) -> MachineReport {
-    MachineReport(
+    let counters = CounterProbe.read(from: tree)
+    return MachineReport(
       processor: processor, topology: .read(from: tree), persistentMemory: .read(from: tree),
       daxMounts: DaxMount.read(from: tree),
       cxlDevices: tree.entries("/sys/bus/cxl/devices").filter { name in
         name.hasPrefix("mem") && (name.dropFirst(3).first?.isNumber ?? false)
       },
-      counters: .read(from: tree), clock: try? TimeStampClock.calibrate())
+      counters: counters, counterTrial: CounterTrial(of: counters),
+      clock: try? TimeStampClock.calibrate())
   }
 
   /// Memory nodes without processors: where CXL memory and kmem-onlined modules appear.

@@ -213,12 +213,16 @@ struct FileAndCounterTests {
     #expect(reader.snapshot().timeNanoseconds >= first.timeNanoseconds)
   }
 
-  @Test func `units that exist are named though nothing reads them`() {
+  @Test func `units that do not describe themselves are named`() {
     let folder = fullTree()
-    let probe = CounterProbe.read(from: SystemTree(root: folder.path))
+    let probe = CounterProbe.read(
+      from: SystemTree(root: folder.path),
+      processor: ProcessorModel(vendor: "GenuineIntel", family: 6, model: 106, stepping: 6))
     #expect(probe.moduleNames == ["nmem0"])
-    #expect(probe.reasonForNoMemoryControllerCounters.contains("uncore_imc_0"))
-    #expect(probe.makeReader().source == .unavailable)
+    let choice = probe.choose(helper: nil)
+    #expect(choice.refusals.map(\.source) == [.module, .memoryController])
+    #expect(choice.refusals.last?.reason.contains("uncore_imc_0") == true)
+    #expect(choice.reader.source == .unavailable)
   }
 }
 

@@ -9,6 +9,7 @@ extension Rules {
     "ArbiterCommands": "CommandLineTests run every verb of the built tool",
     "CArbiter": "has no policy and no state; its callers' tests run every function",
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
+    "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

@@ -36,6 +36,8 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // Lies beside the tool, which finds it there; see decision 0008.
+    .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
     .target(
@@ -52,6 +54,19 @@ let package = Package(
       name: "CArbiterCounters",
       cSettings: [
         .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .target(
+      name: "CArbiterPreload", dependencies: ["CArbiter", "CArbiterGate"],
+      exclude: ["exports.map"],
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ],
+      // No start code of Swift, no folder of the toolchain, and no symbol but the interposers.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
+        ])
       ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
@@ -116,8 +131,12 @@ let package = Package(
       of: "ArbiterRuntime",
       sees: [
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
-        "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
+        "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
+    // Runs programs under the built preload library; its C programs are compiled by the tests.
+    .testTarget(
+      name: "CArbiterPreloadTests", dependencies: ["CArbiter", "CArbiterGate"],
+      exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
 
@@ -151,7 +170,20 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterWorkloads",
+        "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )
+
+// The compiler's thread sanitizer cannot build every target (Tests/Scripts/sanitizers says more):
+// this leaves what real threads on real memory need, and their tests.
+if Context.environment["ARBITER_SANITIZE"] != nil {
+  let kept: Set = [
+    "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+    "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+    "CTestSupport", "ArbiterTestSupport", "ArbiterPlatformTests", "ArbiterMemoryTests",
+    "ArbiterRuntimeTests",
+  ]
+  package.targets.removeAll { !kept.contains($0.name) }
+  package.products.removeAll()
+}

@@ -38,6 +38,20 @@ public struct Histogram: ~Copyable, Sendable {
     cells = FixedArray(count: Self.cellCount) { _ in 0 }
   }
 
+  /// Makes a histogram of counts that were kept elsewhere, in the same cells.
+  ///
+  /// - Parameters:
+  ///   - cellCounts: One count per cell, from the cell of 0 up; cells that are missing count 0.
+  ///   - sum: The sum of the recorded values.
+  ///   - maximum: The largest recorded value.
+  public init(cellCounts: [UInt64], sum: UInt64, maximum: UInt64) {
+    precondition(cellCounts.count <= Self.cellCount, "more cells than a histogram has")
+    cells = FixedArray(count: Self.cellCount) { $0 < cellCounts.count ? cellCounts[$0] : 0 }
+    recorded = cellCounts.reduce(0, &+)
+    total = sum
+    largest = maximum
+  }
+
   @inlinable @inline(__always)
   static func cell(of value: UInt64) -> Int {
     if value < UInt64(parts) { return Int(truncatingIfNeeded: value) }

@@ -5,7 +5,6 @@ public import ArbiterPlatform
 public import ArbiterScheduler
 internal import CArbiter
 public import CArbiterGate
-internal import Synchronization
 
 /// The meeting place of the gates of one interleave set and whoever controls them: one set of a
 /// control page.
@@ -20,7 +19,7 @@ public final class GateBoard: Sendable {
 
   // SAFETY: points into the page, which the board keeps alive.
   @usableFromInline nonisolated(unsafe) let set: UnsafeMutablePointer<ArbSet>
-  private let publications = Mutex(Publication())
+  private let publications = Lock(Publication())
 
   /// What was published last, so that it can be published again with recording on or off.
   private struct Publication {
@@ -86,7 +85,7 @@ public final class GateBoard: Sendable {
 
   /// Says that the controller is alive; gates stop waiting once this is `staleAfter` ago.
   ///
-  /// - Parameter staleAfter: Nanoseconds; 0 lets settings hold for ever, for who publishes once.
+  /// - Parameter nanoseconds: The time; 0 lets settings hold for ever, for who publishes once.
   public func beat(staleAfter nanoseconds: Double) {
     let ticks = nanoseconds * clock.ticksPerNanosecond
     unsafe arb_set_beat(set, arb_read_tsc(), Int64(max(0, min(ticks, 4e18))))

@@ -34,11 +34,11 @@ public final class Monitor: Sendable {
   }
 
   private let shared: Shared
-  private let thread: Mutex<WorkerThread?>
+  private let thread: Lock<WorkerThread?>
 
   private final class Shared: Sendable {
     let isStopping = Atomic<Bool>(false)
-    let summary = Mutex(Summary())
+    let summary = Lock(Summary())
     let board: GateBoard
 
     init(board: GateBoard) {
@@ -61,7 +61,7 @@ public final class Monitor: Sendable {
     precondition(periodNanoseconds >= 10_000, "monitor period below 10 us")
     let shared = Shared(board: board)
     self.shared = shared
-    thread = Mutex(
+    thread = Lock(
       try WorkerThread {
         Self.run(
           shared, reader: reader, controller: controller, period: Int64(periodNanoseconds))

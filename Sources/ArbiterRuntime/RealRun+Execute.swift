@@ -48,9 +48,8 @@ extension RealRun {
       permitHolderMax: apparatus.permits?.0.counts.holderCountMax, monitor: monitor)
     let extra = (apparatus.pool?.workerCPUNanoseconds ?? 0) + (monitor?.cpuNanoseconds ?? 0)
     summarise(&outcome, start: start, extraCPUNanoseconds: extra)
-    let delegated = apparatus.pool?.core
     outcome.result.latencyNanoseconds =
-      delegated.map { $0.latencies.withLock { summary(of: $0) } }
+      apparatus.pool.map { summary(of: $0.latencyTicks()) }
       ?? shared.latencies.withLock { summary(of: $0) }
     return outcome
   }

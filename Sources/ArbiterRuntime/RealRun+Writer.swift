@@ -23,9 +23,9 @@ final class RunShared: Sendable {
   let isStopped = Atomic<Bool>(false)
   let readyCount = Atomic<Int>(0)
   let endedCount = Atomic<Int>(0)
-  let records: Mutex<[RealRun.ThreadRecord]>
-  let latencies = Mutex(Histogram())
-  let failure = Mutex<PlatformError?>(nil)
+  let records: Lock<[RealRun.ThreadRecord]>
+  let latencies = Lock(Histogram())
+  let failure = Lock<PlatformError?>(nil)
   let ended = Doorbell()
 
   init(base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod)
@@ -33,7 +33,7 @@ final class RunShared: Sendable {
     unsafe self.base = base
     self.configuration = configuration
     self.method = method
-    records = Mutex(
+    records = Lock(
       Array(repeating: RealRun.ThreadRecord(), count: configuration.threadCount))
   }
 
@@ -153,39 +153,40 @@ struct Writer {
     var countdown = nextSample()
     shared.waitForStart()
     let cpuStart = SystemClock.threadCPUNanoseconds()
-    while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
-      let offset = addresses.next()
-      countdown &-= 1
-      let start = countdown == 0 ? TimeStampClock.now() : 0
-      if countdown == 0 { countdown = nextSample() }
-      // The buffer is free again once the request that used it last is complete.
-      if lane.submittedCount >= UInt64(stagedMax) {
-        lane.wait(forCompleted: lane.submittedCount - UInt64(stagedMax) + 1)
-      }
-      let buffer = unsafe staging + Int(lane.submittedCount % UInt64(stagedMax)) * length
-      for line in stride(from: 0, to: length, by: 64) {
-        let stamp = LineStamp(
-          seed: seed, thread: UInt64(truncatingIfNeeded: thread),
-          sequence: record.accessCount &+ 1, offset: UInt64(offset + line))
-        unsafe LineWriter.storeCached(stamp.line, to: buffer + line)
-      }
-      do throws(PlatformError) {
+    do throws(PlatformError) {
+      while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+        let offset = addresses.next()
+        countdown &-= 1
+        let start = countdown == 0 ? TimeStampClock.now() : 0
+        if countdown == 0 { countdown = nextSample() }
+        // The buffer is free again once the request that used it last is complete.
+        if lane.submittedCount >= UInt64(stagedMax) {
+          try lane.wait(forCompleted: lane.submittedCount - UInt64(stagedMax) + 1)
+        }
+        let buffer = unsafe staging + Int(lane.submittedCount % UInt64(stagedMax)) * length
+        for line in stride(from: 0, to: length, by: 64) {
+          let stamp = LineStamp(
+            seed: seed, thread: UInt64(truncatingIfNeeded: thread),
+            sequence: record.accessCount &+ 1, offset: UInt64(offset + line))
+          unsafe LineWriter.storeCached(stamp.line, to: buffer + line)
+        }
         // SAFETY: offset + length lies within this thread's slice of the mapping.
         unsafe try lane.submit(
           from: buffer, to: shared.base + offset, byteCount: length, method: shared.method,
           startTick: start)
-      } catch {
-        shared.fail(error)
-        break
+        record.accessCount &+= 1
+        unfencedBytes &+= length
+        if unfencedBytes >= fenceBytes {
+          try lane.fence()
+          unfencedBytes = 0
+        }
       }
-      record.accessCount &+= 1
-      unfencedBytes &+= length
-      if unfencedBytes >= fenceBytes {
-        lane.fence()
-        unfencedBytes = 0
-      }
+      try lane.fence()
+    } catch {
+      shared.fail(error)
+      // The buffer is freed below: what the workers still have of it must have ended.
+      lane.settle()
     }
-    lane.fence()
     finish(&record, Histogram(), cpuStart)
   }
 

@@ -7,18 +7,17 @@ import ArbiterScheduler
 import ArbiterTestSupport
 import CTestSupport
 import Glibc
-import Synchronization
 import Testing
 
 /// Threads of a test, joined together.
 final class Crew: Sendable {
   private final class Member: Sendable {
-    let thread: Mutex<WorkerThread?>
+    let thread: Lock<WorkerThread?>
 
-    init(_ thread: consuming WorkerThread) { self.thread = Mutex(thread) }
+    init(_ thread: consuming WorkerThread) { self.thread = Lock(thread) }
   }
 
-  private let members = Mutex<[Member]>([])
+  private let members = Lock<[Member]>([])
 
   func add(_ body: @escaping @Sendable () -> Void) throws {
     let member = Member(try WorkerThread(body))
@@ -42,9 +41,9 @@ final class Crew: Sendable {
 
 /// A cell that threads share.
 final class Shared<Value: Sendable>: Sendable {
-  private let mutex: Mutex<Value>
+  private let mutex: Lock<Value>
 
-  init(_ value: Value) { mutex = Mutex(value) }
+  init(_ value: Value) { mutex = Lock(value) }
 
   var value: Value { mutex.withLock { $0 } }
 

@@ -14,10 +14,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Allocations: malloc and its relatives over glibc's own entry points. */
+/* Allocations: malloc and its relatives over glibc's own entry points. Sanitizers need malloc for
+ * themselves; under them nothing is counted. */
 
 #define EARLY __attribute__((tls_model("initial-exec")))
 static _Thread_local EARLY uint64_t allocations;
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#endif
+
+#ifndef UNDER_SANITIZER
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -52,6 +61,8 @@ int posix_memalign(void **place, size_t alignment, size_t size) {
   *place = memory;
   return 0;
 }
+
+#endif
 
 uint64_t arb_test_allocation_count(void) { return allocations; }
 

@@ -8,6 +8,7 @@
 #ifndef CARBITERGATE_H
 #define CARBITERGATE_H
 
+#include "admission.h"
 #include "control_page.h"
 #include "delegation.h"
 #include "gate.h"

@@ -111,6 +111,12 @@ static inline void arb_gate_count_call(ArbGate *_Nonnull gate, ArbCallKind kind,
   arb_store(&counts->call_bytes[kind], arb_load(&counts->call_bytes[kind]) + bytes);
 }
 
+/* Counts a store that went ahead without permit or worker. */
+static inline void arb_gate_count_direct(ArbGate *_Nonnull gate) {
+  uint64_t *count = &gate->slot->counts.direct_count;
+  arb_store(count, arb_load(count) + 1);
+}
+
 /* Settings of a word, as ticks of the page's clock. */
 void arb_pace_apply(ArbPace *_Nonnull pace, uint64_t word, double ticks_per_nanosecond);
 

@@ -1,0 +1,109 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include "CArbiterPreload.h"
+#include "preload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A hint to SwiftPM's link, which always names libswiftCore; see decision 0008. The section is what
+ * a Swift object says about the libraries it needs, and is left out of the result. */
+__asm__(".section .swift1_autolink_entries,\"e\",@progbits\n"
+        ".asciz \"-Wl,--as-needed\"\n"
+        ".previous\n");
+
+ArbPage *arb_preload_page;
+uint32_t arb_preload_session;
+
+/* What stderr was at load; no device has the number 0 and an inode 0. */
+static struct {
+  dev_t device;
+  ino_t inode;
+} first_stderr;
+
+void arb_say(const char *const *parts) {
+  struct iovec pieces[12];
+  int count = 0;
+  pieces[count++] = (struct iovec){"arbiter: warning: ", 18};
+  for (; *parts != NULL && count < 11; parts++) {
+    pieces[count++] = (struct iovec){(void *)(uintptr_t)*parts, strlen(*parts)};
+  }
+  pieces[count++] = (struct iovec){"\n", 1};
+  int saved_errno = errno;
+  /* In one call, so that the line stays whole. There is nobody to tell that it failed. */
+  if (writev(STDERR_FILENO, pieces, count) < 0) errno = 0;
+  errno = saved_errno;
+}
+
+void arb_say_later(const char *const *parts) {
+  int saved_errno = errno;
+  struct stat facts;
+  if (fstat(STDERR_FILENO, &facts) == 0 && facts.st_dev == first_stderr.device &&
+      facts.st_ino == first_stderr.inode) {
+    arb_say(parts);
+  }
+  errno = saved_errno;
+}
+
+/* The child has one thread, which owns no slot: the kernel knows the parent's thread by them. */
+static void begin_child(void) {
+  memset(&arb_thread, 0, sizeof arb_thread);
+  arb_ranges_reset();
+}
+
+/* A number from 0 to ARB_SESSION_COUNT - 1, or -1. */
+static int session_number(const char *text) {
+  if (text == NULL) return 0;
+  int number = 0;
+  if (*text == 0) return -1;
+  for (; *text != 0; text++) {
+    if (*text < '0' || *text > '9') return -1;
+    number = number * 10 + (*text - '0');
+    if (number >= (int)ARB_SESSION_COUNT) return -1;
+  }
+  return number;
+}
+
+static void decline(const char *what, const char *value, const char *reason) {
+  arb_say((const char *[]){"the program runs without Arbiter: ", what, " '", value, "': ", reason,
+                           NULL});
+}
+
+__attribute__((constructor)) static void start(void) {
+  const char *path = getenv(ARB_ENVIRONMENT_CONTROL);
+  if (path == NULL || *path == 0) return;
+  const char *preference = getenv(ARB_ENVIRONMENT_SWITCH);
+  if (preference != NULL && strcmp(preference, "off") == 0) return;
+  int saved_errno = errno;
+  const char *session_text = getenv(ARB_ENVIRONMENT_SESSION);
+  int session = session_number(session_text);
+  ArbMapping mapping = {NULL, -1};
+  int64_t status = 0;
+  if (session < 0) {
+    decline("session", session_text, "not a number from 0 to 15");
+  } else if ((status = arb_page_open(path, &mapping)) != 0) {
+    const char *reason = status == -EPROTO ? "not a control page of this version"
+                                           : strerrordesc_np((int)-status);
+    decline("control page", path, reason != NULL ? reason : "cannot be opened");
+  } else if (pthread_atfork(NULL, NULL, begin_child) != 0) {
+    /* A child that used its parent's slots would spoil their counts. */
+    arb_page_close(&mapping);
+    decline("control page", path, "no memory for a fork handler");
+  } else {
+    struct stat facts;
+    if (fstat(STDERR_FILENO, &facts) == 0) {
+      first_stderr.device = facts.st_dev;
+      first_stderr.inode = facts.st_ino;
+    }
+    arb_preload_session = (uint32_t)session;
+    __atomic_store_n(&arb_preload_page, mapping.page, __ATOMIC_RELEASE);
+  }
+  errno = saved_errno;
+}

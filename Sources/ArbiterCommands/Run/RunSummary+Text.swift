@@ -27,7 +27,7 @@ extension RunSummary {
   }
 
   private func heading(width: Int) -> String {
-    let name = Console.harmless(command.first ?? "")
+    let name = Failure.harmless(command.first ?? "")
     let end: String
     if let ending {
       end = ending.signal.map { "was ended by signal \($0)" } ?? "ended with code \(ending.code)"

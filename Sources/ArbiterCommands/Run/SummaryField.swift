@@ -1,6 +1,8 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterDevice
+internal import ArbiterPlatform
 internal import ArbiterReport
 internal import ArbiterRuntime
 
@@ -56,7 +58,8 @@ extension SummaryField where Subject == RunSummary {
       .init("gates", "Gates of the run: one for each thread and interleave set.") {
         .integer(Int64($0.gateCount))
       },
-    ] + gateFields.map { field in
+    ]
+    + gateFields.map { field in
       SummaryField(field.name, field.meaning) { $0.isGated ? field.value($0.total) : .null }
     } + [
       figure("monitor_cpu_seconds", "CPU time of the threads that controlled.") {

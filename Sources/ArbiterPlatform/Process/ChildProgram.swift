@@ -80,9 +80,7 @@ public struct ChildProgram: Sendable {
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
     var variables = unsafe environment.map { unsafe strdup($0) } + [nil]
-    defer {
-      for unsafe text in unsafe words + variables { unsafe free(text) }
-    }
+    defer { unsafe (words + variables).forEach { unsafe free($0) } }
     var child: pid_t = 0
     number = unsafe posix_spawn(&child, path, nil, &attributes, &words, &variables)
     return child

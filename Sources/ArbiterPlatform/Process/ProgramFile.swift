@@ -57,7 +57,8 @@ public struct ProgramFile: Sendable, Hashable {
         continue
       }
       if facts.st_mode & S_IFMT != S_IFREG {
-        refused = refused ?? (path, facts.st_mode & S_IFMT == S_IFDIR ? "it is a folder" : "it is no file")
+        refused =
+          refused ?? (path, facts.st_mode & S_IFMT == S_IFDIR ? "it is a folder" : "it is no file")
         continue
       }
       guard unsafe faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 else {
@@ -88,7 +89,9 @@ public struct ProgramFile: Sendable, Hashable {
     defer { close(descriptor) }
     var bytes = [UInt8](repeating: 0, count: 4096)
     // SAFETY: the kernel writes at most the capacity that it is told.
-    let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, 4096) }
+    let count = unsafe bytes.withUnsafeMutableBytes {
+      unsafe read(descriptor, $0.baseAddress, 4096)
+    }
     guard count >= 64 else {
       return count >= 2 && bytes[0] == 0x23 && bytes[1] == 0x21 ? .script : .unknown
     }

@@ -135,7 +135,8 @@ let package = Package(
       ]),
     // Runs programs under the built preload library; its C programs are compiled by the tests.
     .testTarget(
-      name: "CArbiterPreloadTests", dependencies: ["CArbiter", "CArbiterGate"],
+      name: "CArbiterPreloadTests",
+      dependencies: ["ArbiterTestSupport", "CArbiter", "CArbiterGate"],
       exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),

@@ -3,7 +3,7 @@
  *
  * What the files of the preload library share. start.c finds the page, ranges.c finds the set of an
  * address, thread.c keeps a thread's gates, store.c carries out one call under the scheme in force,
- * pmem.c and pmem2.c are the functions that programs call.
+ * delegate.c has workers do it, pmem.c and pmem2.c are the functions that programs call.
  */
 #ifndef ARBITER_PRELOAD_H
 #define ARBITER_PRELOAD_H
@@ -51,6 +51,7 @@ typedef struct {
   uint32_t calls_left; /* until `last` is looked up again */
   uint32_t attached;   /* bit per set: gates[set] is attached */
   uint32_t refused;    /* bit per set: no slot was to be had */
+  ArbLane lane; /* its pool is NULL until the thread delegates */
   ArbGate gates[ARB_SET_COUNT];
 } ArbThread;
 
@@ -170,8 +171,14 @@ typedef struct {
  * down after. */
 void arb_store_perform(ArbThread *thread, ArbStore *store, uintptr_t frame);
 
-/* Calls the real function for the whole, ungated. */
-void arb_store_pass_on(ArbStore *store);
+/* Calls the real function for a part of the call; `is_last` says that no other follows. */
+void arb_store_issue(ArbStore *store, size_t offset, size_t byte_count, int is_last);
+
+/* Has a worker carry out the call, drain included. Returns 0 where the caller has to. */
+int arb_store_delegate(ArbThread *thread, ArbStore *store);
+
+/* The child of a fork has no workers yet. */
+void arb_delegation_forget(void);
 
 /* Counts a fence. The guard is up before and after. */
 void arb_count_drain(ArbThread *thread);
@@ -183,7 +190,7 @@ void arb_count_deep(ArbThread *thread, uint64_t address, uint64_t byte_count);
 static inline void arb_store_submit(ArbStore *store, uintptr_t frame) {
   ArbThread *thread = arb_enter(frame);
   if (thread == NULL) {
-    arb_store_pass_on(store);
+    arb_store_issue(store, 0, store->byte_count, 1);
   } else {
     arb_store_perform(thread, store, frame);
   }

@@ -56,6 +56,7 @@ void arb_say_later(const char *const *parts) {
 static void begin_child(void) {
   memset(&arb_thread, 0, sizeof arb_thread);
   arb_ranges_reset();
+  arb_delegation_forget();
 }
 
 /* A number from 0 to ARB_SESSION_COUNT - 1, or -1. */

@@ -40,12 +40,14 @@ static void *store_once(void *place) {
 }
 
 static void fork_often(const char *own) {
+  const char *text = getenv("LIFE_FORKS");
+  int turns = text != NULL ? atoi(text) : 1000;
   pthread_t threads[2];
   for (size_t index = 0; index < 2; index++) {
     CHECK(pthread_create(&threads[index], NULL, store_on, (void *)index) == 0);
   }
   store(2);
-  for (int turn = 0; turn < 1000; turn++) {
+  for (int turn = 0; turn < turns; turn++) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {

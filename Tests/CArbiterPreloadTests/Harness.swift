@@ -1,0 +1,258 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterTestSupport
+import CArbiter
+import CArbiterGate
+import Foundation
+import Glibc
+import Testing
+
+/// What a child process left behind.
+struct Outcome {
+  /// The exit code; 128 and the signal's number of a process that a signal ended.
+  var code: Int32
+  var output: String
+  var error: String
+}
+
+/// Why something could not be set up.
+struct SetUpError: Error {
+  let reason: String
+}
+
+/// Everything that gates counted, of all slots.
+struct Totals {
+  var accesses: UInt64 = 0
+  var bytes: UInt64 = 0
+  var waits: UInt64 = 0
+  var fences: UInt64 = 0
+  var stale: UInt64 = 0
+  var direct: UInt64 = 0
+  /// Attachments, of threads to sets.
+  var owners: UInt64 = 0
+  var calls: [UInt64] = Array(repeating: 0, count: Int(ARB_CALL_KINDS.rawValue))
+  var callBytes: [UInt64] = Array(repeating: 0, count: Int(ARB_CALL_KINDS.rawValue))
+
+  func calls(_ kind: ArbCallKind) -> UInt64 { calls[Int(kind.rawValue)] }
+  func callBytes(_ kind: ArbCallKind) -> UInt64 { callBytes[Int(kind.rawValue)] }
+}
+
+/// Settings that a controller would publish.
+struct Settings {
+  var delayPicoseconds: UInt64 = 0
+  var flags: UInt64 = 0
+
+  static let none = Settings()
+  static let fence = Settings(flags: 1 << 44 | 1 << 42)
+  static func delay(nanoseconds: UInt64) -> Settings {
+    Settings(delayPicoseconds: nanoseconds * 1000, flags: 1 << 42)
+  }
+
+  var word: UInt64 { delayPicoseconds | flags | 1 << 45 }
+}
+
+/// A control page of this process, whose set 1 is all memory.
+final class ControlPage {
+  private var mapping = ArbMapping()
+  private let page: UnsafeMutablePointer<ArbPage>
+
+  init(
+    _ scheme: ArbSchemeKind, permits: UInt32 = 2, spanBytes: UInt64 = 4096, slots: UInt32 = 128,
+    settings: Settings = .none
+  ) throws {
+    var parameters = ArbPageParameters(
+      slot_count: slots, scheme: scheme.rawValue, permit_count: permits, ring_count: 1,
+      ring_slots: 64, span_bytes: spanBytes, ticks_per_nanosecond: 2.5,
+      maximum_wait_ticks: 25_000_000)
+    guard unsafe arb_page_create(&parameters, &mapping) == 0, let page = unsafe mapping.page else {
+      throw SetUpError(reason: "no control page")
+    }
+    unsafe self.page = unsafe page
+    unsafe arb_set_name(page, 1, "all", 1)
+    unsafe arb_set_activate(page, 1, 1)
+    unsafe arb_set_publish(arb_page_set(page, 1), settings.word)
+  }
+
+  deinit {
+    unsafe arb_page_close(&mapping)
+  }
+
+  var path: String { unsafe "/proc/\(getpid())/fd/\(mapping.descriptor)" }
+
+  func beat(staleAfterTicks: Int64) {
+    unsafe arb_set_beat(arb_page_set(page, 1), arb_read_tsc(), staleAfterTicks)
+  }
+
+  var permits: ArbPermitCounts {
+    var counts = ArbPermitCounts()
+    unsafe arb_permits_read(page, 1, &counts)
+    return counts
+  }
+
+  /// Tries to take the slots of threads that are gone; what gates hold a slot now.
+  func attachedCount() -> UInt32 {
+    unsafe _ = arb_page_reap(page)
+    return unsafe arb_page_attached_count(page, 1)
+  }
+
+  var totals: Totals {
+    var totals = Totals()
+    for index in 0..<(unsafe arb_page_slots_used(page)) {
+      let slot = unsafe arb_page_slot(page, index)
+      let counts = unsafe slot.pointee.counts
+      totals.owners += UInt64(unsafe slot.pointee.generation)
+      totals.accesses += counts.access_count
+      totals.bytes += counts.stored_bytes
+      totals.waits += counts.wait_count
+      totals.fences += counts.fence_count
+      totals.stale += counts.stale_count
+      totals.direct += counts.direct_count
+      // SAFETY: the tuples are arrays of C, as long as they say.
+      unsafe withUnsafeBytes(of: counts.call_count) { calls in
+        unsafe withUnsafeBytes(of: counts.call_bytes) { bytes in
+          for kind in totals.calls.indices {
+            totals.calls[kind] += unsafe calls.load(fromByteOffset: kind * 8, as: UInt64.self)
+            totals.callBytes[kind] += unsafe bytes.load(fromByteOffset: kind * 8, as: UInt64.self)
+          }
+        }
+      }
+    }
+    return totals
+  }
+}
+
+/// Where things lie.
+enum Place {
+  /// The folder that the build put this test binary into.
+  static let build: String = {
+    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return (own as NSString).deletingLastPathComponent
+  }()
+
+  static let library = "\(build)/libarbiter-preload.so"
+
+  static let tests: String = {
+    URL(filePath: #filePath).deletingLastPathComponent().path(percentEncoded: false)
+  }()
+
+  static let sources: String = {
+    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Sources").path(percentEncoded: false)
+  }()
+}
+
+/// The C programs of these tests, compiled once for each run of the tests.
+enum Programs {
+  static let libraries = [
+    "bytes": "-lpmem -lpmem2", "objects": "-lpmemobj", "blocks": "-lpmemblk",
+    "writers": "-lpmem -lpthread", "life": "-lpmem -lpthread",
+  ]
+
+  /// The folder of the programs; below it "gauge" with the libpmem of the tests.
+  static let folder = Result<String, any Error> {
+    // The system's, so that it goes away with the run of the tests at the latest when it restarts.
+    var template = Array("/tmp/arbiter-preload-XXXXXX".utf8CString)
+    guard unsafe mkdtemp(&template) != nil else { throw SetUpError(reason: "no folder in /tmp") }
+    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    unsafe setenv("ARBITER_TEST_PROGRAMS", folder, 1)
+    // SAFETY: the handler takes no context and reads the environment only.
+    unsafe atexit {
+      guard let path = ProcessInfo.processInfo.environment["ARBITER_TEST_PROGRAMS"] else { return }
+      try? FileManager.default.removeItem(atPath: path)
+    }
+    let compile = "clang -O2 -Wall -Wextra -Werror"
+    var script = "set -e; cd '\(Place.tests)/Programs'\n"
+    for (name, words) in libraries {
+      script += "\(compile) -o '\(folder)/\(name)' \(name).c \(words)\n"
+    }
+    script += "mkdir '\(folder)/gauge'\n\(compile) -shared -fPIC -Wl,-soname,libpmem.so.1 "
+    script += "-o '\(folder)/gauge/libpmem.so.1' gauge.c\n"
+    let outcome = try shell(script)
+    guard outcome.code == 0 else { throw SetUpError(reason: outcome.error) }
+    return folder
+  }
+
+  static func path(_ name: String) throws -> String { try folder.get() + "/" + name }
+}
+
+/// Files of a test in memory that programs may take for persistent.
+func withStorage<Answer>(_ body: (String) throws -> Answer) throws -> Answer {
+  let folder = TemporaryFolder(in: "/dev/shm")
+  return try body(folder.path)
+}
+
+/// Runs a script with bash.
+///
+/// `$under` in it runs a program under the preload library and the page,
+/// at most for two minutes; `$programs` is the folder of the C programs.
+func shell(_ script: String, page: ControlPage? = nil) throws -> Outcome {
+  let scratch = TemporaryFolder()
+  var whole = "unset LD_PRELOAD ARBITER_CONTROL ARBITER_SESSION ARBITER_PRELOAD\n"
+  if let page {
+    whole += "programs='\(try Programs.folder.get())'\n"
+    whole += "under=\"timeout -s KILL 120 env PMEM_IS_PMEM_FORCE=1 "
+    whole += "PMEM2_FORCE_GRANULARITY=CACHE_LINE ARBITER_SESSION=1 ARBITER_CONTROL=\(page.path) "
+    whole += "LD_PRELOAD=\(Place.library)\"\n"
+  }
+  whole += script
+  var actions = unsafe posix_spawn_file_actions_t()
+  // SAFETY: strings and structs outlive the calls that take them; the arguments end with nil.
+  unsafe posix_spawn_file_actions_init(&actions)
+  defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
+  unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+  for (descriptor, name) in [(Int32(1), "out"), (2, "err")] {
+    unsafe posix_spawn_file_actions_addopen(
+      &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+  }
+  var attributes = posix_spawnattr_t()
+  unsafe posix_spawnattr_init(&attributes)
+  defer { _ = unsafe posix_spawnattr_destroy(&attributes) }
+  // This thread may block or ignore signals, and a child would inherit that.
+  var signals = sigset_t()
+  unsafe sigemptyset(&signals)
+  unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+  unsafe sigfillset(&signals)
+  unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+  unsafe posix_spawnattr_setflags(
+    &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+  var arguments = unsafe ["bash", "-c", whole].map { unsafe strdup($0) } + [nil]
+  defer { unsafe arguments.forEach { unsafe free($0) } }
+  var child: pid_t = 0
+  let number = unsafe posix_spawnp(&child, "bash", &actions, &attributes, &arguments, environ)
+  guard number == 0 else { throw SetUpError(reason: "bash cannot be run: error \(number)") }
+  var status: Int32 = 0
+  while unsafe waitpid(child, &status, 0) < 0 {
+    guard errno == EINTR else { throw SetUpError(reason: "waitpid: error \(errno)") }
+  }
+  let signal = status & 0x7F
+  return Outcome(
+    code: signal == 0 ? (status >> 8) & 0xFF : 128 + signal,
+    output: try text(of: "\(scratch.path)/out"), error: try text(of: "\(scratch.path)/err"))
+}
+
+func text(of path: String) throws -> String {
+  String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+}
+
+/// Whether a script succeeds, for tests that need something of the machine.
+func works(_ script: String) -> Bool {
+  (try? shell(script).code == 0) ?? false
+}
+
+/// The schemes, each with settings under which it does something.
+enum TestedScheme: String, CaseIterable {
+  case baseline, fence, arbiter, lock, delegation
+
+  var page: ControlPage {
+    get throws {
+      switch self {
+      case .baseline: try ControlPage(ARB_SCHEME_BASELINE)
+      case .fence: try ControlPage(ARB_SCHEME_FENCE, settings: .fence)
+      case .arbiter: try ControlPage(ARB_SCHEME_ARBITER, settings: .delay(nanoseconds: 20))
+      case .lock: try ControlPage(ARB_SCHEME_LOCK)
+      case .delegation: try ControlPage(ARB_SCHEME_DELEGATION)
+      }
+    }
+  }
+}

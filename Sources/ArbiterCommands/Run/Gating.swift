@@ -71,8 +71,10 @@ final class Gating {
     if options.isAlone(under: choice.scheme) {
       seat = ControlSeat(alone: try makePage())
     } else {
-      let folder = ControlSeat.folder(
-        ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
+      let folder =
+        Console.environment("ARBITER_RUNTIME_DIR")
+        ?? ControlSeat.folder(
+          ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
       seat = try ControlSeat(
         in: folder, terms: options.terms(choice.scheme), makePage: makePage)
     }

@@ -63,7 +63,7 @@ struct RunSummary: Sendable {
     "the same through the functions that libpmem2 hands out",
   ]
   static let notReached = [
-    "the program's own stores, which are seen when they are flushed",
+    "the program's own stores before they are flushed",
     "stores and flushes by instructions in the program itself",
     "static programs, and programs that change their rights", "copies that the kernel makes",
   ]

@@ -109,9 +109,14 @@ private final class ProgramRun {
 
   /// Runs the program without Arbiter where Arbiter fails, unless the user wants neither.
   private func giveUp(_ error: any Error) throws {
-    let failure = Failure(error)
-    // What the user has to decide is not ours to overrule: wrong options, or another run's.
-    guard !options.isStrict, failure.code != ExitCode.usage else { throw failure }
+    var failure = Failure(error)
+    var isUsers = failure.code == ExitCode.usage || failure.code == ExitCode.badInput
+    if let error = error as? PlatformError {
+      // Options that clash with another run's; a library or a folder that is missing is ours.
+      isUsers = error.code == .invalidArgument
+      if error.code == .notFound { failure.code = ExitCode.unavailable }
+    }
+    guard !options.isStrict, !isUsers else { throw failure }
     let hint = failure.hint.map { "; \($0)" } ?? ""
     Console.note(
       "arbiter: warning: the program runs without Arbiter: "

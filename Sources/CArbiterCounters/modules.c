@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -64,7 +65,7 @@ int64_t arb_process_end_with_parent(void) {
   return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ? -(int64_t)errno : 0;
 }
 
-int arb_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+int arb_spawn_close_from(void *actions, int first) {
   return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 

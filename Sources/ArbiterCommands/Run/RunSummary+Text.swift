@@ -13,6 +13,7 @@ extension RunSummary {
   /// - Parameters:
   ///   - width: Columns of the terminal.
   ///   - rowsMax: Gates that get a row of their own; nil for all.
+  /// - Returns: Lines of at most the width, as far as words allow.
   func text(width: Int, rowsMax: Int?) -> String {
     var paragraphs = [heading(width: width)]
     if isGated && total.callTotal > 0 {

@@ -31,6 +31,7 @@ public struct ProgramFile: Sendable, Hashable {
   /// - Parameters:
   ///   - name: The program as the user has typed it.
   ///   - searchPath: The value of PATH; nil where it is not set.
+  /// - Returns: The program.
   /// - Throws: ``PlatformError`` with `notFound` or `noPermission` (exit codes 127 and 126 by the
   ///   custom of shells).
   public static func find(

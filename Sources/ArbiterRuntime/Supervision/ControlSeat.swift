@@ -99,6 +99,7 @@ public final class ControlSeat {
   /// - Parameters:
   ///   - user: The effective user.
   ///   - runtimeFolder: The value of XDG_RUNTIME_DIR; nil or empty where it is not set.
+  /// - Returns: The folder's path; there may be none yet.
   public static func folder(ofUser user: UInt32, runtimeFolder: String?) -> String {
     if user == 0 { return "/run/arbiter" }
     if let runtimeFolder, runtimeFolder.hasPrefix("/") { return "\(runtimeFolder)/arbiter" }

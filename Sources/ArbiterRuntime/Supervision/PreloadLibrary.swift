@@ -19,6 +19,7 @@ public struct PreloadLibrary: Sendable, Hashable {
   /// - Parameters:
   ///   - override: The value of ``variable``; nil or empty where it is not set.
   ///   - executable: The path of the running tool.
+  /// - Returns: The library, which nobody has looked into.
   /// - Throws: ``PlatformError`` with `notFound` and the places.
   public static func find(
     override: String?, executable: String

@@ -8,7 +8,6 @@
 #ifndef CARBITERCOUNTERS_H
 #define CARBITERCOUNTERS_H
 
-#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,8 +95,10 @@ int arb_modules_read(
 /* Asks the kernel to kill the calling process when the thread that started it ends. */
 int64_t arb_process_end_with_parent(void);
 
-/* Lets a process that will be spawned have no descriptor from `first` on; 0 or an error. */
-int arb_spawn_close_from(posix_spawn_file_actions_t *_Nonnull actions, int first);
+/* Lets a process that will be spawned have no descriptor from `first` on; 0 or an error. `actions`
+ * is a posix_spawn_file_actions_t: were <spawn.h> read here, Swift would take sigset_t and timespec
+ * for types of this module, and no file that uses them would compile without importing it. */
+int arb_spawn_close_from(void *_Nonnull actions, int first);
 
 /* Opens a close-on-exec pipe that carries a helper's lines; the read end does not block. */
 int64_t arb_pipe_open(int *_Nonnull read_end, int *_Nonnull write_end);

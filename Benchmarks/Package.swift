@@ -21,6 +21,9 @@ let package = Package(
       name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
+      name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
+    .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),
   ]

@@ -40,6 +40,20 @@ public enum Tool {
     name: "arbiter", abstract: "What Arbiter starts for itself.",
     groups: [VerbGroup("Helpers", [Verb(ReadModuleCountersOptions.command)])])
 
+  /// The verb that people put before programs, alone: describing all verbs takes a millisecond.
+  private static let program: CommandSet = CommandSet(
+    name: "arbiter", abstract: "Runs a program.",
+    groups: [VerbGroup("Machine", [Verb(RunOptions.command)])])
+
+  /// The verbs among which the first argument is found.
+  private static func set(for verb: String?) -> CommandSet {
+    switch verb {
+    case RunOptions.name: program
+    case HelperProgram.verb: hidden
+    default: commands
+    }
+  }
+
   /// Stored before anything else runs; nothing else is ordered by it, so relaxed is enough.
   private static let wasPipeIgnored = Atomic<Bool>(false)
 
@@ -58,11 +72,11 @@ public enum Tool {
       if arguments.first == "write-documents" {
         return try writeDocuments(below: Array(arguments.dropFirst()))
       }
-      let isHidden = hidden.verbs.contains { $0.name == arguments.first }
       // The one option before a verb, because every other tool has it.
       let words = arguments == ["--version"] ? ["version"] : arguments
-      switch try (isHidden ? hidden : commands).interpret(words) {
+      switch try set(for: words.first).interpret(words) {
       case .help(let verb):
+        let commands = words.first == HelperProgram.verb ? hidden : commands
         let terminal = Console.output()
         let style = HelpStyle(width: terminal.columns, isBold: terminal.hasColor)
         try Console.write(commands.help(on: verb, style: style))

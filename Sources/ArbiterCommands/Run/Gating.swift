@@ -48,7 +48,7 @@ final class Gating {
   private var isControlling = false
 
   /// Gates a page holds: one for each thread and set.
-  private static let slotCount = 512
+  private static let slotCount = 256
 
   /// Prepares to gate one program.
   ///

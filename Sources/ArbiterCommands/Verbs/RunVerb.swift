@@ -9,8 +9,10 @@ internal import CommandSpec
 internal import Glibc
 
 extension RunOptions {
+  static let name = "run"
+
   static let command: Command<RunOptions> = Command(
-    name: "run",
+    name: name,
     abstract: "Run a program with its writes to slow memory gated and counted.",
     discussion: """
       Starts the program with a library that stands between it and libpmem or libpmem2, and stays \

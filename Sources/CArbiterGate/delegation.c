@@ -100,7 +100,7 @@ struct ArbDelegation {
   Cell *cells;
 };
 
-/* --- Sleeping ------------------------------------------------------------------------------- */
+/* --- Sleeping --------------------------------------------------------------------------------- */
 
 static int64_t now_nanoseconds(clockid_t clock) {
   struct timespec now = {0, 0};
@@ -131,7 +131,7 @@ static void wake_worker(Ring *ring) {
   if (__atomic_exchange_n(&ring->is_asleep, 0, __ATOMIC_SEQ_CST) != 0) wake(&ring->is_asleep);
 }
 
-/* --- The worker ----------------------------------------------------------------------------- */
+/* --- The worker ------------------------------------------------------------------------------- */
 
 static int is_filled(const Ring *ring) {
   uint64_t stamp = ring->head / ring->slot_count * 2 + 1;
@@ -269,7 +269,7 @@ static void *work(void *argument) {
   return NULL;
 }
 
-/* --- The life of a worker ------------------------------------------------------------------- */
+/* --- The life of a worker --------------------------------------------------------------------- */
 
 static uint32_t state_of(const Ring *ring) {
   /* Acquires the worker's last completions; partners are work and give_up. */
@@ -339,7 +339,7 @@ static void free_pool(ArbDelegation *pool) {
   free(pool);
 }
 
-/* --- The pool ------------------------------------------------------------------------------- */
+/* --- The pool --------------------------------------------------------------------------------- */
 
 /* Whether this is the process that started the workers. */
 static int is_here(const ArbDelegation *pool) {
@@ -450,7 +450,7 @@ void arb_delegation_add_latencies(const ArbDelegation *pool, uint64_t *cells, ui
   }
 }
 
-/* --- Lanes ---------------------------------------------------------------------------------- */
+/* --- Lanes ------------------------------------------------------------------------------------ */
 
 int64_t arb_lane_open(ArbDelegation *pool, ArbLane *lane) {
   memset(lane, 0, sizeof *lane);

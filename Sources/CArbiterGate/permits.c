@@ -167,13 +167,13 @@ void arb_permit_release(ArbGate *gate) {
 }
 
 void arb_permit_forget(ArbPage *page, ArbSlot *slot) {
-  /* Only the owner changes the state from or to none, and the owner is dead. */
-  if (__atomic_load_n(&slot->permit_state, __ATOMIC_RELAXED) == ARB_PERMIT_NONE) return;
   uint32_t set_index = slot->set_index;
   lock(page, set_index);
   if (slot->permit_state == ARB_PERMIT_HELD) page->sets[set_index].permits.recovered_count++;
-  slot->permit_state = ARB_PERMIT_NONE;
-  rebuild(page, set_index);
+  if (slot->permit_state != ARB_PERMIT_NONE) {
+    slot->permit_state = ARB_PERMIT_NONE;
+    rebuild(page, set_index);
+  }
   pthread_mutex_unlock(&page->sets[set_index].permits.lock);
 }
 

@@ -25,11 +25,8 @@ static uint32_t pool_state;
 static ArbDelegation *pool;
 static pthread_key_t end_of_thread;
 
-/* Runs when a thread with a lane ends. */
-static void give_lane_back(void *lane) {
-  arb_lane_close(lane);
-  ((ArbLane *)lane)->pool = NULL;
-}
+/* Runs when a thread ends that has had a lane, which may be back already. */
+static void give_lane_back(void *lane) { arb_lane_close(lane); }
 
 /* How long threads wait for the one that starts the workers: 20,000 times 50 microseconds. */
 #define START_TURNS 20000

@@ -217,40 +217,4 @@ struct SchemeContractTests {
     #expect(last.thread == 1)
     #expect(events.filter { $0.kind == .permitReturned && $0.thread == 0 }.count >= 1)
   }
-
-  @Test func `delegation keeps the order of each thread's requests`() throws {
-    // Stores of a worker are accepted in order only where the core's window is in order.
-    let events = try trace(
-      machine(
-        threads: 11, profile: profile { $0.releaseOrder = .inOrder },
-        scheme: .delegation(DelegationParameters(ringCount: 3, slotCount: 8))))
-    for thread in 0..<11 {
-      let requested = events.filter { $0.kind == .requested && $0.thread == thread }
-      let accepted = events.filter { $0.kind == .accepted && $0.thread == thread }
-      #expect(accepted.count > 20)
-      #expect(accepted.map(\.address)[...] == requested.map(\.address).prefix(accepted.count))
-    }
-  }
-
-  @Test func `a fence under delegation waits for the thread's own requests only`() throws {
-    let fenced = Workload(accessBytes: 128, fence: .every(bytes: 512))
-    let events = try trace(
-      machine(fenced, threads: 11, scheme: .delegation(DelegationParameters(ringCount: 2))))
-    var open: [Int: Int] = [:]
-    var fences = 0
-    var othersOpen = 0
-    for event in events {
-      switch event.kind {
-      case .requested: open[event.thread, default: 0] += 2
-      case .accepted: open[event.thread, default: 0] -= 1
-      case .fenced:
-        fences += 1
-        #expect(open[event.thread] == 0)
-        othersOpen += open.values.contains { $0 > 0 } ? 1 : 0
-      default: break
-      }
-    }
-    #expect(fences > 50)
-    #expect(othersOpen > 20, "fences waited for other threads too")
-  }
 }

@@ -53,8 +53,9 @@ struct Settings {
 }
 
 /// A control page of this process, whose set 1 is all memory.
+@safe
 final class ControlPage {
-  private var mapping = ArbMapping()
+  private var mapping = unsafe ArbMapping()
   private let page: UnsafeMutablePointer<ArbPage>
 
   init(
@@ -156,8 +157,7 @@ enum Programs {
     guard unsafe mkdtemp(&template) != nil else { throw SetUpError(reason: "no folder in /tmp") }
     let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     unsafe setenv("ARBITER_TEST_PROGRAMS", folder, 1)
-    // SAFETY: the handler takes no context and reads the environment only.
-    unsafe atexit {
+    atexit {
       guard let path = ProcessInfo.processInfo.environment["ARBITER_TEST_PROGRAMS"] else { return }
       try? FileManager.default.removeItem(atPath: path)
     }
@@ -166,8 +166,12 @@ enum Programs {
     for (name, words) in libraries {
       script += "\(compile) -o '\(folder)/\(name)' \(name).c \(words)\n"
     }
-    script += "mkdir '\(folder)/gauge'\n\(compile) -shared -fPIC -Wl,-soname,libpmem.so.1 "
-    script += "-o '\(folder)/gauge/libpmem.so.1' gauge.c\n"
+    // The version that programs linked with the real library ask for.
+    script += """
+      mkdir '\(folder)/gauge'; echo 'LIBPMEM_1.0 { pmem_*; };' > '\(folder)/gauge/map'
+      \(compile) -shared -fPIC -Wl,-soname,libpmem.so.1 \
+        -Wl,--version-script='\(folder)/gauge/map' -o '\(folder)/gauge/libpmem.so.1' gauge.c
+      """
     let outcome = try shell(script)
     guard outcome.code == 0 else { throw SetUpError(reason: outcome.error) }
     return folder
@@ -216,7 +220,8 @@ func shell(_ script: String, page: ControlPage? = nil) throws -> Outcome {
   unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
   unsafe posix_spawnattr_setflags(
     &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-  var arguments = unsafe ["bash", "-c", whole].map { unsafe strdup($0) } + [nil]
+  let words = ["bash", "-c", whole]
+  var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
   defer { unsafe arguments.forEach { unsafe free($0) } }
   var child: pid_t = 0
   let number = unsafe posix_spawnp(&child, "bash", &actions, &attributes, &arguments, environ)

@@ -95,7 +95,9 @@ struct LibraryTests {
     #expect(outcome.error.contains("session '16': not a number from 0 to 15"))
   }
 
-  /// Compiles with a sanitizer of clang. Swift's clang has a thread sanitizer that wants libdispatch.
+  /// Compiles with a sanitizer of clang.
+  ///
+  /// Swift's clang has a thread sanitizer that wants libdispatch.
   static func compile(_ sanitizer: String, _ words: String) -> String {
     """
     set -e; cd '\(Place.sources)'

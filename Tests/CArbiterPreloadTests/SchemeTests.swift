@@ -69,9 +69,13 @@ struct SchemeTests {
       let slow = gauged(folder, napMicroseconds: 60_000_000)
       let outcome = try shell(
         """
-        $under env \(slow) $programs/writers \(folder)/a 2 100 64 &
-        sleep 1
-        pkill -KILL -f '^[^ ]*/writers \(folder)/a ' || exit 9
+        $under env \(slow) sh -c 'echo $$ > \(folder)/number; exec "$@"' sh \
+          $programs/writers \(folder)/a 2 100 64 &
+        for turn in $(seq 400); do
+          [ "$(od -An -tu4 -N4 \(folder)/gauge 2>&1 | tr -d ' ')" = 2 ] && break; sleep 0.05
+        done
+        [ "$turn" -lt 400 ] || exit 9
+        kill -KILL "$(cat \(folder)/number)"
         $under $programs/writers \(folder)/b 2 300 64
         """, page: page)
       #expect(outcome.code == 0, "\(outcome.error)")

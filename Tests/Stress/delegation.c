@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,7 +60,7 @@ static void check(int holds, const char *what) {
   exit(1);
 }
 
-/* --- Spinning and sleeping --------------------------------------------------------------------- */
+/* --- Spinning and sleeping -------------------------------------------------------------------- */
 
 typedef struct {
   ArbDelegation *pool;
@@ -121,7 +122,7 @@ static void stress_wake_ups(uint64_t iterations, uint32_t rings, uint32_t slots,
   arb_delegation_destroy(pool);
 }
 
-/* --- Workers that die and pools that shut down ------------------------------------------------- */
+/* --- Workers that die and pools that shut down ------------------------------------------------ */
 
 static void die(void *target, const void *source, size_t bytes, int32_t value, uint32_t flags) {
   (void)target;
@@ -211,7 +212,7 @@ static void stress_ends(uint32_t rounds) {
   check(failed > 0, "some requests were in flight when their worker died");
 }
 
-/* --- A worker that does not get on ------------------------------------------------------------- */
+/* --- A worker that does not get on ------------------------------------------------------------ */
 
 static uint32_t is_held;
 
@@ -252,6 +253,40 @@ static void check_bounds(void) {
   arb_delegation_destroy(pool);
 }
 
+/* --- Forks ------------------------------------------------------------------------------------ */
+
+static void check_fork(void) {
+  look_nanoseconds = 20000000;
+  wait_nanoseconds = fill_nanoseconds = never;
+  ArbDelegation *pool;
+  ArbLane lane, childs;
+  uint64_t source = 7, target = 0;
+  check(arb_delegation_create(2, 4, 2, &pool) == 0, "a pool starts");
+  check(arb_lane_open(pool, &lane) == 0, "a lane opens");
+  ArbRequest slow = {&lane, NULL, 0, 0, 0, hold, 0};
+  ArbRequest request = {&target, &source, sizeof target, 0, 0, copy, 0};
+  __atomic_store_n(&is_held, 1, __ATOMIC_RELEASE);
+  check(arb_lane_submit(&lane, &slow) == 0, "a request is accepted");
+  pid_t child = fork();
+  if (child == 0) {
+    check(!arb_delegation_is_alive(pool), "a forked child knows that it has no workers");
+    check(arb_lane_submit(&lane, &request) == -EOWNERDEAD, "submitting fails at once");
+    check(arb_lane_wait(&lane, 1) == -EOWNERDEAD, "what was under way has ended in an error");
+    check(arb_lane_open(pool, &childs) == -EOWNERDEAD, "opening fails at once");
+    arb_lane_close(&lane);
+    arb_delegation_destroy(pool);
+    _exit(0);
+  }
+  int status = 1;
+  check(waitpid(child, &status, 0) == child && status == 0, "the child ends well");
+  __atomic_store_n(&is_held, 0, __ATOMIC_RELEASE);
+  check(arb_delegation_is_alive(pool), "the parent keeps its workers");
+  check(arb_lane_submit(&lane, &request) == 0, "the parent submits");
+  check(arb_lane_wait(&lane, 2) == 0 && target == 7, "the parent's requests complete");
+  arb_lane_close(&lane);
+  arb_delegation_destroy(pool);
+}
+
 int main(int count, char **arguments) {
   if (count < 2) {
     fprintf(stderr, "usage: delegation ITERATIONS [SEED]\n");
@@ -269,6 +304,7 @@ int main(int count, char **arguments) {
   stress_wake_ups(iterations / 4, 2, 64, 6);
   stress_ends((uint32_t)(iterations / 20000) + 4);
   check_bounds();
+  check_fork();
   printf("delegation: passed\n");
   return 0;
 }

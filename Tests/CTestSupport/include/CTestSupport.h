@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* 1 where allocations are counted: not under a sanitizer, which needs malloc for itself. */
+int32_t arb_test_counts_allocations(void);
+
 /* How often the calling thread has asked for memory. */
 uint64_t arb_test_allocation_count(void);
 

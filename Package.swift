@@ -151,6 +151,14 @@ let package = Package(
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
         "ArbiterSimulator", "ArbiterProfiles",
       ], swiftSettings: strict),
+    // The one place where the model and the machine's side meet: the model plays the machine.
+    .testTarget(
+      name: "ClosedLoopTests",
+      dependencies: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+        "ArbiterProfiles",
+      ], swiftSettings: strict),
     // Runs the built tool as a child process, and therefore needs it built.
     .testTarget(
       name: "CommandLineTests",

@@ -26,6 +26,8 @@ public final class GateBoard: Sendable {
     var settings = GateSettings.open
     var version: UInt64 = 0
     var isRecording = false
+    /// The name of the newest recording; 0 before the first.
+    var recording: UInt64 = 0
   }
 
   /// Makes a board on a set of a page.
@@ -69,8 +71,31 @@ public final class GateBoard: Sendable {
   }
 
   /// Makes gates record their stores, or stop it; the settings stay.
+  ///
+  /// Each gate stops by itself once its ring is full.
   public func setRecording(_ isRecording: Bool) {
-    change { $0.isRecording = isRecording }
+    if isRecording {
+      beginRecording(limit: Int(ARB_RECORD_COUNT))
+    } else {
+      change { $0.isRecording = false }
+    }
+  }
+
+  /// Makes each gate record its next stores and fences, up to a limit; the settings stay.
+  ///
+  /// - Parameter limit: Records of each gate, 1 to 1,024.
+  /// - Returns: The recording's name.
+  @discardableResult
+  func beginRecording(limit: Int) -> UInt64 {
+    var name: UInt64 = 0
+    change { publication in
+      publication.isRecording = true
+      // 48 bits of a word; 0 is no recording.
+      publication.recording = publication.recording % (1 << 48 - 1) + 1
+      name = publication.recording
+      unsafe arb_set_begin_recording(set, name, UInt32(limit))
+    }
+    return name
   }
 
   private func change(_ body: (inout Publication) -> Void) {

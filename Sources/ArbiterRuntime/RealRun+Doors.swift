@@ -11,8 +11,16 @@ package protocol WriterDoor: ~Copyable {
   mutating func enter(_ address: UInt64, _ length: UInt64)
   mutating func enterBlock(_ address: UInt64, _ length: UInt64)
   mutating func leave(_ address: UInt64, _ length: UInt64)
+  /// The writer has fenced its stores of its own accord.
+  mutating func noteFence()
   mutating func finish()
   var waits: Gate.Waits { get }
+}
+
+extension WriterDoor where Self: ~Copyable {
+  /// Most schemes do not care.
+  @inline(__always)
+  package mutating func noteFence() {}
 }
 
 /// The baseline: nothing.
@@ -39,6 +47,10 @@ struct GateDoor: WriterDoor, ~Copyable {
   }
 
   @inline(__always) func leave(_ address: UInt64, _ length: UInt64) {}
+
+  @inline(__always)
+  mutating func noteFence() { gate.noteFence() }
+
   func finish() {}
   var waits: Gate.Waits { gate.waitTotals }
 }

@@ -131,6 +131,7 @@ struct Writer {
       unfencedBytes &+= length
       if unfencedBytes >= fenceBytes {
         LineWriter.fence()
+        door.noteFence()
         unfencedBytes = 0
       }
     }

@@ -237,7 +237,7 @@ extension Engine {
   private mutating func newLine(_ index: Int, _ operation: Operation) -> PendingLine {
     let owner = threads[index].isWorker ? threads[index].owner : Int32(truncatingIfNeeded: index)
     let place = locate(threads[index].address)
-    if operation.isStore && !threads[index].isWorker { note(.issued, index, place.address) }
+    if operation.isStore && !threads[index].isWorker { noteIssue(index, place.address) }
     return PendingLine(
       address: place.address, entered: threads[index].entered, owner: owner, operation: operation,
       module: place.module)

@@ -4,6 +4,8 @@
 // What tests may watch. Off unless asked for; then every event of interest is kept, so that orders
 // can be checked afterwards. One predictable branch per event while off.
 
+internal import ArbiterCore
+
 /// Something that happened to a thread.
 package struct TracedEvent: Sendable, Hashable {
   /// What may happen.
@@ -32,6 +34,10 @@ package struct TracedEvent: Sendable, Hashable {
   package let address: UInt64
   /// When, in picoseconds of virtual time.
   package let time: Int64
+  /// For an issued store: when its gate had let it pass; its window may have been full until later.
+  package var passed: Int64 = 0
+  /// For an issued store: the address by which the program knows it.
+  package var programAddress: UInt64 = 0
 }
 
 extension Engine {
@@ -44,5 +50,20 @@ extension Engine {
   @inline(never)
   private mutating func keep(_ kind: TracedEvent.Kind, _ thread: Int, _ address: UInt64) {
     trace.append(TracedEvent(kind: kind, thread: thread, address: address, time: now))
+  }
+
+  /// Keeps the issue of a store for tests that watch.
+  @inline(__always)
+  mutating func noteIssue(_ thread: Int, _ address: UInt64) {
+    if isTracing { keepIssue(thread, address) }
+  }
+
+  @inline(never)
+  private mutating func keepIssue(_ thread: Int, _ address: UInt64) {
+    trace.append(
+      TracedEvent(
+        kind: .issued, thread: thread, address: address, time: now,
+        passed: max(threads[thread].entered, min(now, threads[thread].passTime)),
+        programAddress: threads[thread].address))
   }
 }

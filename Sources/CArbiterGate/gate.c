@@ -67,6 +67,8 @@ int64_t arb_gate_attach(ArbGate *gate, ArbPage *page, uint32_t set_index, uint32
   }
   __atomic_store_n(&slot->set_index, set_index, __ATOMIC_RELAXED);
   slot->session = session;
+  /* What the last owner recorded belonged to its set. */
+  arb_store(&slot->recording, 0);
   __atomic_store_n(&slot->process, (int32_t)getpid(), __ATOMIC_RELAXED);
   slot->thread = (int32_t)syscall(SYS_gettid);
   memset(slot->name, 0, sizeof slot->name);
@@ -121,18 +123,12 @@ void arb_pace_apply(ArbPace *pace, uint64_t word, double ticks_per_nanosecond) {
   pace->is_open = pace->delay_ticks == 0 && !pace->is_fenced;
 }
 
-static void record(ArbGate *gate, uint64_t address, uint64_t length) {
-  ArbCounts *counts = &gate->slot->counts;
-  uint64_t count = counts->record_count;
-  uint64_t first = address >> 6;
-  uint64_t lines = ((address + length - 1) >> 6) - first + 1;
-  if (lines > (1u << 20) - 1) lines = (1u << 20) - 1;
-  ArbRecord *place =
-      arb_page_records(gate->page, gate->slot_index) + count % ARB_RECORD_COUNT;
-  arb_store_signed(&place->ticks, arb_read_tsc());
-  arb_store(&place->lines, first << 20 | lines);
-  /* Releases the record to the controller, which acquires the count. */
-  __atomic_store_n(&counts->record_count, count + 1, __ATOMIC_RELEASE);
+/* Whether a store needs to be looked at, by itself or at each of its blocks. */
+static void update_pass(ArbGate *gate) {
+  int is_recording = gate->records_left > 0;
+  uint64_t word = gate->applied_word;
+  gate->asks_each_block = is_recording || (!gate->pace.is_open && gate->pace.by_block);
+  gate->pass_word = gate->pace.is_open && !is_recording ? word : word | ARB_WORD_FOREIGN;
 }
 
 /* Spins until `ticks` after `start`. The end is a moment, not a count of pauses: how long a pause
@@ -161,17 +157,8 @@ static int is_stale(const ArbSet *set, int64_t now) {
   return limit > 0 && now - __atomic_load_n(&set->heartbeat_ticks, __ATOMIC_RELAXED) > limit;
 }
 
-void arb_gate_pass_slowly(ArbGate *gate, uint64_t address, uint64_t length) {
-  uint64_t word = arb_load(&gate->set->settings);
-  if (word != gate->applied_word) {
-    arb_pace_apply(&gate->pace, word, gate->page->ticks_per_nanosecond);
-    gate->applied_word = word;
-    int is_recording = (word & ARB_WORD_RECORDING) != 0;
-    gate->asks_each_block = is_recording || (!gate->pace.is_open && gate->pace.by_block);
-    gate->pass_word = gate->pace.is_open && !is_recording ? word : word | ARB_WORD_FOREIGN;
-    gate->passes_unclocked = PASSES_PER_LOOK;
-  }
-  if (word & ARB_WORD_RECORDING) record(gate, address, length);
+/* Waits and fences as the settings ask. */
+static void pace(ArbGate *gate, uint64_t address, uint64_t length) {
   if (gate->pace.is_open) return;
   int64_t start = 0;
   if (gate->pace.delay_ticks > 0 || gate->passes_unclocked++ >= PASSES_PER_LOOK) {
@@ -187,6 +174,24 @@ void arb_gate_pass_slowly(ArbGate *gate, uint64_t address, uint64_t length) {
   if (admission.fence_first) {
     arb_fence_store();
     add(&gate->slot->counts.fence_count, 1);
+    if (gate->records_left > 1) arb_gate_record_fence(gate);
   }
   if (admission.wait_ticks > 0) wait_ticks(gate, admission.wait_ticks, start);
+}
+
+void arb_gate_pass_slowly(ArbGate *gate, uint64_t address, uint64_t length) {
+  uint64_t word = arb_load(&gate->set->settings);
+  if (word != gate->applied_word) {
+    arb_pace_apply(&gate->pace, word, gate->page->ticks_per_nanosecond);
+    gate->applied_word = word;
+    gate->passes_unclocked = PASSES_PER_LOOK;
+    arb_gate_apply_recording(gate, word);
+    update_pass(gate);
+  }
+  pace(gate, address, length);
+  if (gate->records_left > 0) {
+    /* After the wait: what follows is the thread's own time. */
+    arb_gate_record(gate, address, length);
+    if (gate->records_left == 0) update_pass(gate);
+  }
 }

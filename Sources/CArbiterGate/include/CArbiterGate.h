@@ -13,5 +13,6 @@
 #include "delegation.h"
 #include "gate.h"
 #include "permits.h"
+#include "recording.h"
 
 #endif

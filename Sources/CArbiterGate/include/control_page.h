@@ -82,10 +82,10 @@ typedef enum {
   ARB_CALL_KINDS = 8,
 } ArbCallKind;
 
-/* One store that a gate recorded. */
+/* One store or fence that a gate recorded. */
 typedef struct {
-  int64_t ticks;  /* time-stamp counter when the store was let pass */
-  uint64_t lines; /* first line (address / 64) << 20 | count of lines, at most 2^20 - 1 */
+  int64_t ticks;  /* time-stamp counter when the store was let pass, or the fence had ended */
+  uint64_t lines; /* first line (address / 64) << 20 | count of lines, at most 2^20 - 1; 0: a fence */
 } ArbRecord;
 
 /* Who may hold a permit; see permits.h. Guarded by `lock`. */
@@ -107,7 +107,8 @@ typedef struct {
   uint64_t settings;       /* settings word */
   int64_t heartbeat_ticks; /* time-stamp counter when the controller last looked */
   int64_t stale_ticks;     /* a heartbeat older than this ends all delays; 0: never */
-  uint64_t pad_a[13];
+  uint64_t recording;      /* name << 16 | records that each gate is to take; see recording.h */
+  uint64_t pad_a[12];
 
   /* Written once, before `is_active`. */
   uint32_t is_active; /* released by the creator, acquired by arb_page_set_of_device */
@@ -153,7 +154,10 @@ typedef struct {
   int32_t process;
   int32_t thread;
   char name[16]; /* of the thread */
-  uint64_t pad_a[6];
+  uint64_t recording;       /* the set's, as the owner took it in; 0: it has recorded nothing */
+  uint64_t record_start;    /* record_count when that recording began */
+  uint64_t record_settings; /* settings in force during it */
+  uint64_t pad_a[3];
 
   /* Guarded by the lock of the set's permits, `permit_wake` apart. */
   uint32_t permit_state; /* ArbPermitState */
@@ -337,7 +341,8 @@ static inline uint64_t arb_set_settings(const ArbSet *_Nonnull set) {
 
 /* Puts a settings word in force. One writer at a time. */
 static inline void arb_set_publish(ArbSet *_Nonnull set, uint64_t word) {
-  arb_store(&set->settings, word);
+  /* Releases the recording's name and limit to arb_gate_apply_recording; else relaxed would do. */
+  __atomic_store_n(&set->settings, word, __ATOMIC_RELEASE);
 }
 
 /* Says that the controller is alive at `now`; gates stop waiting `stale_ticks` later (0: never). */

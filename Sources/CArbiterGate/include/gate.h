@@ -41,6 +41,10 @@ typedef struct {
   uint64_t applied_word;
   uint64_t access_count; /* mirrors of the slot's counts, which only this thread writes */
   uint64_t stored_bytes;
+  uint64_t recording; /* the set's, as this gate took it in */
+  uint64_t recorded_settings;
+  uint32_t records_left; /* stores and fences that are still to be recorded */
+  uint32_t pad;
   uint32_t passes_unclocked; /* fence-only passes since the heartbeat was looked at */
   uint32_t is_stale;
   ArbPace pace;

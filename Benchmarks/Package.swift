@@ -21,13 +21,10 @@ let package = Package(
       name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
-<<<<<<< HEAD
       name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
-=======
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
->>>>>>> preload
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),

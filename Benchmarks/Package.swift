@@ -23,6 +23,7 @@ let package = Package(
     .executableTarget(
       name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
+    .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(

@@ -133,7 +133,7 @@ public final class ShadowEstimate: CounterReader {
     var isComplete = now - state.openedNanoseconds >= Self.recordingNanosecondsMax
     let picosecondsPerTick = 1000 / board.clock.ticksPerNanosecond
     var origin: Int64?
-    for index in 0..<unsafe arb_page_slots_used(page) {
+    for index in unsafe 0..<arb_page_slots_used(page) {
       let slot = unsafe arb_slot_glance(page, index)
       guard slot.set_index == UInt32(board.setIndex) else { continue }
       var view = ArbRecordingView()

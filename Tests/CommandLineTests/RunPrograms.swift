@@ -6,7 +6,7 @@ import Foundation
 import Glibc
 
 /// What tests of `arbiter run` need: a folder, programs compiled in it, and runs in it.
-final class RunPlace: Sendable {
+final class RunPlace {
   let folder: TemporaryFolder
 
   /// A folder on shared memory, where `write FILE THREADS MILLISECONDS BYTES` writes with libpmem.
@@ -21,21 +21,14 @@ final class RunPlace: Sendable {
     "echo 'int main(void){return 0;}' >/tmp/x-$$.c && clang /tmp/x-$$.c -lpmem -o /tmp/x-$$;"
       + " code=$?; rm -f /tmp/x-$$*; exit $code")
 
-  /// The compiled `writers` of the preload library's tests, made once.
-  private static let writers: (folder: TemporaryFolder, path: String) = {
-    let folder = TemporaryFolder(in: "/dev/shm")
-    let source = "\(Tool.root)/Tests/CArbiterPreloadTests/Programs/writers.c"
-    _ = try? shell("clang -O2 -pthread '\(source)' -lpmem -o writers", in: folder.path)
-    return (folder, "\(folder.path)/writers")
-  }()
-
   /// Runs a script: `$arbiter` is the tool, `$write` the writers, and runs meet in this place alone.
   func script(_ text: String) throws -> Outcome {
-    try shell(
-      """
-      export ARBITER_RUNTIME_DIR='\(folder.path)/meet' write='\(Self.writers.path)'
-      \(text)
-      """, in: folder.path)
+    if text.contains("$write "), folder.size(of: "writers") == nil {
+      let source = "\(Tool.root)/Tests/CArbiterPreloadTests/Programs/writers.c"
+      _ = try shell("clang -O2 -pthread '\(source)' -lpmem -o writers", in: folder.path)
+    }
+    return try shell(
+      "export ARBITER_RUNTIME_DIR=$PWD/meet write=$PWD/writers\n\(text)", in: folder.path)
   }
 
   /// The summary in a file of the folder.

@@ -68,6 +68,7 @@ struct RunTests {
   func `a signal to arbiter reaches the program, which decides what comes of it`(
     name: String
   ) throws {
+    let folder = TemporaryFolder()
     let run = try shell(
       """
       set -m
@@ -75,7 +76,7 @@ struct RunTests {
         >out & run=$!
       until grep -q up out 2>/dev/null; do sleep 0.02; done
       kill -\(name) $run; wait $run; code=$?; cat out; exit $code
-      """, in: TemporaryFolder().path)
+      """, in: folder.path)
     #expect(run.code == 9 && run.output.hasSuffix("up\ngot\n"), "\(run)")
   }
 
@@ -101,11 +102,12 @@ struct RunTests {
       look='grep -E "^Sig(Blk|Ign)" /proc/self/status; ps -o pgid= -p $$'
       trap '' PIPE; sh -c "$look" >a; "$arbiter" run -q sh -c "$look" >b; cmp a b || exit 1
       trap - PIPE; sh -c "$look" >a; "$arbiter" run -q sh -c "$look" >b; cmp a b
-      """, in: TemporaryFolder().path)
+      """, in: folder.path)
     #expect(run.code == 0, "\(run.output)")
   }
 
   @Test func `where Arbiter fails the program runs without it, and one line says so`() throws {
+    let folder = TemporaryFolder()
     let line = "ARBITER_PRELOAD_LIBRARY=/no/such/library \"$arbiter\" run"
     let run = try shell("\(line) --quiet sh -c 'echo $LD_PRELOAD; exit 3'")
     #expect(run.code == 3 && run.output == "\n")
@@ -113,7 +115,7 @@ struct RunTests {
     #expect(run.error.hasPrefix("arbiter: warning: the program runs without Arbiter: "))
     let strict = try shell(
       "\(line) --strict touch ran; code=$?; ls; exit $code",
-      in: TemporaryFolder().path)
+      in: folder.path)
     #expect(strict.code == 69 && strict.output.isEmpty)
     let summary = try shell("\(line) --format=json true")
     let json = try RunJSON(String(summary.error.drop { $0 != "{" }))
@@ -122,10 +124,11 @@ struct RunTests {
   }
 
   @Test func `an earlier LD_PRELOAD stays behind the library`() throws {
+    let folder = TemporaryFolder()
     let run = try shell(
       "cp \"$(readlink -f /lib/x86_64-linux-gnu/libm.so.6)\" mine.so; "
         + "LD_PRELOAD=$PWD/mine.so \"$arbiter\" run -q sh -c 'echo $LD_PRELOAD'",
-      in: TemporaryFolder().path)
+      in: folder.path)
     let parts = run.output.split { $0 == ":" || $0 == "\n" }
     try #require(parts.count == 2)
     #expect(parts[0].hasSuffix("/libarbiter-preload.so") && parts[1].hasSuffix("/mine.so"))

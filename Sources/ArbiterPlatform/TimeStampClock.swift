@@ -78,6 +78,7 @@ public struct TimeStampClock: Sendable, Hashable {
   /// given share of it, so that a thread that is put aside costs time, never exactness.
   ///
   /// - Parameter share: The largest error, as a share of the rate.
+  /// - Returns: The clock.
   /// - Throws: ``PlatformError`` with ``PlatformError/Code/unsupported`` where the counter stands
   ///   still or runs backwards, or is not to be had as exactly within 100 ms.
   public static func measure(

@@ -97,6 +97,7 @@ struct RunTests {
   @Test func `the program has the signal mask, dispositions and group that arbiter was given`()
     throws
   {
+    let folder = TemporaryFolder()
     let run = try shell(
       """
       look='grep -E "^Sig(Blk|Ign)" /proc/self/status; ps -o pgid= -p $$'

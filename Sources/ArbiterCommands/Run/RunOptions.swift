@@ -61,8 +61,6 @@ struct RunOptions: Equatable {
           help: "File for the summary instead of standard error; replaced when it is complete."),
         .init(
           "threads", \.threads, help: "Threads that get a row of their own; the rest share one."),
-        .init(
-          "color", \.output.color, help: "Whether text is coloured; NO_COLOR is respected."),
         .init("quiet", \.output.isQuiet, short: "q", help: "No summary on standard error."),
       ]),
   ]

@@ -21,7 +21,7 @@ final class RunPlace {
     "echo 'int main(void){return 0;}' >/tmp/x-$$.c && clang /tmp/x-$$.c -lpmem -o /tmp/x-$$;"
       + " code=$?; rm -f /tmp/x-$$*; exit $code")
 
-  /// Runs a script: `$arbiter` is the tool, `$write` the writers, and runs meet in this place alone.
+  /// Runs a script: `$arbiter` is the tool, `$write` the writers; runs meet here alone.
   func script(_ text: String) throws -> Outcome {
     if text.contains("$write "), folder.size(of: "writers") == nil {
       let source = "\(Tool.root)/Tests/CArbiterPreloadTests/Programs/writers.c"

@@ -39,7 +39,8 @@ struct RunSharingTests {
     let place = RunPlace()
     let run = try place.script(
       """
-      \(gated) --quiet --output=a -- sleep 60 & a=$!; sleep 0.3; child=$(cat /proc/$a/task/$a/children)
+      \(gated) --quiet --output=a -- sleep 60 & a=$!; sleep 0.3
+      child=$(cat /proc/$a/task/$a/children)
       \(gated) --output=b -- $write f2 2 2000 64 >cb & b=$!; sleep 0.4
       kill -USR1 $b; sleep 0.2; cp b before; kill -\(signal) $a; sleep 0.5
       kill -USR1 $b; sleep 0.2; cp b after
@@ -81,7 +82,8 @@ struct RunSharingTests {
     let place = RunPlace()
     let run = try place.script(
       """
-      \(gated) --quiet -- sleep 60 & a=$!; sleep 0.3; child=$(cat /proc/$a/task/$a/children); kill -KILL $a; wait $a
+      \(gated) --quiet -- sleep 60 & a=$!; sleep 0.3
+      child=$(cat /proc/$a/task/$a/children); kill -KILL $a; wait $a
       echo stale >meet/member-1
       \(gated) --output=b -- $write f 1 20 64 >cb & wait $!; echo $!; ls meet; kill $child
       """)

@@ -72,8 +72,8 @@ struct RunTests {
     let run = try shell(
       """
       set -m
-      "$arbiter" run -q -- sh -c 'trap "echo got; exit 9" \(name); echo up; while :; do sleep 0.05; done' \
-        >out & run=$!
+      program='trap "echo got; exit 9" \(name); echo up; while :; do sleep 0.05; done'
+      "$arbiter" run -q -- sh -c "$program" >out & run=$!
       until grep -q up out 2>/dev/null; do sleep 0.02; done
       kill -\(name) $run; wait $run; code=$?; cat out; exit $code
       """, in: folder.path)

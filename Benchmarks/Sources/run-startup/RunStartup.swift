@@ -78,7 +78,7 @@ enum RunStartupBenchmark {
   static func text(_ number: Double) -> String {
     let hundredths = Int((number * 100).rounded())
     let digits = String(abs(hundredths) % 100)
-    return
-      "\(hundredths < 0 ? "-" : "")\(abs(hundredths) / 100).\(digits.count == 1 ? "0" : "")\(digits)"
+    let sign = hundredths < 0 ? "-" : ""
+    return "\(sign)\(abs(hundredths) / 100).\(digits.count == 1 ? "0" : "")\(digits)"
   }
 }

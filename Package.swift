@@ -19,6 +19,17 @@ func room(_ name: String, sees: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: sees, swiftSettings: strict)
 }
 
+/// A target in C.
+func cRoom(
+  _ name: String, sees: [Target.Dependency] = [], exclude: [String] = [],
+  linkerSettings: [LinkerSetting] = []
+) -> Target {
+  .target(
+    name: name, dependencies: sees, exclude: exclude,
+    cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+    linkerSettings: linkerSettings)
+}
+
 /// The tests of one module.
 func tests(of name: String, sees: [Target.Dependency] = []) -> Target {
   .testTarget(
@@ -36,37 +47,25 @@ let package = Package(
         "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
+    // `./install` makes libarbiter.so of it, with the Swift runtime inside.
+    .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
     // The mechanism alone, for the benchmarks in C.
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
     .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
   ],
   targets: [
-    .target(
-      name: "CArbiter",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterGate", dependencies: ["CArbiter"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterCounters",
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ]),
-    .target(
-      name: "CArbiterPreload", dependencies: ["CArbiter", "CArbiterGate"],
-      exclude: ["exports.map"],
-      cSettings: [
-        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-      ],
-      // No start code of Swift, no folder of the toolchain, and no symbol but the interposers.
+    cRoom("CArbiter"),
+    cRoom("CArbiterCounters"),
+    cRoom("CArbiterGate", sees: ["CArbiter"]),
+    cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate"]),
+    cRoom(
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
+      // debug information, which would be most of a library that lands in every program.
       linkerSettings: [
         .unsafeFlags([
-          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker",
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
           "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
         ])
       ]),
@@ -106,6 +105,20 @@ let package = Package(
         "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
         "ArbiterReport",
       ]),
+    .target(
+      name: "ArbiterC",
+      dependencies: [
+        "CArbiter", "CArbiterGate", "CArbiterLibrary", "ArbiterCore", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+        "ArbiterProfiles",
+      ], exclude: ["exports.map"], swiftSettings: strict,
+      // Nothing but what arbiter.h declares is visible in the library.
+      linkerSettings: [
+        .unsafeFlags([
+          "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/ArbiterC/exports.map",
+        ])
+      ]),
     room("CommandSpec"),
     room(
       "ArbiterCommands",
@@ -135,6 +148,10 @@ let package = Package(
         "ArbiterTestSupport", "CTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMemory",
         "ArbiterMetrics", "ArbiterPlatform", "ArbiterScheduler", "CArbiter", "CArbiterGate",
       ]),
+    // Compiles C programs against the built library.
+    .testTarget(
+      name: "ArbiterCTests", dependencies: ["ArbiterC", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
     // Runs programs under the built preload library; its C programs are compiled by the tests.
     .testTarget(
       name: "CArbiterPreloadTests",
@@ -142,6 +159,17 @@ let package = Package(
       exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
       name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+
+    // What ./test --vm runs inside a virtual machine.
+    .target(
+      name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ]),
+    .executableTarget(
+      name: "append-log",
+      dependencies: ["CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPlatform"],
+      path: "Tests/VirtualMachine/Programs/append-log", swiftSettings: strict),
 
     tests(of: "ArbiterCore"),
     .testTarget(name: "RepositoryTests", swiftSettings: strict),

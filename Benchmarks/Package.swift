@@ -17,8 +17,14 @@ let package = Package(
   name: "arbiter-benchmarks",
   dependencies: [.package(name: "arbiter", path: "..")],
   targets: [
+    .target(name: "BenchmarkSupport", swiftSettings: strict),
     .executableTarget(
-      name: "gate", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      name: "gate",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "persist",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
       name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],

@@ -9,8 +9,9 @@ extension MachineReport {
   public var findings: [Finding] {
     [
       processorFinding, coreFinding, nodeFinding, flushFinding, clockFinding,
-      virtualisationFinding, domainFinding, regionFinding, namespaceFinding, daxDeviceFinding,
-      daxMountFinding, cxlFinding, moduleCounterFinding, controllerCounterFinding,
+      virtualisationFinding, domainFinding, regionFinding, interleaveFinding, namespaceFinding,
+      daxDeviceFinding, badBlockFinding, shutdownFinding, deepFlushFinding, daxMountFinding,
+      cxlFinding, moduleCounterFinding, controllerCounterFinding,
     ]
   }
 
@@ -35,6 +36,11 @@ extension MachineReport {
     if persistentMemory.persistenceDomain == .processorCache {
       sentences.append("Caches survive a loss of power: a fence persists, flushes can be left out.")
     }
+    if persistentMemory.badByteCount ?? 0 > 0 {
+      sentences.append(
+        "Some memory is lost: a load from it raises SIGBUS, so read through the checked calls and "
+          + "restore what lay there.")
+    }
     if processor.hypervisorName != nil {
       sentences.append(
         "The machine is virtual: other guests disturb timings, so compare pairs taken in turn.")
@@ -46,7 +52,7 @@ extension MachineReport {
     return sentences
   }
 
-  private static func bytes(_ count: Int?) -> String {
+  static func bytes(_ count: Int?) -> String {
     count.map { ByteCount(bytes: max(0, $0)).description } ?? "unknown size"
   }
 
@@ -115,51 +121,6 @@ extension MachineReport {
       sentence: "The machine is virtual (\(name.isEmpty ? "unnamed hypervisor" : name)).")
   }
 
-  private var domainFinding: Finding {
-    switch persistentMemory.persistenceDomain {
-    case nil:
-      Finding(
-        topic: "persistence_domain", status: .absent,
-        sentence: "Nothing written to memory survives a loss of power.")
-    case .memoryController:
-      Finding(
-        topic: "persistence_domain", status: .available,
-        sentence: "What the memory controller has accepted survives (ADR); caches do not.")
-    case .processorCache:
-      Finding(
-        topic: "persistence_domain", status: .available,
-        sentence: "The processor's caches survive a loss of power (eADR).")
-    case .unknown:
-      Finding(
-        topic: "persistence_domain", status: .unknown,
-        sentence: "A region does not say what survives, so every line must be written back.")
-    }
-  }
-
-  private var regionFinding: Finding {
-    let list = persistentMemory.regions.map { region in
-      let modules = region.moduleCount.map { " on \($0) modules" } ?? ""
-      return "\(region.name) \(Self.bytes(region.sizeBytes))\(modules)"
-    }
-    return Self.listing("regions", list, none: "There is no persistent-memory region.")
-  }
-
-  private var namespaceFinding: Finding {
-    let list = persistentMemory.namespaces.map { space in
-      let device = space.blockDevice.map { " as \($0)" } ?? ""
-      return "\(space.name) \(space.mode.rawValue) \(Self.bytes(space.sizeBytes))\(device)"
-    }
-    return Self.listing("namespaces", list, none: "There is no persistent-memory namespace.")
-  }
-
-  private var daxDeviceFinding: Finding {
-    let list = persistentMemory.daxDevices.map { device in
-      let use = device.isSystemMemory ? " (system memory)" : ""
-      return "\(device.name) \(Self.bytes(device.sizeBytes))\(use)"
-    }
-    return Self.listing("dax_devices", list, none: "There is no dax device.")
-  }
-
   private var daxMountFinding: Finding {
     Self.listing(
       "dax_mounts", daxMounts.map { "\($0.folder) (\($0.fileSystem) on \($0.device))" },
@@ -200,7 +161,7 @@ extension MachineReport {
         + "(\(counters.memoryControllerUnits.joined(separator: ", "))).")
   }
 
-  private static func listing(_ topic: String, _ list: [String], none: String) -> Finding {
+  static func listing(_ topic: String, _ list: [String], none: String) -> Finding {
     list.isEmpty
       ? Finding(topic: topic, status: .absent, sentence: none)
       : Finding(

@@ -43,6 +43,51 @@ public struct PersistentMemory: Sendable, Hashable {
     public var persistenceDomain: PersistenceDomain
     /// Whether the region has flush hints, so that a deep flush reaches the medium.
     public var hasFlushHints: Bool?
+    /// Whether the kernel offers a deep flush of the region at all.
+    public var hasDeepFlush: Bool
+    /// The cookie by which the platform knows the interleave set; nil where it gives none.
+    public var setCookie: UInt64?
+    /// The parts of modules over which the region is spread, in their order.
+    public var mappings: [Mapping]
+    /// What the medium is known to have lost, relative to the region; nil where nobody says.
+    public var badBlocks: [BadBlocks]?
+  }
+
+  /// A module's part in a region.
+  public struct Mapping: Sendable, Hashable {
+    /// The kernel's name of the module, as nmem0.
+    public var module: String
+    /// Where the part begins in the module, in bytes; nil where the kernel does not say.
+    public var offsetBytes: Int?
+    /// Bytes of the part; nil where the kernel does not say.
+    public var lengthBytes: Int?
+    /// The part's place in the order of the interleave; nil where the kernel does not say.
+    public var position: Int?
+  }
+
+  /// A run of bytes that the medium has lost.
+  public struct BadBlocks: Sendable, Hashable {
+    /// Where the run begins, in bytes.
+    public var offsetBytes: Int
+    /// Bytes of the run.
+    public var lengthBytes: Int
+
+    /// Makes a run.
+    public init(offsetBytes: Int, lengthBytes: Int) {
+      self.offsetBytes = offsetBytes
+      self.lengthBytes = lengthBytes
+    }
+  }
+
+  /// A DIMM of persistent memory.
+  public struct Module: Sendable, Hashable {
+    /// The kernel's name, as nmem0.
+    public var name: String
+    /// The module's own number, as vendor, place and date and serial; nil where it has none.
+    public var identifier: String?
+    /// How often power was lost before the module had written all it had accepted; nil where the
+    /// platform does not count that, which says nothing about whether it has happened.
+    public var unsafeShutdownCount: Int?
   }
 
   /// A part of a region with a mode.
@@ -57,6 +102,10 @@ public struct PersistentMemory: Sendable, Hashable {
     public var mode: Mode
     /// The block device, as pmem0; nil where there is none.
     public var blockDevice: String?
+    /// What the medium is known to have lost, relative to the block device; nil where nobody says.
+    public var badBlocks: [BadBlocks]?
+    /// The region that holds the namespace.
+    public var region: String?
   }
 
   /// A character device of directly mapped memory.
@@ -71,6 +120,8 @@ public struct PersistentMemory: Sendable, Hashable {
     public var targetNode: Int?
     /// Whether the kernel uses the memory as ordinary system memory.
     public var isSystemMemory: Bool
+    /// The region that holds the device; nil where it is no persistent memory.
+    public var region: String?
   }
 
   /// The regions.
@@ -79,6 +130,8 @@ public struct PersistentMemory: Sendable, Hashable {
   public var namespaces: [Namespace]
   /// The dax devices.
   public var daxDevices: [DaxDevice]
+  /// The modules.
+  public var modules: [Module]
 
   /// Whether there is none at all.
   public var isAbsent: Bool { regions.isEmpty && namespaces.isEmpty && daxDevices.isEmpty }
@@ -91,71 +144,5 @@ public struct PersistentMemory: Sendable, Hashable {
       return .memoryController
     }
     return .processorCache
-  }
-
-  /// Reads what the tree shows.
-  public static func read(from tree: SystemTree = SystemTree()) -> PersistentMemory {
-    let folder = "/sys/bus/nd/devices"
-    let names = tree.entries(folder)
-    return PersistentMemory(
-      regions: names.filter { isNumbered($0, "region") }.map { region(tree, folder, $0) },
-      namespaces: names.filter { isNumbered($0, "namespace") }
-        .compactMap { namespace(tree, folder, $0) },
-      daxDevices: tree.entries("/sys/bus/dax/devices").filter { isNumbered($0, "dax") }
-        .map { daxDevice(tree, "/sys/bus/dax/devices/\($0)", $0) })
-  }
-
-  private static func isNumbered(_ name: String, _ prefix: String) -> Bool {
-    name.hasPrefix(prefix) && (name.dropFirst(prefix.count).first?.isNumber ?? false)
-  }
-
-  private static func region(_ tree: SystemTree, _ folder: String, _ name: String) -> Region {
-    let path = "\(folder)/\(name)"
-    let domain = tree.text("\(path)/persistence_domain") ?? ""
-    return Region(
-      name: name, sizeBytes: tree.number("\(path)/size"), node: node(tree, path),
-      moduleCount: tree.number("\(path)/mappings"),
-      persistenceDomain: PersistenceDomain(rawValue: domain) ?? .unknown,
-      hasFlushHints: tree.number("\(path)/deep_flush").map { $0 != 0 })
-  }
-
-  private static func namespace(
-    _ tree: SystemTree, _ folder: String, _ name: String
-  )
-    -> Namespace?
-  {
-    let path = "\(folder)/\(name)"
-    let size = tree.number("\(path)/size")
-    // The kernel keeps an empty seed namespace per region, from which the next one is made.
-    if size == 0 { return nil }
-    let holder = tree.text("\(path)/holder").flatMap { $0.isEmpty ? nil : $0 }
-    let blockFolders = [path] + (holder.map { ["\(folder)/\($0)"] } ?? [])
-    let blockDevice = blockFolders.lazy.compactMap { tree.entries("\($0)/block").first }.first
-    return Namespace(
-      name: name, sizeBytes: size, node: node(tree, path),
-      mode: mode(tree.text("\(path)/mode") ?? ""), blockDevice: blockDevice)
-  }
-
-  /// The kernel's words for the modes (drivers/nvdimm/namespace_devs.c) and ndctl's.
-  private static func mode(_ word: String) -> Mode {
-    switch word {
-    case "memory", "fsdax": .fsdax
-    case "dax", "devdax": .devdax
-    case "safe", "sector": .sector
-    case "raw": .raw
-    default: .unknown
-    }
-  }
-
-  private static func daxDevice(_ tree: SystemTree, _ path: String, _ name: String) -> DaxDevice {
-    DaxDevice(
-      name: name, sizeBytes: tree.number("\(path)/size"),
-      alignmentBytes: tree.number("\(path)/align"),
-      targetNode: tree.number("\(path)/target_node").flatMap { $0 < 0 ? nil : $0 },
-      isSystemMemory: tree.linkTargetName("\(path)/driver") == "kmem")
-  }
-
-  private static func node(_ tree: SystemTree, _ path: String) -> Int? {
-    tree.number("\(path)/numa_node").flatMap { $0 < 0 ? nil : $0 }
   }
 }

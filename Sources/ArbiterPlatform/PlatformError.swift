@@ -32,6 +32,10 @@ public struct PlatformError: Error, Hashable, Sendable, CustomStringConvertible 
     public static let unsupported = Code(name: "unsupported")
     /// The system refused another thread, descriptor or mapping.
     public static let resourceLimit = Code(name: "resource-limit")
+    /// The medium has lost what it held there, or cannot be reached.
+    public static let mediaError = Code(name: "media-error")
+    /// The file has become shorter than what was mapped of it.
+    public static let truncated = Code(name: "truncated")
     /// Anything else that the system reported.
     public static let system = Code(name: "system")
   }
@@ -90,6 +94,7 @@ public struct PlatformError: Error, Hashable, Sendable, CustomStringConvertible 
     case EOPNOTSUPP, ENOSYS: .unsupported
     case EINVAL, EISDIR, ENAMETOOLONG: .invalidArgument
     case EMFILE, ENFILE, EAGAIN, ENOMEM: .resourceLimit
+    case EIO, EHWPOISON: .mediaError
     default: .system
     }
   }
@@ -101,6 +106,8 @@ public struct PlatformError: Error, Hashable, Sendable, CustomStringConvertible 
     case .notFound: "check the path"
     case .unsupported: "use another file system or option"
     case .invalidArgument: "check the value"
+    case .mediaError: "restore the data from a copy and look for bad blocks with 'arbiter doctor'"
+    case .truncated: "give the file its size again, restore its content and map it anew"
     case .resourceLimit: "raise the limit (ulimit) or use fewer threads"
     default: "see the system log"
     }

@@ -60,14 +60,37 @@ public struct SystemTree: Sendable {
     return names.sorted { Self.sortKey($0) < Self.sortKey($1) }
   }
 
-  /// The last part of what a symbolic link points to; nil where it is none.
-  public func linkTargetName(_ path: String) -> String? {
+  /// What a symbolic link points to, as it is written in the link; nil where it is none.
+  public func linkTarget(_ path: String) -> String? {
     var buffer = [CChar](repeating: 0, count: 4096)
     // SAFETY: the kernel writes at most the capacity that it is told.
     let count = unsafe readlink(root + path, &buffer, buffer.count)
     guard count > 0 else { return nil }
-    let target = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return target.split(separator: "/").last.map(String.init)
+    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// The last part of what a symbolic link points to; nil where it is none.
+  public func linkTargetName(_ path: String) -> String? {
+    linkTarget(path)?.split(separator: "/").last.map(String.init)
+  }
+
+  /// Writes a text to a file that exists, as the kernel's switches want it.
+  ///
+  /// - Throws: ``PlatformError`` where the file cannot be written.
+  public func write(_ text: String, to path: String) throws(PlatformError) {
+    let descriptor = unsafe open(root + path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw PlatformError(errorNumber: errno, path: root + path, action: "open the switch")
+    }
+    defer { close(descriptor) }
+    let bytes = Array(text.utf8)
+    // SAFETY: the kernel reads at most the count that it is told.
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+    }
+    guard count == bytes.count else {
+      throw PlatformError(errorNumber: errno, path: root + path, action: "write \(text)")
+    }
   }
 
   static func trimmed(_ text: String) -> String {

@@ -118,6 +118,12 @@ public final class ControlPage: Sendable {
   /// How writers are admitted in programs that the preload library gates.
   public var scheme: SchemeName { unsafe SchemeName(kind: page.pointee.scheme) }
 
+  /// Rings and places of the delegation scheme in each program.
+  public var delegation: DelegationParameters {
+    unsafe DelegationParameters(
+      ringCount: Int(page.pointee.ring_count), slotCount: Int(page.pointee.ring_slots))
+  }
+
   /// Adds an interleave set, so that gates to its devices find it.
   ///
   /// - Parameters:
@@ -181,5 +187,32 @@ extension SchemeName {
 
   init(kind: UInt32) {
     self = Self.allCases.first { $0.kind.rawValue == kind } ?? .baseline
+  }
+}
+
+extension ControlPage {
+  /// Whether memory that belongs to no other set belongs to this one.
+  public func setMatchesAll(at index: Int) -> Bool {
+    precondition((0...Self.setCountMax).contains(index), "no such set")
+    return unsafe arb_page_set(page, UInt32(index)).pointee.matches_all != 0
+  }
+
+  /// Makes a gate of the calling thread in memory of the caller; for the C library.
+  ///
+  /// - Parameters:
+  ///   - gate: Where to; belongs to this thread until it is detached.
+  ///   - setIndex: The set; 0 for memory of which nothing is known.
+  ///   - session: The `arbiter run` that counts it; 0 is none.
+  /// - Throws: ``PlatformError`` with `resourceLimit` where the page is full.
+  public func attach(
+    _ gate: UnsafeMutablePointer<ArbGate>, toSet setIndex: Int, session: Int
+  ) throws(PlatformError) {
+    // SAFETY: the page outlives the gate, as the caller promises.
+    let status = unsafe arb_gate_attach(gate, page, UInt32(setIndex), UInt32(session))
+    guard status == 0 else {
+      throw PlatformError(
+        .resourceLimit, reason: "all \(slotCount) gates of the page are in use",
+        nextStep: "make the page with more slots")
+    }
   }
 }

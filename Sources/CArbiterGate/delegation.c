@@ -236,7 +236,8 @@ static void complete_batch(Ring *ring, uint32_t count, const uint32_t *lanes,
     __atomic_store_n(completed, arb_load(completed) + 1, __ATOMIC_RELEASE);
   }
   ARB_DELEGATION_PAUSE();
-  /* Orders completions and freed slots before the looks at announcements (park_lane, await_room). */
+  /* Orders completions and freed slots before the looks at announcements; partners: park_lane,
+   * push_when_room. */
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   for (uint32_t place = 0; place < count; place++) {
     Cell *cell = &cells[lanes[place]];

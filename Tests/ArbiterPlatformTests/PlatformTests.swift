@@ -242,7 +242,8 @@ struct MachineReportTests {
     let statuses = statuses(report)
     for topic in [
       "regions", "namespaces", "dax_devices", "dax_mounts", "cxl_memory", "persistence_domain",
-      "module_counters", "memory_controller_counters", "hypervisor",
+      "module_counters", "memory_controller_counters", "hypervisor", "interleave_sets",
+      "bad_blocks", "unsafe_shutdowns", "deep_flush",
     ] { #expect(statuses[topic] == .absent, "\(topic)") }
     #expect(statuses["cores"] == .unknown)
     #expect(statuses["processor"] == .available)

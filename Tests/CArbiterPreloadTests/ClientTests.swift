@@ -59,6 +59,33 @@ struct ClientTests {
     #expect(totals.calls(ARB_CALL_DEEP) > 0)
   }
 
+  @Test("What libpmemobj calls for a copy and a transaction is counted once each")
+  func nested() throws {
+    let totals = try [(0, 0), (100, 0), (0, 100)].map { copies, transactions in
+      let page = try ControlPage(ARB_SCHEME_BASELINE)
+      let outcome = try withStorage { folder in
+        try shell("$under $programs/objects \(folder)/pool \(copies) \(transactions)", page: page)
+      }
+      #expect(outcome.code == 0, "\(outcome.error)")
+      return page.totals
+    }
+    func grown(_ run: Int, _ kind: ArbCallKind) -> UInt64 {
+      totals[run].calls(kind) - totals[0].calls(kind)
+    }
+    // The drain of the copy and those of the persists are calls of libpmem itself.
+    #expect(grown(1, ARB_CALL_COPY) == 100)
+    #expect(totals[1].callBytes(ARB_CALL_COPY) - totals[0].callBytes(ARB_CALL_COPY) == 409_600)
+    #expect(grown(1, ARB_CALL_PERSIST) == 100)
+    #expect(grown(1, ARB_CALL_FLUSH) == 0 && grown(1, ARB_CALL_DRAIN) == 0)
+    // 64 bytes added, stored and committed: with the calls inside persist and memcpy it would be
+    // two flushes and five drains.
+    #expect(grown(2, ARB_CALL_COPY) == 200)
+    #expect(grown(2, ARB_CALL_SET) == 100)
+    #expect(grown(2, ARB_CALL_PERSIST) == 100)
+    #expect(grown(2, ARB_CALL_FLUSH) == 100)
+    #expect(grown(2, ARB_CALL_DRAIN) == 300)
+  }
+
   @Test("Transactions hold under every scheme", arguments: TestedScheme.allCases)
   func transactions(scheme: TestedScheme) throws {
     let page = try scheme.page

@@ -52,7 +52,7 @@ struct Settings {
   var word: UInt64 { delayPicoseconds | flags | 1 << 45 }
 }
 
-/// A control page of this process, whose set 1 is all memory.
+/// A control page of this process, whose set 1 is all memory or what lies on one device.
 @safe
 final class ControlPage {
   private var mapping = unsafe ArbMapping()
@@ -60,7 +60,7 @@ final class ControlPage {
 
   init(
     _ scheme: ArbSchemeKind, permits: UInt32 = 2, spanBytes: UInt64 = 4096, slots: UInt32 = 128,
-    settings: Settings = .none
+    settings: Settings = .none, deviceOf path: String? = nil
   ) throws {
     var parameters = ArbPageParameters(
       slot_count: slots, scheme: scheme.rawValue, permit_count: permits, ring_count: 1,
@@ -71,7 +71,16 @@ final class ControlPage {
     }
     unsafe self.page = unsafe page
     unsafe arb_set_name(page, 1, "all", 1)
-    unsafe arb_set_activate(page, 1, 1)
+    if let path {
+      var facts = stat()
+      guard unsafe stat(path, &facts) == 0 else { throw SetUpError(reason: "no \(path)") }
+      // glibc's encoding; its functions for it are macros that Swift does not see.
+      let device = facts.st_dev
+      let major = UInt32(device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000)
+      let minor = UInt32(device & 0xFF | device >> 12 & 0xFFFF_FF00)
+      unsafe arb_set_add_device(page, 1, major, minor)
+    }
+    unsafe arb_set_activate(page, 1, path == nil ? 1 : 0)
     unsafe arb_set_publish(arb_page_set(page, 1), settings.word)
   }
 
@@ -97,10 +106,13 @@ final class ControlPage {
     return unsafe arb_page_attached_count(page, 1)
   }
 
-  var totals: Totals {
+  var totals: Totals { totals(ofSets: 0..<8) }
+
+  func totals(ofSets sets: Range<UInt32>) -> Totals {
     var totals = Totals()
     for index in 0..<(unsafe arb_page_slots_used(page)) {
       let slot = unsafe arb_page_slot(page, index)
+      guard sets.contains(unsafe slot.pointee.set_index) else { continue }
       let counts = unsafe slot.pointee.counts
       totals.owners += UInt64(unsafe slot.pointee.generation)
       totals.accesses += counts.access_count

@@ -5,13 +5,22 @@
 #include "CTestSupport.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Allocations: malloc and its relatives over glibc's own entry points. Sanitizers need malloc for
@@ -111,6 +120,59 @@ int64_t arb_test_unwatch_system_calls(void) {
 void arb_test_make_system_call(void) { syscall(SYS_getppid); }
 
 /* Scenery. */
+
+int64_t arb_test_lose_page(int descriptor, int64_t offset) {
+  /* The kernel may kill who asks for it, so a child asks. */
+  const pid_t child = fork();
+  if (child < 0) return -(int64_t)errno;
+  if (child == 0) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile char *memory =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
+    if (memory == MAP_FAILED) _exit(errno);
+    memory[0] = memory[0];
+    signal(SIGBUS, SIG_DFL);
+    _exit(madvise((void *)(uintptr_t)memory, page, 100 /* MADV_HWPOISON */) == 0 ? 0 : errno);
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return -(int64_t)errno;
+  }
+  if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGBUS ? 0 : -(int64_t)EIO;
+  return -(int64_t)WEXITSTATUS(status);
+}
+
+int64_t arb_test_lose_block(int descriptor, int64_t offset) {
+  /* A fiemap ends in an array of extents; here of one. */
+  _Alignas(struct fiemap) char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+  memset(room, 0, sizeof room);
+  struct fiemap *query = (struct fiemap *)(void *)room;
+  query->fm_start = (uint64_t)offset;
+  query->fm_length = 512;
+  query->fm_extent_count = 1;
+  if (ioctl(descriptor, FS_IOC_FIEMAP, query) != 0) return -(int64_t)errno;
+  struct stat facts;
+  if (fstat(descriptor, &facts) != 0) return -(int64_t)errno;
+  if (query->fm_mapped_extents != 1) return -(int64_t)ENODATA;
+  const uint64_t place =
+      query->fm_extents[0].fe_physical + ((uint64_t)offset - query->fm_extents[0].fe_logical);
+  char path[96];
+  snprintf(
+      path, sizeof path, "/sys/dev/block/%u:%u/badblocks", major(facts.st_dev),
+      minor(facts.st_dev));
+  const int list = open(path, O_WRONLY | O_CLOEXEC);
+  if (list < 0) return -(int64_t)errno;
+  const int written = dprintf(list, "%llu 1\n", (unsigned long long)(place / 512));
+  const int cause = errno;
+  close(list);
+  return written > 0 ? 0 : -(int64_t)cause;
+}
+
+int64_t arb_test_signal_handler(int number) {
+  struct sigaction action;
+  if (sigaction(number, NULL, &action) != 0) return -1;
+  return (int64_t)(intptr_t)action.sa_sigaction;
+}
 
 int64_t arb_test_mount_tmpfs(const char *folder, const char *options) {
   return mount("arbiter-test", folder, "tmpfs", 0, options) == 0 ? 0 : -(int64_t)errno;

@@ -129,6 +129,13 @@ struct RuleTests {
     #expect(Rules.licenseHeader(file(path, "// Part of Arbiter.\n" + line)).isEmpty)
   }
 
+  @Test func `another license is for the folder that has it`() {
+    let line = "// SPDX-License-Identifier: GPL-2.0-or-later\n"
+    #expect(Rules.licenseHeader(file("Tests/VirtualMachine/plugin/a.c", line)).isEmpty)
+    #expect(Rules.licenseHeader(file("Tests/VirtualMachine/a.c", line)).count == 1)
+    #expect(Rules.licenseHeader(file("Tests/VirtualMachine/plugin/a.c", "int a;\n")).count == 1)
+  }
+
   @Test func `a script without a suffix is known by its first line`() {
     #expect(Rules.licenseHeader(file("run", "#!/usr/bin/env bash\ntrue\n")).count == 1)
     #expect(Rules.licenseHeader(file("LICENSE", "Apache\n")).isEmpty)

@@ -15,6 +15,7 @@
 // shows all that a gate costs.
 
 internal import Arbiter
+internal import BenchmarkSupport
 
 #if canImport(Glibc)
 internal import Glibc
@@ -168,13 +169,6 @@ enum GateBenchmark {
         + "(95 % \(text(interval.lowerBound)) to \(text(interval.upperBound)), "
         + "\(differences.count) pairs): \(verdict)")
     return verdict
-  }
-
-  static func text(_ number: Double) -> String {
-    let hundredths = Int((number * 100).rounded())
-    let digits = String(abs(hundredths) % 100)
-    let sign = hundredths < 0 ? "-" : ""
-    return "\(sign)\(abs(hundredths) / 100).\(digits.count == 1 ? "0" : "")\(digits)"
   }
 
   /// The loop without a gate.

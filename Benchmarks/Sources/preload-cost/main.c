@@ -7,9 +7,9 @@
  *
  * The program makes a control page and runs itself again under the library. Then it times pairs of
  * the same loop in one process: calls of a libpmem in a name space of its own, which the library
- * does not reach, and calls of the function that every program now gets. The order within a pair alternates, so that a drift of the
- * machine weighs on both alike. The figure is the median over the pairs of the difference per call,
- * with its distribution-free 95 % interval.
+ * does not reach, and calls of the function that every program now gets. The order within a pair
+ * alternates, so that a drift of the machine weighs on both alike. The figure is the median over
+ * the pairs of the difference per call, with its distribution-free 95 % interval.
  *
  *   met        the whole interval lies at or below the limit
  *   missed     the whole interval lies above it
@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define LIMIT_NANOSECONDS 40.0
-#define PAIRS_MAX 101
+#define PAIRS_MAX 501
 #define WINDOW ((size_t)16 << 10)
 
 typedef void *(*Copy)(void *, const void *, size_t);
@@ -166,11 +166,13 @@ int main(int argument_count, char **words) {
   if (getenv("PRELOAD_COST_STAGE") == NULL) run_under(words[argument_count - 1], words);
   /* Its own calls of pmem_drain must not meet the preload library either. */
   void *library = dlmopen(LM_ID_NEWLM, "libpmem.so.1", RTLD_NOW);
-  if (library == NULL || dlopen("libpmem.so.1", RTLD_NOW | RTLD_GLOBAL) == NULL) fail("there is no libpmem.so.1; install the package libpmem1");
+  if (library == NULL || dlopen("libpmem.so.1", RTLD_NOW | RTLD_GLOBAL) == NULL) {
+    fail("there is no libpmem.so.1; install the package libpmem1");
+  }
   window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (window == MAP_FAILED) fail("no memory");
   int pairs = is_smoke ? 31 : PAIRS_MAX;
-  long count = is_smoke ? 2000 : 50000;
+  long count = is_smoke ? 2000 : 10000;
   int worst = 0;
   for (int index = 0; index < (int)(sizeof cases / sizeof *cases); index++) {
     int verdict = measure(index, library, pairs, count);

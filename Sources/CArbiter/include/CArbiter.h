@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <x86intrin.h>
 
+#include "arb_persist.h"
+
 /* Instructions: stores, flushes, fences. */
 
 /* Writes 16 aligned bytes past the caches, whatever the optimiser thinks of it. */
@@ -87,6 +89,17 @@ static inline void arb_flush_clflush(void *_Nonnull line) {
 /* Orders all earlier stores and write-backs before all later stores. */
 static inline void arb_fence_store(void) { __asm__ volatile("sfence" ::: "memory"); }
 
+/* Stores a word at once or not at all, also towards a loss of power (8 aligned bytes); release:
+ * whoever loads it with acquire sees what was stored before it. */
+static inline void arb_store_word(void *_Nonnull place, uint64_t word) {
+  __atomic_store_n((uint64_t *)place, word, __ATOMIC_RELEASE);
+}
+
+/* Loads a word at once; acquire, partner of arb_store_word. */
+static inline uint64_t arb_load_word(const void *_Nonnull place) {
+  return __atomic_load_n((const uint64_t *)place, __ATOMIC_ACQUIRE);
+}
+
 /* Tells the core that the thread spins. */
 static inline void arb_pause(void) { __asm__ volatile("pause" ::: "memory"); }
 
@@ -139,8 +152,31 @@ int64_t arb_file_is_dax(const char *_Nonnull path);
 /* The numbers of the device that a special file names, as major << 32 | minor. */
 int64_t arb_file_device_numbers(const char *_Nonnull path);
 
-/* mmap, with -errno instead of MAP_FAILED. */
-int64_t arb_map(size_t byte_count, int descriptor, int flags);
+/* Maps `byte_count` bytes from `offset` on, readable and writable, at an address that is a multiple
+ * of `alignment` (a power of two, at least a page). Room is reserved without access first, so that
+ * nothing else can take the address meanwhile. */
+int64_t arb_map_aligned(
+    size_t byte_count, size_t alignment, int descriptor, int flags, int64_t offset);
+
+/* A file in DRAM without a path, closed on exec. */
+int64_t arb_memory_file(const char *_Nonnull name);
+
+/* A new file for its owner alone in `folder`, without a name, to be named by linkat. */
+int64_t arb_open_nameless(const char *_Nonnull folder);
+
+/* The numbers of the device that holds the file, as major << 32 | minor. */
+int64_t arb_file_holder(int descriptor);
+
+/* The numbers of the device that an open special file is, as major << 32 | minor. */
+int64_t arb_file_device(int descriptor);
+
+/* What fstatfs says of an open file: the magic number of its file system. */
+int64_t arb_file_magic(int descriptor);
+
+/* Copies through the kernel between two places of this process; returns the bytes copied, which
+ * are fewer where memory behind the first cannot be read or written. No signal is raised. */
+int64_t arb_copy_checked(
+    void *_Nonnull target, const void *_Nonnull source, size_t byte_count, int writes);
 
 /* Reserves `byte_count` bytes of a file on its medium from offset 0. */
 int64_t arb_file_allocate(int descriptor, int64_t byte_count);

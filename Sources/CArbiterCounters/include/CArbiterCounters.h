@@ -96,8 +96,8 @@ int arb_modules_read(
 int64_t arb_process_end_with_parent(void);
 
 /* Lets a process that will be spawned have no descriptor from `first` on; 0 or an error. `actions`
- * is a posix_spawn_file_actions_t: were <spawn.h> read here, Swift would take sigset_t and timespec
- * for types of this module, and no file that uses them would compile without importing it. */
+ * is a posix_spawn_file_actions_t, unnamed here: with the static standard library Swift would take
+ * the system's types that come with <spawn.h> for this module's own. */
 int arb_spawn_close_from(void *_Nonnull actions, int first);
 
 /* Opens a close-on-exec pipe that carries a helper's lines; the read end does not block. */

@@ -1,7 +1,8 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * objects POOL: a pool of libpmemobj with transactions that commit and that abort, opened again.
+ * objects POOL [COPIES TRANSACTIONS]: a pool of libpmemobj with transactions that commit and that
+ * abort, opened again. Then so many copies of 4 KiB and small transactions.
  */
 #include "check.h"
 
@@ -23,8 +24,16 @@ static void change(PMEMobjpool *pool, struct root *root, char letter, int commit
   TX_END
 }
 
+static void change_little(PMEMobjpool *pool, struct root *root) {
+  TX_BEGIN(pool) {
+    pmemobj_tx_add_range_direct(root->text, 64);
+    root->text[0]++;
+  }
+  TX_END
+}
+
 int main(int count, char **words) {
-  CHECK(count == 2);
+  CHECK(count == 2 || count == 4);
   PMEMobjpool *pool = pmemobj_create(words[1], "arbiter", PMEMOBJ_MIN_POOL * 2, 0600);
   CHECK(pool != NULL);
   struct root *root = pmemobj_direct(pmemobj_root(pool, sizeof(struct root)));
@@ -42,6 +51,11 @@ int main(int count, char **words) {
   CHECK(pool != NULL);
   root = pmemobj_direct(pmemobj_root(pool, sizeof(struct root)));
   CHECK(root->count == 100 && root->text[0] == 'c' && root->text[4095] == 'c');
+  for (int copies = count == 4 ? atoi(words[2]) : 0; copies > 0; copies--) {
+    pmemobj_memcpy(pool, root->text, block, 4096, 0);
+    pmemobj_persist(pool, root, 64);
+  }
+  for (int left = count == 4 ? atoi(words[3]) : 0; left > 0; left--) change_little(pool, root);
   pmemobj_close(pool);
   CHECK(pmemobj_check(words[1], "arbiter") == 1);
   return 0;

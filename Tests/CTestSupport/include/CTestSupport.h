@@ -29,6 +29,31 @@ void arb_test_make_system_call(void);
  * until it is killed. Returns its number, or -1. */
 int32_t arb_test_spawn_permit_holder(const char *_Nonnull page_path, uint32_t set_index);
 
+/* How often a call executed an instruction. */
+typedef struct {
+  uint64_t clwb, clflushopt, clflush;
+  uint64_t stream; /* stores past the cache */
+  uint64_t fence;  /* sfence and mfence */
+  uint64_t all;    /* of any kind */
+} ArbTestInstructions;
+
+/* Runs `body` in a child and counts what it executes, step by step. Returns -errno where this
+ * system does not let a process step its child. */
+int64_t arb_test_count_instructions(
+    void (*_Nonnull body)(void *_Nullable context), void *_Nullable context,
+    ArbTestInstructions *_Nonnull counts);
+
+/* Lets the kernel believe that the page of a file at `offset` is lost (MADV_HWPOISON), as root; a
+ * page of real memory is out of use until the next boot. Returns -errno where it cannot be. */
+int64_t arb_test_lose_page(int descriptor, int64_t offset);
+
+/* Adds the block of a file on DAX at `offset` to the bad blocks of its block device, as root, for
+ * good. Returns -errno where that is impossible. */
+int64_t arb_test_lose_block(int descriptor, int64_t offset);
+
+/* The handler of a signal, as a number; for comparisons. */
+int64_t arb_test_signal_handler(int number);
+
 /* Mounts a tmpfs of the given size, as root. Returns -errno on failure. */
 int64_t arb_test_mount_tmpfs(const char *_Nonnull folder, const char *_Nonnull options);
 

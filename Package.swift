@@ -184,8 +184,8 @@ let package = Package(
       name: "ClosedLoopTests",
       dependencies: [
         "ArbiterTestSupport", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler",
-        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
-        "ArbiterProfiles",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
+        "ArbiterRuntime", "ArbiterProfiles",
       ], swiftSettings: strict),
     // Runs the built tool as a child process, and therefore needs it built.
     .testTarget(

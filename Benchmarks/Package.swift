@@ -33,6 +33,9 @@ let package = Package(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
+      name: "shadow", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
+    .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),
   ]

@@ -55,6 +55,8 @@ package struct ShadowBuffer: ~Copyable {
   package private(set) var writtenLines: UInt64 = 0
   /// Blocks that were given a slot.
   package private(set) var allocatedBlocks: UInt64 = 0
+  /// Lines that were stored.
+  package var storedLines: UInt64 { stamp }
   /// Lines of blocks that left the buffer without being counted.
   package private(set) var doubtfulLines: UInt64 = 0
 

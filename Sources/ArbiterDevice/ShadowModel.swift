@@ -37,94 +37,111 @@ package struct ShadowSample: Sendable {
 
 /// Estimates write amplification from samples of the gates' own writes.
 package struct ShadowModel: ~Copyable {
-  private let buffers: FixedArray<ShadowBuffer>
-  private let moduleCount: UInt64
-  private let chunkShift: UInt64
-  private let bufferBlocks: Int
-  private var window: ShadowWindow
+  private var thinking: ShadowModules
+  private var hurrying: ShadowModules
   private var arrivals: [ShadowArrival] = []
-  private var sorted: [ShadowArrival] = []
-  private var starts: [Int] = Array(repeating: 0, count: bucketCount + 1)
-  private var tails: [UInt64] = []
+  private var window: ShadowWindow
+  private let peakLinesPerSecond: Double
 
-  private static let bucketCount = 2048
   /// Lines of a record beyond which it says nothing new: whole blocks, one after the other.
   private static let recordLinesMax = 1024
   /// Lines of a sample; later ones are left out, so that a sample takes a bounded time.
-  package static let linesMax = 6144
+  package let linesMax: Int
 
   /// Records that each gate is to take for a sample: fewer where there are more of them.
-  package static func quota(writerCount: Int) -> Int {
-    min(512, max(96, linesMax / max(1, writerCount)))
+  package func quota(writerCount: Int) -> Int {
+    min(512, max(128, linesMax * 3 / 2 / max(1, writerCount)))
   }
-
-  /// Samples taken in so far.
-  package private(set) var sampleCount = 0
 
   /// Makes the modules of a profile, empty.
   package init(profile: DeviceProfile, moduleCount: Int, seed: UInt64 = 1) {
     precondition((1...64).contains(moduleCount), "module count out of range")
-    buffers = FixedArray(count: moduleCount) { index in
-      ShadowBuffer(profile: profile, random: SeededRandom(seed: seed, stream: UInt64(index) + 1))
-    }
-    self.moduleCount = UInt64(moduleCount)
-    chunkShift = UInt64(max(256, profile.interleaveBytes).trailingZeroBitCount) - 6
-    bufferBlocks = profile.bufferBlocks
+    thinking = ShadowModules(profile: profile, moduleCount: moduleCount, seed: seed)
+    hurrying = ShadowModules(profile: profile, moduleCount: moduleCount, seed: seed)
     window = ShadowWindow(profile: profile, random: SeededRandom(seed: seed, stream: 0))
+    linesMax = min(8192, 4096 + 1024 * (moduleCount - 1))
+    peakLinesPerSecond =
+      4e9 / profile.mediaWriteNanoseconds * Double(profile.mediaUnits * moduleCount)
   }
 
   /// Whether what the buffers hold comes from samples throughout.
-  package var isWarm: Bool {
-    var least = UInt64.max
-    for index in 0..<buffers.count { least = min(least, buffers[index].allocatedBlocks) }
-    return least >= 2 * UInt64(bufferBlocks)
-  }
+  package var isWarm: Bool { thinking.isWarm && hurrying.isWarm }
 
   /// Takes in a sample.
   ///
   /// - Returns: Media write bytes ÷ iMC write bytes of the sample; nil where it wrote nothing.
-  /// - Complexity: O(*n*) in lines; some 100 ns each.
-  package mutating func take(_ samples: [ShadowSample]) -> Double? {
-    arrivals.removeAll(keepingCapacity: true)
-    tails.removeAll(keepingCapacity: true)
+  /// - Complexity: O(*n*) in lines; some 200 ns each.
+  package mutating func take(
+    _ samples: [ShadowSample], pacing: ShadowPacing = ShadowPacing()
+  ) -> Double? {
     let end = commonEnd(samples)
+    let thoughtful = replay(samples, until: end, pacing: pacing, belief: .thinks)
+    let first = thinking.take(&arrivals, tails: thoughtful)
+    let hurried = replay(samples, until: end, pacing: pacing, belief: .hurries)
+    let lines = arrivals.count
+    let span = spanSeconds
+    let second = hurrying.take(&arrivals, tails: hurried)
+    guard let first, let second else { return first ?? second }
+    // A medium that has as much to do as it can is what makes threads late that hurry. One that
+    // would have to do more than it can, or that has time to spare, does not.
+    let load = Double(lines) / max(span, 1e-9) * second / peakLinesPerSecond
+    return Self.fullLoad.contains(load) ? second : first
+  }
+
+  /// Load on the medium at which it is taken to be the bottleneck, as a share of its peak.
+  private static let fullLoad = 0.85...1.2
+
+  /// Fills the arrivals; returns the lines that have not arrived.
+  private mutating func replay(
+    _ samples: [ShadowSample], until end: Int64, pacing: ShadowPacing, belief: ShadowBelief
+  ) -> [UInt64] {
+    arrivals.removeAll(keepingCapacity: true)
+    var tails: [UInt64] = []
     for sample in samples {
       let first = arrivals.count
       let space = Self.mixed(sample.space)
       let rest = window.replay(
-        sample.records(before: end), linesMax: Self.recordLinesMax, into: &arrivals)
+        sample.records(before: end), pacing: pacing, belief: belief,
+        linesMax: Self.recordLinesMax, into: &arrivals)
       for index in first..<arrivals.count { arrivals[index].line ^= space }
       for line in rest { tails.append(line.line ^ space) }
     }
-    let before = totals()
-    sortArrivals()
-    for arrival in sorted {
-      let place = locate(arrival.line)
-      buffers[place.module].store(
-        line: place.line, at: arrival.time, isDoubtful: arrival.isDoubtful)
-    }
-    for line in tails {
-      let place = locate(line)
-      buffers[place.module].doubt(line: place.line)
-    }
-    sampleCount += 1
-    let after = totals()
-    let lines = after.lines - before.lines
-    guard lines > 0 else { return nil }
-    return Double(4 * (after.blocks - before.blocks)) / Double(lines)
+    return tails
   }
 
-  /// The moment up to which the sample knows all threads, and holds no more lines than the limit.
+  /// The time from the first arrival to the last.
+  private var spanSeconds: Double {
+    guard let any = arrivals.first else { return 0 }
+    var (first, last) = (any.time, any.time)
+    for arrival in arrivals {
+      first = min(first, arrival.time)
+      last = max(last, arrival.time)
+    }
+    return Double(last - first) / 1e12
+  }
+
+  /// A process's own high bits, which no address of another shares.
+  private static func mixed(_ space: UInt64) -> UInt64 {
+    space == 0 ? 0 : ((space &* 0x9E37_79B9_7F4A_7C15) >> 48) << 46
+  }
+
+  /// The moment up to which the sample knows nearly all threads, within the limit of lines.
+  ///
+  /// Not all of them: one thread that nothing holds would end a sample that the others have hardly
+  /// begun, and the module that they crowd is not the one that it writes to.
   private func commonEnd(_ samples: [ShadowSample]) -> Int64 {
-    var end = Int64.max
+    var ends: [Int64] = []
     var last = Int64.min
     var first = Int64.max
     for sample in samples {
       guard let head = sample.records.first, let tail = sample.records.last else { continue }
-      if sample.endsEarly { end = min(end, tail.time) }
+      if sample.endsEarly { ends.append(tail.time) }
       first = min(first, head.time)
       last = max(last, tail.time)
     }
+    ends.sort()
+    let spared = samples.count / 4
+    var end = spared < ends.count ? ends[spared] : Int64.max
     guard first <= last else { return end }
     // Halving the span halves the lines, roughly; a few rounds are enough.
     for _ in 0..<16 {
@@ -134,67 +151,10 @@ package struct ShadowModel: ~Copyable {
           lines += min(record.count, Self.recordLinesMax)
         }
       }
-      if lines <= Self.linesMax { return end }
-      let share = Double(Self.linesMax) / Double(lines) * 0.98
+      if lines <= linesMax { return end }
+      let share = Double(linesMax) / Double(lines) * 0.98
       end = first + max(1, Int64(Double(min(end, last + 1) - first) * share))
     }
     return first
-  }
-
-  private func totals() -> (blocks: UInt64, lines: UInt64) {
-    var sum = (blocks: UInt64(0), lines: UInt64(0))
-    for index in 0..<buffers.count {
-      sum.blocks += buffers[index].writtenBlocks
-      sum.lines += buffers[index].writtenLines
-    }
-    return sum
-  }
-
-  /// A process's own high bits, which no address of another shares.
-  private static func mixed(_ space: UInt64) -> UInt64 {
-    space == 0 ? 0 : ((space &* 0x9E37_79B9_7F4A_7C15) >> 48) << 46
-  }
-
-  /// The module of a line and the line's number within it.
-  private func locate(_ line: UInt64) -> (module: Int, line: UInt64) {
-    if moduleCount == 1 { return (0, line) }
-    let chunk = line >> chunkShift
-    let within = line & (1 << chunkShift - 1)
-    return (
-      Int(truncatingIfNeeded: chunk % moduleCount), (chunk / moduleCount) << chunkShift | within
-    )
-  }
-
-  /// Puts the arrivals of all threads in the order of their time.
-  ///
-  /// By buckets of equal width: arrivals lie evenly in time, so that few share one.
-  private mutating func sortArrivals() {
-    sorted.removeAll(keepingCapacity: true)
-    guard let any = arrivals.first else { return }
-    var first = any.time
-    var last = any.time
-    for arrival in arrivals {
-      first = min(first, arrival.time)
-      last = max(last, arrival.time)
-    }
-    let width = (last - first) / Int64(Self.bucketCount) + 1
-    for bucket in 0...Self.bucketCount { starts[bucket] = 0 }
-    for arrival in arrivals { starts[Int((arrival.time - first) / width) + 1] += 1 }
-    for bucket in 1...Self.bucketCount { starts[bucket] += starts[bucket - 1] }
-    sorted.append(contentsOf: arrivals)
-    for arrival in arrivals {
-      let bucket = Int((arrival.time - first) / width)
-      sorted[starts[bucket]] = arrival
-      starts[bucket] += 1
-    }
-    for index in sorted.indices.dropFirst() {
-      let arrival = sorted[index]
-      var place = index
-      while place > 0 && sorted[place - 1].time > arrival.time {
-        sorted[place] = sorted[place - 1]
-        place -= 1
-      }
-      sorted[place] = arrival
-    }
   }
 }

@@ -34,6 +34,27 @@ package struct ShadowRecord: Sendable, Hashable {
   }
 }
 
+/// What the gates' settings add to a thread's own time.
+package struct ShadowPacing: Sendable, Hashable {
+  /// The delay, in picoseconds.
+  package var delay: Int64
+  /// Whether it falls due at media blocks only.
+  package var isByBlock: Bool
+
+  package init(delay: Int64 = 0, isByBlock: Bool = false) {
+    self.delay = delay
+    self.isByBlock = isByBlock
+  }
+}
+
+/// What is held of threads that come late at their gates.
+enum ShadowBelief {
+  /// What all gaps have in common is the thread's own time.
+  case thinks
+  /// A thread stores as fast as a core can.
+  case hurries
+}
+
 /// A line on its way into a buffer.
 struct ShadowArrival {
   var time: Int64
@@ -56,7 +77,8 @@ struct ShadowWindow {
   private var accepted: [Int64]
   private var acceptedCount = 0
   private var lastAccepted = Int64.min / 2
-  private var gaps: [Int64] = []
+  /// The least gaps, in order.
+  private var least: [Int64] = []
   /// Lines of the sample so far; the first ones belong to blocks of which something is missing.
   private var lineCount = 0
 
@@ -68,16 +90,14 @@ struct ShadowWindow {
     isInOrder = profile.releaseOrder == .inOrder
     accepted = Array(repeating: .min / 2, count: capacity)
     waiting.reserveCapacity(capacity + 1)
-    gaps.reserveCapacity(Self.gapsMax)
+    least.reserveCapacity(Self.leastMax)
     self.random = random
   }
 
-  /// Gaps that are looked at to find a thread's own time.
-  private static let gapsMax = 64
-
   /// Adds the arrivals of a thread's sample to a list; returns the lines that had not arrived.
   mutating func replay(
-    _ records: ArraySlice<ShadowRecord>, linesMax: Int, into arrivals: inout [ShadowArrival]
+    _ records: ArraySlice<ShadowRecord>, pacing: ShadowPacing, belief: ShadowBelief, linesMax: Int,
+    into arrivals: inout [ShadowArrival]
   ) -> [ShadowArrival] {
     waiting.removeAll(keepingCapacity: true)
     for place in 0..<capacity { accepted[place] = .min / 2 }
@@ -85,56 +105,50 @@ struct ShadowWindow {
     lastAccepted = .min / 2
     lineCount = 0
     // Own times: of a record that goes on in the block of the one before, and of one that does not.
-    let own = (ownTime(records, entering: false), ownTime(records, entering: true))
-    var pressure = 0
-    var next = records.startIndex
+    let own =
+      belief == .hurries
+      ? (hurried(pacing, entering: false), hurried(pacing, entering: true))
+      : (ownTime(records, entering: false), ownTime(records, entering: true))
     var lastStall = Int.min / 2
-    // The stall that lies ahead: the lines before it filled the window.
+    // The stall or fence that lies ahead: the lines before it are in the window together.
     var ahead = records.startIndex
     for index in records.indices {
       let record = records[index]
-      next = index + 1
       if record.count == 0 {
         acceptAll(by: record.time - comeback - fence, into: &arrivals)
         continue
       }
-      let isLast = next == records.endIndex
-      let isFenced = !isLast && records[next].count == 0
-      let stall = isLast || isFenced ? 0 : stall(records, index, own)
-      // Lines ahead of a stall that is at most a window away have been held already.
       ahead = max(ahead, index)
       while ahead < records.endIndex && ahead - index <= capacity
-        && !isStall(records, ahead, own)
+        && records[ahead].count > 0 && stall(records, ahead, own) == 0
       { ahead += 1 }
-      let isStallAhead =
-        ahead < records.endIndex && ahead - index <= capacity && isStall(records, ahead, own)
+      let isHeldAhead = ahead < records.endIndex && ahead - index <= capacity
+      let stall = stall(records, index, own)
       if stall > 0 { lastStall = lineCount }
-      pressure = lineCount - lastStall
-      let isPressed = isStallAhead || pressure <= capacity || isFenced
-      let ownTime = isLast || isFenced ? issue * Int64(record.count) : records[next].time - record.time - stall
-      for line in 0..<min(record.count, linesMax) {
-        let share = Int64(line + 1) * stall / Int64(record.count)
-        let moment = record.time + share + Int64(line) * ownTime / Int64(record.count)
+      let isPressed = isHeldAhead || lineCount - lastStall <= capacity
+      let lines = min(record.count, linesMax)
+      var ownTime = issue * Int64(lines)
+      if index + 1 < records.endIndex && records[index + 1].count > 0 {
+        ownTime = min(ownTime, records[index + 1].time - record.time - stall)
+      }
+      for line in 0..<lines {
+        let share = Int64(line + 1) * stall / Int64(lines)
+        let moment = record.time + share + Int64(line) * ownTime / Int64(lines)
         add(record.line + UInt64(line), at: moment, isPressed: isPressed, into: &arrivals)
       }
     }
     return waiting
   }
 
-  private func isStall(
-    _ records: ArraySlice<ShadowRecord>, _ index: Int, _ own: (Int64, Int64)
-  ) -> Bool {
-    guard index + 1 < records.endIndex, records[index].count > 0, records[index + 1].count > 0
-    else { return false }
-    return stall(records, index, own) > 0
-  }
-
   /// How long the thread was held between a record and the next; 0 where it was not.
   private func stall(
     _ records: ArraySlice<ShadowRecord>, _ index: Int, _ own: (Int64, Int64)
   ) -> Int64 {
+    guard index + 1 < records.endIndex, records[index].count > 0, records[index + 1].count > 0
+    else { return 0 }
     let gap = records[index + 1].time - records[index].time
-    let time = enters(records[index], records[index + 1]) ? own.1 : own.0
+    let more = Int64(records[index].count - 1) * issue
+    let time = (enters(records[index], records[index + 1]) ? own.1 : own.0) + more
     let rest = gap - time
     return rest > max(time / 2, issue / 2) ? rest : 0
   }
@@ -143,24 +157,39 @@ struct ShadowWindow {
     (record.line + UInt64(record.count) - 1) >> 2 != next.line >> 2
   }
 
-  /// What a thread needs from one record to the next, from the least of its gaps.
+  /// What a thread needs for a line that does nothing but store and wait for its gate.
+  private func hurried(_ pacing: ShadowPacing, entering: Bool) -> Int64 {
+    issue + (pacing.isByBlock && !entering ? 0 : pacing.delay)
+  }
+
+  /// What a thread needs for a line, from the least of the gaps that the sample shows.
   private mutating func ownTime(_ records: ArraySlice<ShadowRecord>, entering: Bool) -> Int64 {
-    gaps.removeAll(keepingCapacity: true)
-    let stride = max(1, records.count / (entering ? Self.gapsMax : Self.gapsMax / 2))
-    var index = records.startIndex
-    while index + 1 < records.endIndex && gaps.count < Self.gapsMax {
-      let record = records[index]
-      let next = records[index + 1]
-      if record.count > 0 && next.count > 0 && enters(record, next) == entering {
-        gaps.append(next.time - record.time)
-        index += stride
-      } else {
-        index += 1
+    var count = 0
+    least.removeAll(keepingCapacity: true)
+    guard var last = records.first else { return issue }
+    for record in records.dropFirst() {
+      if record.count > 0 && last.count > 0 && enters(last, record) == entering {
+        count += 1
+        keepLeast(record.time - last.time - Int64(last.count - 1) * issue)
       }
+      last = record
     }
-    guard !gaps.isEmpty else { return issue }
-    gaps.sort()
-    return max(0, gaps[gaps.count / 16])
+    // A few may be short by chance: of a thread that was late for once, or that the core ran ahead.
+    return least.isEmpty ? issue : max(0, least[min(least.count - 1, count / Self.shortShare)])
+  }
+
+  /// One gap in so many is taken for short by chance.
+  private static let shortShare = 64
+  private static let leastMax = 16
+
+  private mutating func keepLeast(_ gap: Int64) {
+    if least.count == Self.leastMax {
+      if gap >= least[Self.leastMax - 1] { return }
+      least.removeLast()
+    }
+    var place = least.count
+    while place > 0 && least[place - 1] > gap { place -= 1 }
+    least.insert(gap, at: place)
   }
 
   /// Puts a line into the window.

@@ -86,7 +86,7 @@ public final class GateBoard: Sendable {
   /// - Parameter limit: Records of each gate, 1 to 1,024.
   /// - Returns: The recording's name.
   @discardableResult
-  func beginRecording(limit: Int) -> UInt64 {
+  package func beginRecording(limit: Int) -> UInt64 {
     var name: UInt64 = 0
     change { publication in
       publication.isRecording = true

@@ -118,12 +118,12 @@ public final class ShadowEstimate: CounterReader {
   /// What of a settings word says how stores are paced.
   private static func pacing(_ word: SettingsWord) -> UInt64 {
     word.bits
-      & ~(ARB_WORD_VERSION_MASK_BITS << UInt64(ARB_WORD_VERSION_SHIFT) | ARB_WORD_RECORDING_BIT)
+      & ~(versionMask << UInt64(ARB_WORD_VERSION_SHIFT)) & ~recordingBit
   }
 
-  // The header's macros do not come over as they stand there.
-  private static let ARB_WORD_VERSION_MASK_BITS: UInt64 = 1 << 17 - 1
-  private static let ARB_WORD_RECORDING_BIT: UInt64 = 1 << 62
+  // ARB_WORD_VERSION_MASK and ARB_WORD_RECORDING, which do not come over as they stand there.
+  private static let versionMask: UInt64 = 1 << 17 - 1
+  private static let recordingBit: UInt64 = 1 << 62
 
   /// Lets the shadow take in the open recording, if it is worth it by now.
   private func readRecording(_ state: inout State, settings: UInt64, now: Int64) {
@@ -133,7 +133,8 @@ public final class ShadowEstimate: CounterReader {
     var isComplete = now - state.openedNanoseconds >= Self.recordingNanosecondsMax
     let picosecondsPerTick = 1000 / board.clock.ticksPerNanosecond
     var origin: Int64?
-    for index in unsafe 0..<arb_page_slots_used(page) {
+    let slotsUsed = unsafe arb_page_slots_used(page)
+    for index in 0..<slotsUsed {
       let slot = unsafe arb_slot_glance(page, index)
       guard slot.set_index == UInt32(board.setIndex) else { continue }
       var view = ArbRecordingView()
@@ -161,7 +162,11 @@ public final class ShadowEstimate: CounterReader {
     state.recording = 0
     guard !samples.isEmpty else { return }
     let isWarm = state.model.isWarm
-    let estimate = state.model.take(samples)
+    let word = board.publishedWord.settings
+    let estimate = state.model.take(
+      samples,
+      pacing: ShadowPacing(
+        delay: Int64(word.delayNanoseconds * 1000), isByBlock: word.point == .block))
     state.sampleCount += 1
     if isWarm, let estimate { state.amplification = (estimate, settings) }
   }
@@ -206,7 +211,7 @@ public final class ShadowEstimate: CounterReader {
     guard Double(elapsed) >= spent else { return }
     let period = state.lastNanoseconds == 0 ? 1_000_000 : max(1, now - state.lastNanoseconds)
     let affordable = Double(period) * Self.timeShare / max(recordNanoseconds, 1)
-    let wanted = ShadowModel.quota(writerCount: writerCount)
+    let wanted = state.model.quota(writerCount: writerCount)
     state.limit = max(Self.recordsMin, min(wanted, Int(min(affordable, 1e6))))
     state.openedNanoseconds = now
     state.recording = board.beginRecording(limit: state.limit)

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How many fence-only passes go by between two looks at the clock, which costs more than a fence. */
+/* Fence-only passes between two looks at the clock, which costs more than a fence. */
 #define PASSES_PER_LOOK 64u
 
 static void add(uint64_t *sum, uint64_t value) { arb_store(sum, arb_load(sum) + value); }

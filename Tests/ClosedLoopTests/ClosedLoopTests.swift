@@ -28,43 +28,43 @@ final class RealWriters: Sendable {
     init(_ thread: consuming WorkerThread) { self.thread = Mutex(thread) }
   }
 
-  /// Starts threads that each store 64 bytes at a time, sequentially.
-  ///
-  /// - Parameter mayStore: Asked with the bytes of the thread so far.
+  /// Starts threads that each store 64 bytes at a time, sequentially, while `mayStore` of what a
+  /// thread has stored says so.
   init(
     _ count: Int, on board: GateBoard, stored: @escaping @Sendable (UInt64) -> Void,
     mayStore: @escaping @Sendable (UInt64) -> Bool
   ) throws {
     for _ in 0..<count {
-      let thread = try WorkerThread { [self] in
-        guard var gate = try? Gate(on: board) else {
-          failureCount.wrappingAdd(1, ordering: .relaxed)
-          return
-        }
-        let bytes: UInt64 = 1 << 20
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: Int(bytes), alignment: 4096)
-        defer { unsafe memory.deallocate() }
-        var total: UInt64 = 0
-        while !isStopping.load(ordering: .relaxed) {
-          guard mayStore(total) else {
-            usleep(200)
-            continue
+      let member = Member(
+        try WorkerThread { [self] in
+          guard var gate = try? Gate(on: board) else {
+            failureCount.wrappingAdd(1, ordering: .relaxed)
+            return
           }
-          // A block at a time, so that asking costs little.
-          for _ in 0..<4 {
-            let offset = total % bytes
-            gate.pass(address: UInt64(UInt(bitPattern: memory)) + offset, length: 64)
-            // SAFETY: the offset lies within the memory.
-            unsafe LineWriter.storeNonTemporal(
-              CacheLine(words: SIMD8(repeating: total)), to: memory + Int(offset))
-            total += 64
+          let bytes: UInt64 = 1 << 20
+          let memory = UnsafeMutableRawPointer.allocate(byteCount: Int(bytes), alignment: 4096)
+          defer { unsafe memory.deallocate() }
+          var total: UInt64 = 0
+          while !isStopping.load(ordering: .relaxed) {
+            guard mayStore(total) else {
+              usleep(200)
+              continue
+            }
+            // A block at a time, so that asking costs little.
+            for _ in 0..<4 {
+              let offset = total % bytes
+              gate.pass(address: UInt64(UInt(bitPattern: memory)) + offset, length: 64)
+              // SAFETY: the offset lies within the memory.
+              unsafe LineWriter.storeNonTemporal(
+                CacheLine(words: SIMD8(repeating: total)), to: memory + Int(offset))
+              total += 64
+            }
+            stored(256)
           }
-          stored(256)
-        }
-        LineWriter.fence()
-        waitCount.wrappingAdd(gate.waitTotals.count, ordering: .relaxed)
-      }
-      threads.withLock { $0.append(Member(thread)) }
+          LineWriter.fence()
+          waitCount.wrappingAdd(gate.waitTotals.count, ordering: .relaxed)
+        })
+      threads.withLock { $0.append(member) }
     }
   }
 
@@ -82,7 +82,7 @@ final class RealWriters: Sendable {
 /// A module that amplifies nothing, as DRAM would if it counted.
 final class FlatCounters: CounterReader {
   let bytes = Atomic<UInt64>(0)
-  var source: CounterSource { .memoryController }
+  var source: CounterSource { .module }
   var reasonForAbsence: String? { nil }
 
   func snapshot() -> CounterSnapshot {

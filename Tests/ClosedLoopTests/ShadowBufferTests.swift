@@ -90,7 +90,7 @@ struct PlainBuffer {
 struct ShadowBufferTests {
   @Test(arguments: VictimRule.allCases, [2, 7, 64])
   func `random streams come out as the plain buffer says`(rule: VictimRule, blocks: Int) throws {
-    let seed = processSeed
+    let seed = ProcessSeed.value
     var profile = try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
     profile.victimRule = rule
     profile.bufferBlocks = blocks

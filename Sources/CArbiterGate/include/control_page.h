@@ -85,7 +85,7 @@ typedef enum {
 /* One store or fence that a gate recorded. */
 typedef struct {
   int64_t ticks;  /* time-stamp counter when the store was let pass, or the fence had ended */
-  uint64_t lines; /* first line (address / 64) << 20 | count of lines, at most 2^20 - 1; 0: a fence */
+  uint64_t lines; /* first line (address / 64) << 20 | lines, at most 2^20 - 1; all 0: a fence */
 } ArbRecord;
 
 /* Who may hold a permit; see permits.h. Guarded by `lock`. */

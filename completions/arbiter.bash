@@ -147,10 +147,6 @@ _arbiter() {
         _arbiter_paths -f "$prefix" "$current"
         return
         ;;
-      run:--color)
-        _arbiter_words "$prefix" "$current" auto always never
-        return
-        ;;
       bench:--file)
         _arbiter_paths -f "$prefix" "$current"
         return
@@ -197,7 +193,7 @@ _arbiter() {
       case $verb in
         compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --format= --output= --color= --quiet --help ;;
         simulate) _arbiter_words '' "$current" --profile= --modules= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --format= --output= --color= --quiet --help ;;
-        run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --color= --quiet --help ;;
+        run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --quiet --help ;;
         bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
         doctor) _arbiter_words '' "$current" --format= --color= --help ;;
         explain) _arbiter_words '' "$current" --help ;;

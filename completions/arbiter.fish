@@ -74,7 +74,6 @@ complete -c arbiter -n '__arbiter_has_verb run' -l strict -d 'Do not run the pro
 complete -c arbiter -n '__arbiter_has_verb run' -l format -r -f -a 'text json csv' -d 'Form of the summary: text, JSON or CSV'
 complete -c arbiter -n '__arbiter_has_verb run' -s o -l output -r -F -d 'File for the summary instead of standard error; replaced when it is complete'
 complete -c arbiter -n '__arbiter_has_verb run' -l threads -r -f -d 'Threads that get a row of their own; the rest share one'
-complete -c arbiter -n '__arbiter_has_verb run' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'
 complete -c arbiter -n '__arbiter_has_verb run' -s q -l quiet -d 'No summary on standard error'
 complete -c arbiter -n '__arbiter_has_verb run' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb run' -F

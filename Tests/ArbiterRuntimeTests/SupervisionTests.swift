@@ -137,7 +137,7 @@ struct SetControlTests {
     control.stop()
     let status = control.status
     #expect(status.name == "region7" && status.phase == "constant" && status.source == .module)
-    #expect(status.delta?.writeAmplification() == 2)
+    #expect(status.writeAmplification == 2)
     #expect(status.monitorCPUNanoseconds > 0)
     #expect(!control.board.publishedWord.settings.isFencedAtBlocks)
   }

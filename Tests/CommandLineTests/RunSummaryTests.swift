@@ -59,6 +59,45 @@ struct RunSummaryTests {
     #expect(seen > 0 && seen < copies && late.count("copy_calls_count") == copies)
   }
 
+  @Test(.enabled(if: RunPlace.canCompile, "no compiler or no libpmem"))
+  func `a named profile gives an estimate of WA, which says that it is one`() throws {
+    let place = RunPlace()
+    let line = "\"$arbiter\" run --profile=optane-100-256g --private"
+    let run = try place.script(
+      "\(line) --format=json --output=s -- $write f 2 1500 256; \(line) -- $write f 2 400 256")
+    #expect(run.code == 0, "\(run.error)")
+    let set = try #require(try place.summary("s").sets.first)
+    #expect(set["counter_source"] as? String == "estimate")
+    let ratio = try #require((set["write_amplification_ratio"] as? NSNumber)?.doubleValue)
+    // Whole media blocks in order: there is next to nothing to amplify.
+    #expect((0.9...1.5).contains(ratio))
+    let words = run.error.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
+    #expect(words.contains("Scheme arbiter: by default; all memory is taken for optane-100-256g."))
+    #expect(words.contains("WA of optane-100-256g is "))
+  }
+
+  @Test(
+    .enabled(if: works("command -v fio && command -v pmempool"), "fio or pmempool is missing"),
+    arguments: ["baseline", "lock", "delegation", "fence", "arbiter", "arbiter-paper"])
+  func `fio verifies what it wrote, and a pool is made and checked`(scheme: String) throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      line="$arbiter run --scheme=\(scheme) --profile=optane-100-256g --private --strict"
+      $line --format=json --output=s -- fio --name=job --ioengine=libpmem --filename=$PWD/file \\
+        --size=4m --bs=4k --rw=randwrite --direct=1 --iodepth=1 --verify=crc32c \\
+        --do_verify=1 --minimal >/dev/null || exit 1
+      $line --quiet pmempool create --layout=x obj --size=16M pool || exit 2
+      $line --quiet pmempool check pool || exit 3
+      $line --format=json --output=i -- pmempool info pool >info || exit 4
+      """)
+    #expect(run.code == 0, "\(run.error)")
+    let summary = try place.summary("s")
+    #expect(summary.run["scheme"] as? String == scheme)
+    #expect(summary.count("copy_bytes") == 4 << 20 && summary.count("copy_calls_count") == 1024)
+    #expect(try place.summary("i").count("exit_code") == 0)
+  }
+
   @Test func `CSV has a row for the run and for each set, with the fields of JSON`() throws {
     let place = RunPlace()
     let run = try place.script(

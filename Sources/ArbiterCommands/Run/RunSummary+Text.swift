@@ -114,7 +114,7 @@ extension RunSummary {
     ])
     for set in sets {
       table.add([
-        .text(set.name), .text(set.source.rawValue), .number(set.delta?.writeAmplification()),
+        .text(set.name), .text(set.source.rawValue), .number(set.writeAmplification),
         .text(Figures.gigabytesPerSecond(set.delta?.effectiveBandwidth)),
         .text(Figures.duration(nanoseconds: set.delayNanoseconds)),
         .text(set.phase.isEmpty ? controller.map { "process \($0)" } ?? "none" : set.phase),
@@ -129,7 +129,10 @@ extension RunSummary {
     for set in sets {
       switch set.source {
       case .estimate:
-        list.append("WA of \(set.name) is an estimate from the writes that the gates saw.")
+        list.append(
+          set.writeAmplification == nil
+            ? "WA of \(set.name) is unavailable: the gates saw too few writes for an estimate."
+            : "WA of \(set.name) is an estimate from the writes that the gates saw.")
       case .module, .model, .memoryController, .unavailable:
         if let reason = set.reasonForAbsence {
           list.append("WA of \(set.name) is unavailable: \(reason).")

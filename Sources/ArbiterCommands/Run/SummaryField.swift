@@ -119,7 +119,7 @@ extension SummaryField where Subject == SetControl.Status {
       .text($0.reasonForAbsence)
     },
     figure("write_amplification_ratio", "Media write bytes divided by iMC write bytes.") {
-      $0.delta?.writeAmplification()
+      $0.writeAmplification
     },
     figure(
       "effective_bandwidth_bytes_per_second", "iMC write bytes per second: what the program gets."

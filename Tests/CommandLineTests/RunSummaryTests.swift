@@ -83,6 +83,7 @@ struct RunSummaryTests {
     let place = RunPlace()
     let run = try place.script(
       """
+      export PMEM_IS_PMEM_FORCE=1 # fio refuses plain memory
       line="$arbiter run --scheme=\(scheme) --profile=optane-100-256g --private --strict"
       $line --format=json --output=s -- fio --name=job --ioengine=libpmem --filename=$PWD/file \\
         --size=4m --bs=4k --rw=randwrite --direct=1 --iodepth=1 --verify=crc32c \\

@@ -58,7 +58,8 @@ let package = Package(
     cRoom("CArbiter"),
     cRoom("CArbiterCounters"),
     cRoom("CArbiterGate", sees: ["CArbiter"]),
-    cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate"]),
+    cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
+    cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom(
       "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
@@ -87,7 +88,9 @@ let package = Package(
     room(
       "ArbiterPlatform",
       sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
-    room("ArbiterMemory", sees: ["CArbiter", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
+    room(
+      "ArbiterMemory",
+      sees: ["CArbiter", "CArbiterPersist", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterRuntime",
       sees: [
@@ -218,8 +221,8 @@ let package = Package(
 // this leaves what real threads on real memory need, and their tests.
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
-    "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-    "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "ArbiterCore",
+    "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
     "CTestSupport", "ArbiterTestSupport", "ArbiterPlatformTests", "ArbiterMemoryTests",
     "ArbiterRuntimeTests",
   ]

@@ -131,6 +131,7 @@ final class LibraryRuntime: Sendable {
   /// The set of a persistent-memory region.
   ///
   /// - Parameter name: The kernel's name; nil for memory that lies in none.
+  /// - Returns: Its place in the page; 0 where nothing is known of the memory.
   func setIndex(ofRegionNamed name: String?) -> Int {
     let sets = page.activeSets
     if let name, let found = sets.first(where: { page.setName(at: $0) == name }) { return found }

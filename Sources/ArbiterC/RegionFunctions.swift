@@ -43,11 +43,12 @@ final class LibraryRegion {
         .invalidArgument, reason: "\(byteCount) bytes at offset \(offset) lie outside the region",
         nextStep: "stay within its \(size) bytes")
     }
-    guard region != nil else {
+    switch region {
+    case .some(let mapped): return try body(mapped, offset..<offset + byteCount)
+    case .none:
       throw PlatformError(
         .invalidArgument, reason: "the region was unmapped", nextStep: "map it again")
     }
-    return try body(region!, offset..<offset + byteCount)
   }
 }
 

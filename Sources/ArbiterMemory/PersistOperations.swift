@@ -3,6 +3,7 @@
 
 public import ArbiterPlatform
 public import CArbiter
+public import CArbiterPersist
 
 /// The way in which bytes are copied or filled.
 public enum CopyMethod: String, Sendable, Hashable, CaseIterable {
@@ -29,7 +30,7 @@ public enum CopyVector: UInt32, Sendable, Hashable, CaseIterable {
 
 /// How bytes are copied, filled and written back, resolved once for a mapping.
 ///
-/// The table is that of the C header `arb_persist.h`, so that every user of a mapping does the
+/// The table is that of the C header `CArbiterPersist.h`, so that every user of a mapping does the
 /// same. No operation allocates, makes a system call or fences: nothing is promised about when the
 /// bytes arrive, nor in which order, until ``drain()`` has returned.
 @frozen

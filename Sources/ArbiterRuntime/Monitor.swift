@@ -12,8 +12,8 @@ internal import Synchronization
 //
 // I1  A reading without figures never delays anybody: what the controller answers to it is
 //     published without its delay.
-// I2  When the monitor ends, the gates are open. When it is killed, its heartbeat ends, and gates stop
-//     waiting two periods later.
+// I2  When the monitor ends, the gates are open. When it is killed, its heartbeat ends, and gates
+//     stop waiting two periods later.
 
 /// The thread that controls the gates of one module.
 public final class Monitor: Sendable {

@@ -1,8 +1,8 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * The data path of libarbiter. Nothing here allocates, takes a lock (the lock scheme apart) or makes
- * a system call (msync of page-cache files apart).
+ * The data path of libarbiter. Nothing here allocates, takes a lock (the lock scheme apart) or
+ * makes a system call (msync of page-cache files apart).
  */
 #define _GNU_SOURCE
 #include "arbiter_handles.h"

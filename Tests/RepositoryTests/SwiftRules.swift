@@ -111,7 +111,8 @@ extension Rules {
   /// modules), and the separations that must outlive an edit of it.
   static let bannedImports: [String: Set<String>] = {
     let pure: Set<String> = [
-      "FoundationEssentials", "Glibc", "CArbiter", "CArbiterGate", "Synchronization",
+      "FoundationEssentials", "Glibc", "CArbiter", "CArbiterGate", "CArbiterPersist",
+      "Synchronization",
     ]
     let machine: Set<String> = ["ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime"]
     return [

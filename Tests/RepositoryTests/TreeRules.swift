@@ -8,6 +8,8 @@ extension Rules {
     "ArbiterCalibration": "CalibrationTests run its experiments against its data",
     "ArbiterCommands": "CommandLineTests run every verb of the built tool",
     "CArbiter": "has no policy and no state; its callers' tests run every function",
+    "CArbiterLibrary": "is the C half of ArbiterC, whose tests compile programs against it",
+    "CArbiterPersist": "ArbiterMemoryTests drive every function through its Swift face",
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "arbiter": "is main alone; the command-line tests run it",

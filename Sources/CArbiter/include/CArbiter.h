@@ -20,8 +20,6 @@
 #include <stdint.h>
 #include <x86intrin.h>
 
-#include "arb_persist.h"
-
 /* Instructions: stores, flushes, fences. */
 
 /* Writes 16 aligned bytes past the caches, whatever the optimiser thinks of it. */

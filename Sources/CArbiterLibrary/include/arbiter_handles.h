@@ -1,8 +1,8 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * What the handles of arbiter.h are, for the library's own two halves: the data path, in C here, and
- * the rest, in Swift (ArbiterC). Not installed.
+ * What the handles of arbiter.h are, for the library's own two halves: the data path, in C here,
+ * and the rest, in Swift (ArbiterC). Not installed.
  */
 #ifndef ARBITER_HANDLES_H
 #define ARBITER_HANDLES_H
@@ -11,6 +11,7 @@
 
 #include "CArbiter.h"
 #include "CArbiterGate.h"
+#include "CArbiterPersist.h"
 
 /* A runtime: Swift keeps its own object behind `object`. */
 struct arbiter_runtime {

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "CArbiter.h"
+#include "CArbiterPersist.h"
 #include "copy_engines.h"
 
 /* Source: Intel SDM volume 1, 14.3 and 15.2 (AVX2 and AVX-512: OSXSAVE, then the state that XCR0

@@ -7,6 +7,7 @@
 #define ARB_COPY_ENGINES_H
 
 #include "CArbiter.h"
+#include "CArbiterPersist.h"
 
 extern const ArbPersistOps arb_copy_engine_sse2[4];
 extern const ArbPersistOps arb_copy_engine_avx2[4];

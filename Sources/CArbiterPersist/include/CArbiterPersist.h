@@ -14,8 +14,8 @@
  *
  * Every move has the meaning of memmove: source and target may overlap.
  */
-#ifndef ARB_PERSIST_H
-#define ARB_PERSIST_H
+#ifndef CARBITERPERSIST_H
+#define CARBITERPERSIST_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "CArbiter.h"
+#include "CArbiterPersist.h"
 
 #define LINE_BYTES 64
 #define LINE_VECTORS (LINE_BYTES / VECTOR_BYTES)

@@ -33,6 +33,9 @@ let package = Package(
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
+      name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
+    .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(

@@ -13,13 +13,14 @@ complete -c arbiter -f
 complete -c arbiter -n '__arbiter_needs_verb' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_needs_verb' -a compare -d 'Compare the schemes over thread counts and draw the paper\'s figures'
 complete -c arbiter -n '__arbiter_needs_verb' -a simulate -d 'Run writers on a modelled module, in virtual time'
+complete -c arbiter -n '__arbiter_needs_verb' -a run -d 'Run a program with its writes to slow memory gated and counted'
 complete -c arbiter -n '__arbiter_needs_verb' -a bench -d 'Run real writers on really mapped memory, in real time'
 complete -c arbiter -n '__arbiter_needs_verb' -a doctor -d 'Say what this machine has for slow memory, and what follows'
 complete -c arbiter -n '__arbiter_needs_verb' -a explain -d 'Say what a figure means, or where a profile\'s numbers come from'
 complete -c arbiter -n '__arbiter_needs_verb' -a completions -d 'Print the completion script of a shell'
 complete -c arbiter -n '__arbiter_needs_verb' -a version -d 'Print the version of the tool and of its formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a help -d 'Explain a verb'
-complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate bench doctor explain completions version'
+complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate run bench doctor explain completions version'
 
 complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb compare' -l threads -r -f -d 'Numbers of threads'
@@ -61,6 +62,22 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -l color -r -f -a 'auto alw
 complete -c arbiter -n '__arbiter_has_verb simulate' -s q -l quiet -d 'No progress and no remarks on standard error'
 complete -c arbiter -n '__arbiter_has_verb simulate' -s h -l help -d 'Print help'
 
+complete -c arbiter -n '__arbiter_has_verb run' -l scheme -r -f -a 'baseline lock delegation fence arbiter arbiter-paper' -d 'How writers are admitted; by default arbiter where the machine has an interleave set, else baseline'
+complete -c arbiter -n '__arbiter_has_verb run' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g auto' -d 'Kind of module, for an estimate of WA where nothing counts. With a name all memory is taken for it where no set is found; with auto only sets that are found count'
+complete -c arbiter -n '__arbiter_has_verb run' -l permits -r -f -d 'Threads that write at a time under lock'
+complete -c arbiter -n '__arbiter_has_verb run' -l workers -r -f -d 'Threads that write for all others under delegation, in each program'
+complete -c arbiter -n '__arbiter_has_verb run' -l period -r -f -d 'How often a controller looks at the counters'
+complete -c arbiter -n '__arbiter_has_verb run' -l max-delay -r -f -d 'Longest delay of any access'
+complete -c arbiter -n '__arbiter_has_verb run' -l shared -d 'Share a controller and permits also under baseline, lock and delegation'
+complete -c arbiter -n '__arbiter_has_verb run' -l private -d 'Share with no other run'
+complete -c arbiter -n '__arbiter_has_verb run' -l strict -d 'Do not run the program at all where Arbiter cannot gate it'
+complete -c arbiter -n '__arbiter_has_verb run' -l format -r -f -a 'text json csv' -d 'Form of the summary: text, JSON or CSV'
+complete -c arbiter -n '__arbiter_has_verb run' -s o -l output -r -F -d 'File for the summary instead of standard error; replaced when it is complete'
+complete -c arbiter -n '__arbiter_has_verb run' -l threads -r -f -d 'Threads that get a row of their own; the rest share one'
+complete -c arbiter -n '__arbiter_has_verb run' -s q -l quiet -d 'No summary on standard error'
+complete -c arbiter -n '__arbiter_has_verb run' -s h -l help -d 'Print help'
+complete -c arbiter -n '__arbiter_has_verb run' -F
+
 complete -c arbiter -n '__arbiter_has_verb bench' -l file -r -F -d 'File to map: on tmpfs, a disk or a DAX file system; made where there is none'
 complete -c arbiter -n '__arbiter_has_verb bench' -l size -r -f -d 'Bytes of the file that are mapped and written'
 complete -c arbiter -n '__arbiter_has_verb bench' -l overwrite -d 'Write over a file that holds something already, or over a device'
@@ -89,7 +106,7 @@ complete -c arbiter -n '__arbiter_has_verb doctor' -l color -r -f -a 'auto alway
 complete -c arbiter -n '__arbiter_has_verb doctor' -s h -l help -d 'Print help'
 
 complete -c arbiter -n '__arbiter_has_verb explain' -s h -l help -d 'Print help'
-complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source optane-100-256g optane-100-256g-perma optane-100-128g'
+complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-perma optane-100-128g'
 
 complete -c arbiter -n '__arbiter_has_verb completions' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb completions' -f -a 'bash zsh fish'

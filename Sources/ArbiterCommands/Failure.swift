@@ -18,6 +18,8 @@ enum ExitCode {
   static let ourFault: Int32 = 70
   static let inputOutput: Int32 = 74
   static let permission: Int32 = 77
+  static let notExecutable: Int32 = 126
+  static let noProgram: Int32 = 127
   static let interrupted: Int32 = 130
 
   static let all: [ExitStatus] = [
@@ -29,7 +31,10 @@ enum ExitCode {
     ExitStatus("70", "An internal error; please report it with the seed."),
     ExitStatus("74", "Reading or writing failed."),
     ExitStatus("77", "Permission was denied."),
+    ExitStatus("126", "The program to run could not be executed."),
+    ExitStatus("127", "The program to run was not found."),
     ExitStatus("130", "Interrupted from the keyboard."),
+    ExitStatus("128 + n", "The program that was run was ended by signal n."),
   ]
 }
 
@@ -83,7 +88,7 @@ struct Failure: Error, Equatable {
   }
 
   /// What the user typed comes back in messages, and must not drive the terminal.
-  private static func harmless(_ text: String) -> String {
+  static func harmless(_ text: String) -> String {
     String(
       String.UnicodeScalarView(
         text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))

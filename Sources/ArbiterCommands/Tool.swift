@@ -1,9 +1,11 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterPlatform
 internal import ArbiterReport
 internal import CommandSpec
 internal import Glibc
+internal import Synchronization
 
 /// The command-line tool: its verbs and how it starts and ends.
 public enum Tool {
@@ -13,11 +15,13 @@ public enum Tool {
     discussion: """
       Models persistent-memory modules, schedules the threads that write to them, and shows what \
       that costs and brings. Figures of simulate and compare are those of a model, in virtual \
-      time; figures of bench are this machine's.
+      time; figures of run and bench are this machine's.
       """,
     groups: [
       VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
-      VerbGroup("Machine", [Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
+      VerbGroup(
+        "Machine",
+        [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
       VerbGroup(
         "Tool",
         [
@@ -36,22 +40,43 @@ public enum Tool {
     name: "arbiter", abstract: "What Arbiter starts for itself.",
     groups: [VerbGroup("Helpers", [Verb(ReadModuleCountersOptions.command)])])
 
+  /// The verb that people put before programs, alone: describing all verbs takes a millisecond.
+  private static let program: CommandSet = CommandSet(
+    name: "arbiter", abstract: "Runs a program.",
+    groups: [VerbGroup("Machine", [Verb(RunOptions.command)])])
+
+  /// The verbs among which the first argument is found.
+  private static func set(for verb: String?) -> CommandSet {
+    switch verb {
+    case RunOptions.name: program
+    case HelperProgram.verb: hidden
+    default: commands
+    }
+  }
+
+  /// Stored before anything else runs; nothing else is ordered by it, so relaxed is enough.
+  private static let wasPipeIgnored = Atomic<Bool>(false)
+
+  /// Whether SIGPIPE was ignored when the tool was started, as programs that it runs inherit it.
+  static var pipeWasIgnored: Bool { wasPipeIgnored.load(ordering: .relaxed) }
+
   /// Runs the tool.
   ///
   /// - Parameter arguments: What follows the tool's name.
   /// - Returns: The exit code.
   public static func run(_ arguments: [String]) -> Int32 {
     // A reader that goes away is noticed where the write fails.
+    wasPipeIgnored.store(SignalInbox.isIgnored(SIGPIPE), ordering: .relaxed)
     _ = signal(SIGPIPE, SIG_IGN)
     do {
       if arguments.first == "write-documents" {
         return try writeDocuments(below: Array(arguments.dropFirst()))
       }
-      let isHidden = hidden.verbs.contains { $0.name == arguments.first }
       // The one option before a verb, because every other tool has it.
       let words = arguments == ["--version"] ? ["version"] : arguments
-      switch try (isHidden ? hidden : commands).interpret(words) {
+      switch try set(for: words.first).interpret(words) {
       case .help(let verb):
+        let commands = words.first == HelperProgram.verb ? hidden : commands
         let terminal = Console.output()
         let style = HelpStyle(width: terminal.columns, isBold: terminal.hasColor)
         try Console.write(commands.help(on: verb, style: style))

@@ -81,7 +81,7 @@ public struct PlatformError: Error, Hashable, Sendable, CustomStringConvertible 
     return "\(object)\(reason); \(nextStep)"
   }
 
-  private static func text(of errorNumber: Int32) -> String {
+  static func text(of errorNumber: Int32) -> String {
     // SAFETY: strerror's text is copied before any other call can reuse its buffer.
     unsafe strerror(errorNumber).map { unsafe String(cString: $0) } ?? "error \(errorNumber)"
   }

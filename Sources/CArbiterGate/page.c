@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -184,7 +185,24 @@ uint32_t arb_page_set_of_device(const ArbPage *page, uint32_t major, uint32_t mi
   return fallback;
 }
 
-int64_t arb_page_begin_session(ArbPage *page) {
+/* In place of a session's process: the run has ended, a thread of its programs still runs. */
+#define SESSION_ENDED (-1)
+
+/* Takes back the sessions of runs that are gone and whose threads have ended. */
+static void reclaim_sessions(ArbPage *page) {
+  for (uint32_t session = 1; session < ARB_SESSION_COUNT; session++) {
+    const ArbSession *place = &page->sessions[session];
+    if (!__atomic_load_n(&place->is_used, __ATOMIC_ACQUIRE)) continue;
+    /* 0 is a session whose taker has not written its number yet. */
+    int32_t process = place->process;
+    if (process == 0) continue;
+    if (process == SESSION_ENDED || (kill(process, 0) != 0 && errno == ESRCH)) {
+      arb_page_end_session(page, session);
+    }
+  }
+}
+
+static int64_t take_session(ArbPage *page) {
   for (uint32_t session = 1; session < ARB_SESSION_COUNT; session++) {
     ArbSession *place = &page->sessions[session];
     uint32_t unused = 0;
@@ -198,9 +216,37 @@ int64_t arb_page_begin_session(ArbPage *page) {
   return -EUSERS;
 }
 
+int64_t arb_page_begin_session(ArbPage *page) {
+  int64_t session = take_session(page);
+  if (session > 0) return session;
+  reclaim_sessions(page);
+  return take_session(page);
+}
+
 void arb_page_end_session(ArbPage *page, uint32_t session) {
   if (session == 0 || session >= ARB_SESSION_COUNT) return;
   ArbSession *place = &page->sessions[session];
+  /* What the session's threads left in slots must not count for whoever takes the session next. A
+   * thread that still runs keeps its slot, and with it the session, which whoever finds none free
+   * takes back later. */
+  int is_idle = 1;
+  for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
+    ArbSlot *slot = arb_page_slot(page, index);
+    if (arb_load_32(&slot->session) != session) continue;
+    int status = pthread_mutex_trylock(&slot->owner);
+    if (status == EOWNERDEAD) {
+      pthread_mutex_consistent(&slot->owner);
+      arb_permit_forget(page, slot);
+      __atomic_store_n(&slot->is_attached, 0, __ATOMIC_RELEASE);
+    } else if (status != 0) {
+      is_idle = 0;
+      continue;
+    }
+    __atomic_store_n(&slot->session, 0, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&slot->owner);
+  }
+  place->process = is_idle ? 0 : SESSION_ENDED;
+  if (!is_idle) return;
   memset(&place->departed, 0, sizeof place->departed);
   place->departed_threads = 0;
   __atomic_store_n(&place->is_used, 0, __ATOMIC_RELEASE);

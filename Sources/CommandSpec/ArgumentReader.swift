@@ -8,6 +8,8 @@
 //     digit or a dot. A value of that shape is given with '='.
 // I3  A scalar option is given at most once; a list adds up.
 // I4  After '--' nothing is an option.
+// I5  Where a command is the only operand, its first word needs no '--' before it; what follows it
+//     is the command's own, options too.
 //
 // Left out on purpose: bundled one-letter options, a value glued to a one-letter option,
 // abbreviated names, negated flags, options from environment variables, options before the verb.
@@ -55,6 +57,9 @@ struct ArgumentReader<Options: Sendable> {
       }
       if looksLikeOption(argument) {
         try readOption(argument, &rest)
+      } else if command.operands.map(\.description).areOneCommand {
+        trailing = [argument] + rest
+        break
       } else {
         operands.append(argument)
       }

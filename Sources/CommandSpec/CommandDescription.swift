@@ -41,9 +41,30 @@ public struct CommandDescription: Equatable, Sendable {
   /// - Parameter tool: The tool's name.
   /// - Returns: The tool, the verb and the operands, without a prefix.
   public func usage(tool: String) -> String {
-    let words = [tool, name] + (groups.isEmpty ? [] : ["[options]"]) + operands.map(\.usage)
+    let own = operands.areOneCommand ? ["[--] <COMMAND>..."] : operands.map(\.usage)
+    let words = [tool, name] + (groups.isEmpty ? [] : ["[options]"]) + own
     return words.joined(separator: " ")
   }
+
+  /// The arguments that are this verb's own: those before a command that it takes.
+  func ownArguments(_ arguments: [String]) -> ArraySlice<String> {
+    guard operands.areOneCommand else { return arguments.prefix { $0 != "--" } }
+    var index = 0
+    while index < arguments.count, arguments[index] != "--", looksLikeOption(arguments[index]) {
+      let option = options.first { $0.isTyped(as: arguments[index]) }
+      // An option takes its value from the next argument unless that looks like an option.
+      let takesNext =
+        option?.placeholder != nil && index + 1 < arguments.count
+        && !looksLikeOption(arguments[index + 1])
+      index += takesNext ? 2 : 1
+    }
+    return arguments[..<index]
+  }
+}
+
+extension [OperandDescription] {
+  /// Whether a command is the only operand, so that its first word needs no `--` before it.
+  var areOneCommand: Bool { count == 1 && self[0].isCommand }
 }
 
 extension Command {

@@ -93,8 +93,7 @@ public struct CommandSet: Sendable {
     let word = first == "--version" && verbs.contains { $0.name == "version" } ? "version" : first
     let verb = try find(word)
     // Help wins over every mistake beside it; a value can never be '-h' or '--help' on its own.
-    let beforeSeparator = rest.prefix { $0 != "--" }
-    if beforeSeparator.contains(where: { $0 == "--help" || $0 == "-h" }) {
+    if verb.description.ownArguments(rest).contains(where: { $0 == "--help" || $0 == "-h" }) {
       return .help(verb.description)
     }
     return .run(try verb.prepare(rest, name))

@@ -48,7 +48,12 @@ extension CommandSet {
     page.section("SYNOPSIS")
     page.macro("Nm \(name) \(verb.name)")
     for option in verb.options { page.macro("Op " + mdocItem(option, isSynopsis: true)) }
-    for operand in verb.operands { page.macro(mdocUsage(operand)) }
+    if verb.operands.areOneCommand {
+      page.macro("Op Fl Fl")
+      page.macro("Ar \(MdocWriter.placeholder(verb.operands[0].placeholder)) ...")
+    } else {
+      for operand in verb.operands { page.macro(mdocUsage(operand)) }
+    }
     page.section("DESCRIPTION")
     page.prose([verb.abstract] + paragraphs(verb.discussion))
     page.list(verb.operands.map { (mdocUsage($0), $0.help) })

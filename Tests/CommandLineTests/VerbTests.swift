@@ -11,7 +11,9 @@ struct VerbTests {
   @Test func `the tool alone prints its verbs and two examples`() throws {
     let run = try arbiter("")
     #expect(run.code == 0 && run.error.isEmpty)
-    for verb in ["compare", "simulate", "bench", "doctor", "explain", "completions", "version"] {
+    for verb in [
+      "compare", "simulate", "run", "bench", "doctor", "explain", "completions", "version",
+    ] {
       #expect(run.output.contains("\n  \(verb) "))
     }
     let examples = run.output.split(separator: "\n").filter { $0.hasPrefix("    arbiter ") }
@@ -25,7 +27,7 @@ struct VerbTests {
   }
 
   @Test(arguments: [
-    "compare", "simulate", "bench", "doctor", "explain", "completions", "version",
+    "compare", "simulate", "run", "bench", "doctor", "explain", "completions", "version",
   ])
   func `help on a verb fits the width of the terminal and names its page`(verb: String) throws {
     for width in [60, 80, 120] {

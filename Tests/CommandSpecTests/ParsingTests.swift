@@ -172,6 +172,32 @@ struct ParsingTests {
     #expect(invocation.options.courier == ["courier", "--speed=x", "--", "--help"])
   }
 
+  @Test(arguments: [
+    (["--speed", "7", "ship", "--speed=x", "--", "-h"], ["ship", "--speed=x", "--", "-h"]),
+    (["--speed=7", "--", "--ship"], ["--ship"]), (["ship"], ["ship"]), (["--", "--"], ["--"]),
+  ])
+  func `a command that is the only operand begins at the first word that is no option`(
+    _ line: [String], _ program: [String]
+  ) throws {
+    let invocation = try Sailing.command.parse(line, tool: "sample")
+    #expect(invocation.options.program == program)
+    #expect(invocation.options.speed == (line.count > 1 && line[0] != "--" ? 7 : 1))
+    #expect(throws: UsageError.self) {
+      try Sailing.command.parse(["--speed", "7"], tool: "sample")
+    }
+  }
+
+  @Test(arguments: [
+    ("--speed 7 ship --help", false), ("ship -h", false), ("-- --help", false),
+    ("--help ship", true), ("--speed 7 -h ship", true), ("-h", true),
+  ])
+  func `help asked of a command is the command's own`(_ line: String, _ isOurs: Bool) throws {
+    let tool = CommandSet(
+      name: "sample", abstract: "A.", groups: [VerbGroup("All", [Verb(Sailing.command)])])
+    let request = try tool.interpret(["sail"] + line.split(separator: " ").map(String.init))
+    if case .help = request { #expect(isOurs) } else { #expect(!isOurs) }
+  }
+
   @Test(arguments: ["", "help", "--help", "-h", "help help"])
   func `help on the tool has several spellings`(_ line: String) throws {
     let request = try sample.interpret(line.split(separator: " ").map(String.init))
@@ -220,4 +246,16 @@ struct ParsingTests {
     #expect(editDistance(first, second) == distance)
     #expect(editDistance(second, first) == distance)
   }
+}
+
+/// A verb whose only operand is a command.
+private struct Sailing: Equatable {
+  var speed = 1
+  var program: [String] = []
+
+  static let command: Command<Sailing> = Command(
+    name: "sail", abstract: "Run a ship.", initial: Sailing(),
+    groups: [OptionGroup("Sailing", [.init("speed", \.speed, help: "Knots.")])],
+    operands: [.command(\.program, isRequired: true, help: "The ship.")],
+    run: { _ in 0 })
 }

@@ -22,12 +22,8 @@ struct BenchOptions: Equatable {
   var store = BenchStore.nt
   var access = ByteCount(bytes: 64)
   var fenceEvery = FenceInterval(nil)
-  var schemes: [SchemeName] = [.baseline, .arbiter]
-  var delay: TimeSpan?
-  var delayAt = DelayPlace.block
+  var admission = SchemeOptions(period: .milliseconds(10))
   var duration = TimeSpan.seconds(1)
-  var period = TimeSpan.milliseconds(10)
-  var maxDelay = TimeSpan.microseconds(100)
   var verify = false
   var overwrite = false
   var keep = false
@@ -56,18 +52,7 @@ struct BenchOptions: Equatable {
         .init("access", \.access, help: "Size of each access."),
         .init("fence-every", \.fenceEvery, help: "Bytes between two store fences."),
       ]),
-    OptionGroup(
-      "Scheme",
-      [
-        .init(
-          "scheme", \.schemes, placeholder: "<SCHEME,...>",
-          help: "How writers are admitted; each is a run."),
-        .init(
-          "delay", \.delay, help: "Fixed delay before accesses; goes with the scheme baseline."),
-        .init("delay-at", \.delayAt, help: "Where the fixed delay falls due."),
-        .init("period", \.period, help: "How often a controller looks at the counters."),
-        .init("max-delay", \.maxDelay, help: "Longest delay of any access."),
-      ]),
+    SchemeOptions.group(fixedDelayWith: [.baseline]).within(\.admission),
     OptionGroup(
       "Run",
       [
@@ -85,7 +70,7 @@ struct BenchOptions: Equatable {
         options.file == nil ? "--file is missing" : "--file is empty",
         hint: "name a new file on the memory to measure: --file=/dev/shm/bench")
     }
-    try checkSchemes(options.schemes)
+    try checkSchemes(options.admission.schemes)
     try checkAccess(options.access, atMost: .mebibytes(16))
     let threads = options.threads.counts.max() ?? 1
     let least = ByteCount(bytes: max(4096, options.access.bytes * threads))
@@ -95,18 +80,12 @@ struct BenchOptions: Equatable {
           + "--access=\(options.access)", hint: "give at least --size=\(least)")
     }
     try checkTime("duration", options.duration, .milliseconds(1) ... .seconds(3600))
-    try checkTime("period", options.period, .microseconds(10) ... .seconds(10))
-    try checkTime("max-delay", options.maxDelay, .zero ... .seconds(1))
-    try checkDelay(
-      options.delay, with: options.schemes, allowed: [.baseline], maximum: options.maxDelay)
+    try options.admission.validate(fixedDelayWith: [.baseline])
   }
 
   /// The scheme of a run as the runtime knows it.
   func scheme(_ name: SchemeName) -> RealRun.Scheme {
-    if let delay {
-      return .fixedDelay(
-        GateSettings(delayNanoseconds: delay.nanoseconds, point: delayAt.point))
-    }
+    if let fixed = admission.fixedSettings() { return .fixedDelay(fixed) }
     return switch name {
     case .baseline: .baseline
     case .lock: .lock(LockParameters())
@@ -114,9 +93,12 @@ struct BenchOptions: Equatable {
     case .fence: .fence
     case .arbiter:
       .controlled(
-        AdaptiveController(maximumDelay: maxDelay), periodNanoseconds: period.nanoseconds)
+        AdaptiveController(maximumDelay: admission.control.maxDelay),
+        periodNanoseconds: admission.control.period.nanoseconds)
     case .arbiterPaper:
-      .controlled(PaperController(maximumDelay: maxDelay), periodNanoseconds: period.nanoseconds)
+      .controlled(
+        PaperController(maximumDelay: admission.control.maxDelay),
+        periodNanoseconds: admission.control.period.nanoseconds)
     }
   }
 }
@@ -191,7 +173,7 @@ extension BenchOptions {
       let run = try RealRun(single.configuration, clock: clock, reader: reader)
       let outcome = try run.run(on: region) { session.wasInterrupted }
       if session.wasInterrupted { break }
-      let scheme = single.schemes.first ?? .baseline
+      let scheme = single.admission.schemes.first ?? .baseline
       if options.verify {
         let report = try run.verify(outcome, on: region)
         if !report.isClean { mismatches.append("\(scheme.rawValue), \(single.threads): \(report)") }
@@ -220,10 +202,10 @@ extension BenchOptions {
   /// The options of every single run: each thread count with each scheme.
   private var singles: [BenchOptions] {
     threads.counts.flatMap { count in
-      schemes.map { scheme in
+      admission.schemes.map { scheme in
         var single = self
         single.threads = ThreadCounts([count])
-        single.schemes = [scheme]
+        single.admission.schemes = [scheme]
         return single
       }
     }
@@ -268,7 +250,7 @@ extension BenchOptions {
   /// The run of options that name one thread count and one scheme.
   private var configuration: RealRun.Configuration {
     var configuration = RealRun.Configuration()
-    configuration.scheme = scheme(schemes.first ?? .baseline)
+    configuration.scheme = scheme(admission.schemes.first ?? .baseline)
     configuration.threadCount = threads.counts.first ?? 1
     configuration.operation = store.operation
     configuration.pattern = pattern.pattern
@@ -276,7 +258,7 @@ extension BenchOptions {
     configuration.fence = fenceEvery.rule
     configuration.bound = .seconds(duration.seconds)
     configuration.seed = seed
-    configuration.maximumWaitNanoseconds = maxDelay.nanoseconds
+    configuration.maximumWaitNanoseconds = admission.control.maxDelay.nanoseconds
     return configuration
   }
 

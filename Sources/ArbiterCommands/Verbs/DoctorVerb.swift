@@ -3,6 +3,7 @@
 
 internal import ArbiterPlatform
 internal import ArbiterReport
+internal import ArbiterRuntime
 internal import CommandSpec
 
 /// Options of `arbiter doctor`.
@@ -39,11 +40,30 @@ struct DoctorOptions: Equatable {
     return ExitCode.done
   }
 
+  /// Whether `arbiter run` can gate programs, and which of their writes.
+  private static var preloadFinding: Finding {
+    let reach =
+      "It reaches \(RunSummary.reached.joined(separator: " and ")); it does not reach "
+      + RunSummary.notReached.joined(separator: ", nor ") + "."
+    do throws(PlatformError) {
+      let library = try PreloadLibrary.find(
+        override: Console.environment(PreloadLibrary.variable),
+        executable: PreloadLibrary.ownExecutable)
+      return Finding(
+        topic: "preload", status: .available,
+        sentence: "Programs are gated by \(library.path). \(reach)")
+    } catch {
+      return Finding(
+        topic: "preload", status: .absent,
+        sentence: "Programs cannot be gated: \(error.reason); \(error.nextStep). \(reach)")
+    }
+  }
+
   private static func text(_ report: MachineReport, on terminal: Terminal) -> String {
     var lines: [String] = []
     func section(_ title: String) { lines += ["", terminal.styled(title, .bold)] }
     lines.append(terminal.styled("This machine", .bold))
-    for finding in report.findings { lines += item(finding, on: terminal) }
+    for finding in report.findings + [preloadFinding] { lines += item(finding, on: terminal) }
     section("What follows")
     for sentence in report.consequences {
       lines += Console.wrapped(sentence, mark: "- ", width: terminal.columns)
@@ -81,7 +101,7 @@ struct DoctorOptions: Equatable {
       .init(
         "tool",
         .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("findings", list(report.findings)),
+      .init("findings", list(report.findings + [preloadFinding])),
       .init("consequences", .array(report.consequences.map { .string($0) })),
       .init("emulations", list(MachineReport.emulations)),
     ])

@@ -16,7 +16,9 @@ struct ExplainOptions: Equatable {
     operands: [
       .optional(
         "<NAME>", \.name,
-        completion: .words(ResultField.all.map(\.flatName) + ProfileLibrary.embedded.names),
+        completion: .words(
+          ResultField.all.map(\.flatName) + SummaryGlossary.entries.map(\.name)
+            + ProfileLibrary.embedded.names),
         help: "A field of the results or a profile; all names without it.")
     ],
     examples: [
@@ -32,13 +34,20 @@ struct ExplainOptions: Equatable {
     guard let name else {
       let fields = ResultField.all.map { "  \($0.flatName)\n" }.joined()
       let profiles = ProfileLibrary.embedded.names.map { "  \($0)\n" }.joined()
-      return "Fields of a result:\n\(fields)\nProfiles:\n\(profiles)"
+      let summary = SummaryGlossary.entries.map { "  \($0.name)\n" }.joined()
+      return "Fields of a result:\n\(fields)\nMore fields of a run's summary:\n\(summary)\n"
+        + "Profiles:\n\(profiles)"
     }
     if let field = ResultField.all.first(where: { $0.flatName == name }) {
       return "\(field.flatName): \(field.meaning)\n"
     }
+    if let entry = SummaryGlossary.entries.first(where: { $0.name == name }) {
+      return "\(entry.name): \(entry.meaning)\n"
+    }
     guard ProfileLibrary.embedded.names.contains(name) else {
-      let known = ResultField.all.map(\.flatName) + ProfileLibrary.embedded.names
+      let known =
+        ResultField.all.map(\.flatName) + SummaryGlossary.entries.map(\.name)
+        + ProfileLibrary.embedded.names
       let nearest = nearestName(to: name, among: known).map { "did you mean '\($0)'?" }
       throw Failure(
         ExitCode.usage, "nothing is named '\(name)'",

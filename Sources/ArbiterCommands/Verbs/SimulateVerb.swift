@@ -21,21 +21,18 @@ struct SimulateOptions: Equatable {
   var region = ByteCount.mebibytes(64)
   var readShare = Share(0)
   var think = TimeSpan.zero
-  var schemes: [SchemeName] = [.baseline, .arbiter]
-  var delay: TimeSpan?
-  var delayAt = DelayPlace.block
+  var admission = SchemeOptions(period: .milliseconds(1))
   var from = StartState.clean
   var warmUp: TimeSpan?
   var duration = TimeSpan.milliseconds(20)
-  var period = TimeSpan.milliseconds(1)
-  var maxDelay = TimeSpan.microseconds(100)
   var seed: UInt64 = 1
   var isDryRun = false
   var output = OutputOptions()
 
   /// Time that the scheme gets before the measurement: twelve periods unless told otherwise.
   var warmUpSpan: TimeSpan {
-    warmUp ?? max(.milliseconds(12), TimeSpan(picoseconds: period.picoseconds * 12))
+    warmUp
+      ?? max(.milliseconds(12), TimeSpan(picoseconds: admission.control.period.picoseconds * 12))
   }
 
   static let groups: [OptionGroup<SimulateOptions>] = [
@@ -62,19 +59,7 @@ struct SimulateOptions: Equatable {
         .init("read-share", \.readShare, help: "Share of the accesses that are loads."),
         .init("think", \.think, help: "Time of its own that a thread spends after each access."),
       ]),
-    OptionGroup(
-      "Scheme",
-      [
-        .init(
-          "scheme", \.schemes, placeholder: "<SCHEME,...>",
-          help: "How writers are admitted; each is a run."),
-        .init(
-          "delay", \.delay,
-          help: "Fixed delay before accesses; goes with the schemes baseline and fence."),
-        .init("delay-at", \.delayAt, help: "Where the fixed delay falls due."),
-        .init("period", \.period, help: "How often a controller looks at the counters."),
-        .init("max-delay", \.maxDelay, help: "Longest delay of any access."),
-      ]),
+    SchemeOptions.group(fixedDelayWith: [.baseline, .fence]).within(\.admission),
     OptionGroup(
       "Run",
       [
@@ -91,7 +76,7 @@ struct SimulateOptions: Equatable {
 
   static func validate(_ options: SimulateOptions) throws(UsageError) {
     try options.output.validate()
-    try checkSchemes(options.schemes)
+    try checkSchemes(options.admission.schemes)
     try checkAccess(options.access, atMost: .gibibytes(1))
     try options.checkRegion()
     if options.pattern == .halves && options.access.bytes != 128 {
@@ -104,16 +89,13 @@ struct SimulateOptions: Equatable {
         "--modules=\(options.modules) is not within 1 to 12", hint: "give 1 to 12 modules")
     }
     try checkTime("duration", options.duration, .microseconds(10) ... .seconds(1000))
-    try checkTime("period", options.period, .microseconds(10) ... .seconds(10))
     try checkTime("warm-up", options.warmUpSpan, .zero ... .seconds(1000))
-    try checkTime("max-delay", options.maxDelay, .zero ... .seconds(1))
     if options.think > options.duration {
       throw UsageError(
         "--think=\(options.think) is longer than --duration=\(options.duration)",
         hint: "raise --duration, or no access falls into the measurement")
     }
-    try checkDelay(
-      options.delay, with: options.schemes, allowed: [.baseline, .fence], maximum: options.maxDelay)
+    try options.admission.validate(fixedDelayWith: [.baseline, .fence])
     if options.isDryRun && options.output.format != .text {
       throw UsageError(
         "--dry-run prints command lines, not \(options.output.format.rawValue)",
@@ -146,10 +128,10 @@ struct SimulateOptions: Equatable {
   /// The options of every single run: each thread count with each scheme.
   var singles: [SimulateOptions] {
     threads.counts.flatMap { count in
-      schemes.map { scheme in
+      admission.schemes.map { scheme in
         var single = self
         single.threads = ThreadCounts([count])
-        single.schemes = [scheme]
+        single.admission.schemes = [scheme]
         single.warmUp = warmUpSpan
         return single
       }
@@ -160,20 +142,17 @@ struct SimulateOptions: Equatable {
   func scenario(on device: DeviceProfile, tool: String) -> Scenario {
     var scenario = Scenario(
       profileName: device.name, profile: device, threads: threads.counts.first ?? 1)
-    let scheme = schemes.first ?? .baseline
+    let scheme = admission.schemes.first ?? .baseline
     scenario.modules = modules
     scenario.workload = workload
     scenario.scheme = scheme
     scenario.start = from
     scenario.warmUp = warmUpSpan
     scenario.duration = duration
-    scenario.period = period
-    scenario.maximumDelay = maxDelay
+    scenario.period = admission.control.period
+    scenario.maximumDelay = admission.control.maxDelay
     scenario.seed = seed
-    scenario.fixedDelay = delay.map {
-      GateSettings(
-        delayNanoseconds: $0.nanoseconds, point: delayAt.point, isFencedAtBlocks: scheme == .fence)
-    }
+    scenario.fixedDelay = admission.fixedSettings(isFenced: scheme == .fence)
     scenario.parameters = Self.command.resolve(self, tool: tool).parameters
     return scenario
   }

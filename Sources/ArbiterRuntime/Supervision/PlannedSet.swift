@@ -58,6 +58,7 @@ public struct PlannedSet: Sendable, Hashable {
   ///   - profile: The profile that the user has named: where the machine has no set, all memory is
   ///     taken for such a device.
   ///   - tree: Where the kernel's files are read.
+  /// - Returns: The sets, at most as many as a page holds.
   public static func plan(
     memory: PersistentMemory, profile: String?, from tree: SystemTree = SystemTree()
   ) -> [PlannedSet] {

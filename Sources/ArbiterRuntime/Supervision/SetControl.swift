@@ -18,6 +18,9 @@ public final class SetControl: Sendable {
     public var reasonForAbsence: String?
     /// What the counters said since the run began; nil before the second reading.
     public var delta: CounterDelta?
+    /// Media write bytes ÷ iMC write bytes, over the periods in which both were known; nil where
+    /// there was none.
+    public var writeAmplification: Double?
     /// The delay in force, in nanoseconds.
     public var delayNanoseconds = 0.0
     /// The controller's state in one word.
@@ -82,6 +85,9 @@ private final class Notebook: Sendable {
     var status = SetControl.Status()
     var first: CounterSnapshot?
     var last: CounterSnapshot?
+    /// Bytes of the periods at both ends of which the media writes were known.
+    var imcWriteBytes = 0.0
+    var mediaWriteBytes = 0.0
     var closingDelay: Double?
   }
 
@@ -100,6 +106,9 @@ private final class Notebook: Sendable {
       if let first = state.first, let last = state.last {
         status.delta = CounterDelta(from: first, to: last)
       }
+      if state.imcWriteBytes > 0 {
+        status.writeAmplification = state.mediaWriteBytes / state.imcWriteBytes
+      }
       return status
     }
   }
@@ -116,7 +125,15 @@ private final class Notebook: Sendable {
   func add(_ snapshot: CounterSnapshot, reasonForAbsence: String?) {
     state.withLock { state in
       // A reader that turns to another source begins anew: figures of two sources have no sum.
-      if state.first?.source != snapshot.source { state.first = snapshot }
+      if state.first?.source != snapshot.source {
+        state.first = snapshot
+        (state.imcWriteBytes, state.mediaWriteBytes) = (0, 0)
+      } else if let last = state.last, let delta = CounterDelta(from: last, to: snapshot),
+        let imc = delta.imcWriteBytes, let media = delta.mediaWriteBytes
+      {
+        state.imcWriteBytes += imc
+        state.mediaWriteBytes += media
+      }
       state.last = snapshot
       state.status.source = snapshot.source
       state.status.reasonForAbsence = reasonForAbsence

@@ -222,9 +222,9 @@ let package = Package(
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
     "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "ArbiterCore",
-    "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
-    "CTestSupport", "ArbiterTestSupport", "ArbiterPlatformTests", "ArbiterMemoryTests",
-    "ArbiterRuntimeTests",
+    "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+    "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "CTestSupport", "ArbiterTestSupport",
+    "ArbiterPlatformTests", "ArbiterMemoryTests", "ArbiterRuntimeTests",
   ]
   package.targets.removeAll { !kept.contains($0.name) }
   package.products.removeAll()

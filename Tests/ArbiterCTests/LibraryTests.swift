@@ -18,7 +18,7 @@ struct LibraryProgram: ~Copyable {
   init(_ source: String, compiler: String = "cc", flags: String = "") throws {
     path = "\(folder.path)/program"
     let root = Shell.repositoryFolder
-    let includes = ["CArbiterLibrary", "CArbiter", "CArbiterGate"]
+    let includes = ["CArbiterLibrary", "CArbiter", "CArbiterGate", "CArbiterPersist"]
       .map { "-I'\(root)/Sources/\($0)/include'" }.joined(separator: " ")
     let built = Shell.buildFolder
     let outcome = try Shell.run(

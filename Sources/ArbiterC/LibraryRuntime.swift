@@ -37,7 +37,7 @@ final class LibraryRuntime: Sendable {
     parameters.scheme = options.scheme
     parameters.lock.permitCount = options.permitCount
     parameters.delegation.ringCount = options.workerCount
-    let page = try ControlPage(parameters, clock: try TimeStampClock.calibrate())
+    let page = try ControlPage(parameters, clock: .measure())
     let profile = try Self.profile(named: options.profile)
     let sets = PlannedSet.plan(memory: .read(), profile: options.profile)
     page.addSets(sets)
@@ -117,8 +117,8 @@ final class LibraryRuntime: Sendable {
       switch options.scheme {
       case .arbiter, .arbiterPaper:
         try control.start(
-          reader: CounterProbe.read().makeReader(),
-          controller: AdaptiveController(maximumDelay: .microseconds(10)),
+          reader: SetCounters.reader(for: sets[index], board: control.board, profile: profile),
+          controller: AdaptiveController(maximumDelay: .microseconds(100)),
           periodNanoseconds: options.periodNanoseconds)
       case .fence: control.board.publish(GateSettings(isFencedAtBlocks: true))
       case .baseline, .lock, .delegation: break

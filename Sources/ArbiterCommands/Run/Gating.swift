@@ -128,25 +128,10 @@ final class Gating {
     for set in sets {
       let planned = plan.first { $0.name == set.status.name }
       try set.start(
-        reader: try makeReader(for: planned, board: set.board), controller: makeController(),
+        reader: SetCounters.reader(for: planned, board: set.board, profile: profile),
+        controller: makeController(),
         periodNanoseconds: options.control.period.nanoseconds)
     }
-  }
-
-  /// The counters of a set: the machine's, or an estimate from what the gates see.
-  ///
-  /// - Throws: `PlatformError` where the system refuses memory.
-  private func makeReader(for set: PlannedSet?, board: GateBoard) throws -> any CounterReader {
-    var reason = "no profile is named"
-    if let set, set.isDetected {
-      let probe = CounterProbe.read()
-      let reader = probe.makeReader(for: probe.interleaveSets.first { $0.name == set.name })
-      if reader.source != .unavailable || profile == nil { return reader }
-      reason = reader.reasonForAbsence ?? "nothing counts"
-    }
-    guard let profile else { return UnavailableCounters(reason: reason) }
-    return try ShadowEstimate(
-      board: board, profile: profile, moduleCount: min(64, max(1, set?.moduleCount ?? 1)))
   }
 
   private func makeController() -> any Controller {

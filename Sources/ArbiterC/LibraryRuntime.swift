@@ -174,7 +174,7 @@ final class LibraryRuntime: Sendable {
     let busiest = statuses.max { ($0.delta?.imcWriteBytes ?? 0) < ($1.delta?.imcWriteBytes ?? 0) }
     if let busiest {
       answer.delay_now_nanoseconds = busiest.delayNanoseconds
-      answer.write_amplification = busiest.delta?.writeAmplification() ?? .nan
+      answer.write_amplification = busiest.writeAmplification ?? .nan
       source = busiest.source.rawValue
     }
     for set in [0] + page.activeSets {

@@ -77,6 +77,23 @@ struct LibraryTests {
     #expect((Int(free.output.split(separator: " ").first ?? "") ?? 0) > 2)
   }
 
+  @Test func `the library controls its own gates where a profile is named, and only there`() throws
+  {
+    let folder = TemporaryFolder(in: "/dev/shm")
+    let program = try LibraryProgram("\(Self.programs)/controlled.c")
+    let known = try program.run("'\(folder.path)/region' optane-100-256g")
+    #expect(known.code == 0, "\(known.error)")
+    let words = known.output.split(separator: " ")
+    try #require(words.count == 4, "\(known.output)")
+    #expect(words[0] == "estimate")
+    #expect((1...4).contains(Double(words[1]) ?? 0), "a write amplification")
+    let unknown = try program.run("'\(folder.path)/region'")
+    let others = unknown.output.split(separator: " ")
+    try #require(others.count == 4, "\(unknown.output)")
+    #expect(others[0] == "unavailable" && others[1] == "nan")
+    #expect(others[2] == "0", "no delay on memory of which nothing is known")
+  }
+
   @Test(arguments: ["cc -std=c11", "clang -std=c11", "c++ -x c++"])
   func `the header needs nothing but itself`(compiler: String) throws {
     let outcome = try Shell.run(

@@ -538,7 +538,7 @@ static int push_when_room(Ring *ring, uint32_t lane, const ArbRequest *request) 
   for (;;) {
     uint32_t heard = __atomic_load_n(&ring->room_rung, __ATOMIC_SEQ_CST);
     ARB_DELEGATION_PAUSE();
-    status = push(ring, lane, request);
+    status = is_here(ring->pool) ? push(ring, lane, request) : -EOWNERDEAD;
     if (status != -EAGAIN) break;
     int64_t left = deadline - now_nanoseconds(CLOCK_MONOTONIC);
     if (left <= 0) {
@@ -600,6 +600,11 @@ int64_t arb_lane_wait(ArbLane *lane, uint64_t ticket) {
     if (turn < SPIN_TURNS) {
       arb_pause();
       continue;
+    }
+    if (!is_here(pool)) {
+      /* The program has forked in a signal handler; the worker stayed in the parent. */
+      status = -EOWNERDEAD;
+      break;
     }
     if (state_of(ring) != RUNNING) {
       /* The worker's completions came before its end: what is not complete now never will be. */

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CArbiterGate
+import Foundation
 import Testing
 
 @Suite("The life of programs under preload", .serialized)
@@ -62,6 +63,53 @@ struct LifeTests {
     #expect(outcome.code == 0, "\(outcome.error)")
     #expect(outcome.error.isEmpty)
     #expect(page.totals.calls(ARB_CALL_COPY) >= 1)
+    #expect(page.attachedCount() == 0)
+  }
+
+  /// A page whose scheme makes threads wait inside calls.
+  private func slowPage(_ scheme: TestedScheme) throws -> ControlPage {
+    switch scheme {
+    case .arbiter: try ControlPage(ARB_SCHEME_ARBITER, settings: .delay(nanoseconds: 200_000))
+    case .lock: try ControlPage(ARB_SCHEME_LOCK, permits: 1)
+    default: try scheme.page
+    }
+  }
+
+  @Test(
+    "A program that leaves calls by jumps out of a timer's handler stays gated and holds nothing",
+    arguments: TestedScheme.allCases)
+  func timeOut(scheme: TestedScheme) throws {
+    let page = try slowPage(scheme)
+    let outcome = try run("time-out", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    let completed = try #require(
+      UInt64(outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+    #expect(completed > 1000)
+    #expect(page.totals.calls(ARB_CALL_COPY) >= completed)
+    #expect(page.totals.direct == 0)
+    #expect(page.permits.holder_count == 0)
+    #expect(page.permits.waiting_count == 0)
+    #expect(page.permits.recovered_count == 0)
+  }
+
+  @Test("A fork in a handler that interrupts a call is survived", arguments: TestedScheme.allCases)
+  func forkInHandler(scheme: TestedScheme) throws {
+    let page = try slowPage(scheme)
+    let outcome = try run("fork-in-handler", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(page.attachedCount() == 0)
+    #expect(page.permits.holder_count == 0)
+    // Four threads of the parent, and the children.
+    #expect(page.totals.owners >= 4 + 200)
+  }
+
+  @Test(
+    "Calls are no places at which a thread is cancelled", arguments: TestedScheme.allCases)
+  func cancel(scheme: TestedScheme) throws {
+    let page = try scheme.page
+    let outcome = try run("cancel", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(page.totals.calls(ARB_CALL_COPY) == 20)
     #expect(page.attachedCount() == 0)
   }
 

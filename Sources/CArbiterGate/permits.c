@@ -121,12 +121,31 @@ static int has_turn(const ArbSlot *slot) {
   return __atomic_load_n(&slot->permit_wake, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* Repairs what dead threads left, and looks at the slot's own state: whoever granted it may have
+/* Whether the counts and the queue say what the states of the slots say. */
+static int is_right(const ArbPage *page, uint32_t set_index) {
+  const ArbPermits *permits = &page->sets[set_index].permits;
+  uint32_t holders = 0, waiters = 0, queued = 0;
+  for (uint32_t index = 0; index < arb_page_slots_used(page); index++) {
+    const ArbSlot *slot = arb_page_slot(page, index);
+    if (slot->set_index != set_index) continue;
+    holders += slot->permit_state == ARB_PERMIT_HELD;
+    waiters += slot->permit_state == ARB_PERMIT_WAITING;
+  }
+  for (uint32_t index = permits->queue_head; index < page->slot_count && queued <= waiters;
+       index = arb_page_slot(page, index)->permit_next) {
+    queued++;
+  }
+  return holders == permits->holder_count && waiters == queued;
+}
+
+/* Repairs what dead threads left, and what a child did that was forked in a handler and went on
+ * with its parent's store; and looks at the slot's own state: whoever granted it may have
  * died before the wake-up. Gives the wait up where `is_last`. */
 static void look_around(ArbGate *gate, int is_last) {
   ArbSlot *slot = gate->slot;
   arb_page_reap(gate->page);
   lock(gate->page, set_of(gate));
+  if (!is_right(gate->page, set_of(gate))) recount(gate->page, set_of(gate));
   hand_over(gate->page, set_of(gate));
   if (slot->permit_state == ARB_PERMIT_HELD) {
     __atomic_store_n(&slot->permit_wake, 1, __ATOMIC_RELEASE);
@@ -148,6 +167,7 @@ static int wait_for_turn(ArbGate *gate) {
   int64_t now = now_nanoseconds();
   int64_t end = now + ARB_PERMIT_WAIT_NANOSECONDS, next_look = now + ARB_PERMIT_LOOK_NANOSECONDS;
   for (; !has_turn(slot); now = now_nanoseconds()) {
+    if (gate->is_copy) return 0;
     if (now < next_look) {
       struct timespec limit = {0, next_look - now};
       syscall(SYS_futex, &slot->permit_wake, FUTEX_WAIT, 0, &limit, NULL, 0);
@@ -163,8 +183,13 @@ static int wait_for_turn(ArbGate *gate) {
 uint64_t arb_permit_acquire(ArbGate *gate) {
   ArbSlot *slot = gate->slot;
   ArbPermits *permits = &gate->set->permits;
+  if (gate->is_copy) return ARB_NO_TICKET;
   int saved_errno = errno;
   lock(gate->page, set_of(gate));
+  if (gate->is_copy) {
+    pthread_mutex_unlock(&permits->lock);
+    return ARB_NO_TICKET;
+  }
   if (slot->permit_state != ARB_PERMIT_NONE) {
     /* The thread left its last store, or the wait for it, by a jump. */
     slot->permit_state = ARB_PERMIT_NONE;
@@ -191,9 +216,15 @@ uint64_t arb_permit_acquire(ArbGate *gate) {
 }
 
 void arb_permit_release(ArbGate *gate) {
+  if (gate->is_copy) return;
   int saved_errno = errno;
   lock(gate->page, set_of(gate));
   uint32_t state = gate->slot->permit_state;
+  /* The fork may have come while the thread waited for the lock. */
+  if (gate->is_copy) {
+    pthread_mutex_unlock(&gate->set->permits.lock);
+    return;
+  }
   gate->slot->permit_state = ARB_PERMIT_NONE;
   if (state == ARB_PERMIT_HELD && gate->set->permits.holder_count > 0) {
     gate->set->permits.holder_count--;

@@ -13,7 +13,9 @@
  * nanoseconds. A thread that dies while it holds the mutex leaves states that rebuild() counts
  * again, since the states of the slots are the truth and the rest follows from them. The same
  * holds for a thread that leaves by a jump out of a signal handler, when it comes again. (A
- * thread that is *stopped* while it holds the mutex stops the others until it goes on.)
+ * thread that is *stopped* while it holds the mutex stops the others until it goes on. And the C
+ * library keeps a list of a thread's robust mutexes: a handler that jumps or forks while the thread
+ * waits for the mutex or holds it, and not just in a fault of the store itself, may tear it.)
  */
 #ifndef ARBITER_PERMITS_H
 #define ARBITER_PERMITS_H

@@ -265,6 +265,13 @@ int main(int count, char **words) {
     time_out();
   } else if (strcmp(mode, "fork-in-handler") == 0) {
     fork_in_handler();
+  } else if (strcmp(mode, "fences") == 0) {
+    pmem_memset_persist(mapped, 1, 1000);
+    pmem_memset_nodrain(mapped, 2, 1000);
+    pmem_memset(mapped, 3, 64, PMEM_F_MEM_NOFLUSH);
+    pmem_flush(mapped, 64);
+    pmem_drain();
+    pmem_persist(mapped, 64);
   } else if (strcmp(mode, "cancel") == 0) {
     cancel();
   } else if (strcmp(mode, "exit-in-thread") == 0) {

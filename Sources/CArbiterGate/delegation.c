@@ -494,7 +494,8 @@ void arb_lane_close(ArbLane *lane) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
-/* Puts a request at the end. Returns 0, -EAGAIN where the ring is full, -ESHUTDOWN where closed. */
+/* Puts a request at the end. Returns 0, -EAGAIN where the ring is full, -ESHUTDOWN where closed,
+ * -EOWNERDEAD in a forked child. */
 static int push(Ring *ring, uint32_t lane, const ArbRequest *request) {
   /* Relaxed: the stamp orders; the tail only counts. */
   uint64_t position = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
@@ -506,6 +507,8 @@ static int push(Ring *ring, uint32_t lane, const ArbRequest *request) {
     uint64_t stamp = __atomic_load_n(&slot->stamp, __ATOMIC_ACQUIRE);
     if (stamp < open) return -EAGAIN;
     if (stamp > open) {
+      /* Forked in a handler: the child's copy of the tail may be older than that of the slot. */
+      if (!is_here(ring->pool)) return -EOWNERDEAD;
       position = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
       continue;
     }

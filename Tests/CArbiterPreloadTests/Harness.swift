@@ -103,9 +103,9 @@ final class ControlPage {
   /// What slot 0 recorded: the lines of each store, 0 for a fence.
   var recordedSteps: [UInt64] {
     var view = ArbRecordingView()
-    var records = unsafe [ArbRecord](repeating: ArbRecord(), count: Int(ARB_RECORD_COUNT))
+    var records = [ArbRecord](repeating: ArbRecord(), count: Int(ARB_RECORD_COUNT))
     unsafe arb_slot_read_recording(page, 0, &records, &view)
-    return unsafe records.prefix(Int(view.count)).map { $0.lines & 0xFFFFF }
+    return records.prefix(Int(view.count)).map { $0.lines & 0xFFFFF }
   }
 
   var permits: ArbPermitCounts {

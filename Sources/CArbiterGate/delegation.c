@@ -494,7 +494,8 @@ void arb_lane_close(ArbLane *lane) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
-/* Puts a request at the end. Returns 0, -EAGAIN where the ring is full, -ESHUTDOWN where closed. */
+/* Puts a request at the end. Returns 0, -EAGAIN where the ring is full, -ESHUTDOWN where closed,
+ * -EOWNERDEAD in a forked child. */
 static int push(Ring *ring, uint32_t lane, const ArbRequest *request) {
   /* Relaxed: the stamp orders; the tail only counts. */
   uint64_t position = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
@@ -506,6 +507,8 @@ static int push(Ring *ring, uint32_t lane, const ArbRequest *request) {
     uint64_t stamp = __atomic_load_n(&slot->stamp, __ATOMIC_ACQUIRE);
     if (stamp < open) return -EAGAIN;
     if (stamp > open) {
+      /* Forked in a handler: the child's copy of the tail may be older than that of the slot. */
+      if (!is_here(ring->pool)) return -EOWNERDEAD;
       position = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
       continue;
     }
@@ -538,7 +541,7 @@ static int push_when_room(Ring *ring, uint32_t lane, const ArbRequest *request) 
   for (;;) {
     uint32_t heard = __atomic_load_n(&ring->room_rung, __ATOMIC_SEQ_CST);
     ARB_DELEGATION_PAUSE();
-    status = push(ring, lane, request);
+    status = is_here(ring->pool) ? push(ring, lane, request) : -EOWNERDEAD;
     if (status != -EAGAIN) break;
     int64_t left = deadline - now_nanoseconds(CLOCK_MONOTONIC);
     if (left <= 0) {
@@ -600,6 +603,11 @@ int64_t arb_lane_wait(ArbLane *lane, uint64_t ticket) {
     if (turn < SPIN_TURNS) {
       arb_pause();
       continue;
+    }
+    if (!is_here(pool)) {
+      /* The program has forked in a signal handler; the worker stayed in the parent. */
+      status = -EOWNERDEAD;
+      break;
     }
     if (state_of(ring) != RUNNING) {
       /* The worker's completions came before its end: what is not complete now never will be. */

@@ -20,12 +20,13 @@ static void add(uint64_t *sum, uint64_t value) { arb_store(sum, arb_load(sum) + 
 /* Adds what a slot's last owner did to the figures of its session. */
 static void fold_departed(ArbPage *page, uint32_t index) {
   const ArbSlot *slot = arb_page_slot(page, index);
-  if (slot->generation == 0 || slot->session >= ARB_SESSION_COUNT) return;
+  uint32_t number = arb_load_32(&slot->session);
+  if (slot->generation == 0 || number >= ARB_SESSION_COUNT) return;
   ArbCounts own;
   arb_slot_read(page, index, &own);
   int status = pthread_mutex_lock(&page->registry);
   if (status == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
-  ArbSession *session = &page->sessions[slot->session];
+  ArbSession *session = &page->sessions[number];
   arb_counts_add(&session->departed, &own);
   session->departed_threads++;
   pthread_mutex_unlock(&page->registry);
@@ -97,9 +98,17 @@ int64_t arb_gate_attach(ArbGate *gate, ArbPage *page, uint32_t set_index, uint32
 }
 
 void arb_gate_detach(ArbGate *gate) {
-  if (gate->slot == NULL) return;
-  __atomic_store_n(&gate->slot->is_attached, 0, __ATOMIC_RELEASE);
-  pthread_mutex_unlock(&gate->slot->owner);
+  ArbSlot *slot = gate->slot;
+  if (slot == NULL) return;
+  /* In a forked child, whose parent has the slot. */
+  if (__atomic_load_n(&slot->process, __ATOMIC_RELAXED) != (int32_t)getpid()) {
+    gate->slot = NULL;
+    return;
+  }
+  /* Of a store that the thread left by a jump. */
+  if (arb_load_32(&slot->permit_state) != ARB_PERMIT_NONE) arb_permit_release(gate);
+  __atomic_store_n(&slot->is_attached, 0, __ATOMIC_RELEASE);
+  pthread_mutex_unlock(&slot->owner);
   arb_page_ring(gate->page);
   gate->slot = NULL;
 }

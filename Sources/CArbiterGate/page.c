@@ -18,13 +18,15 @@
 
 static uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-/* A robust mutex in shared memory. */
+/* A robust mutex in shared memory. It checks for errors, so that a thread that left by a jump while
+ * it held the mutex is told so the next time, instead of waiting for itself. */
 static int make_mutex(pthread_mutex_t *mutex) {
   pthread_mutexattr_t attributes;
   int status = pthread_mutexattr_init(&attributes);
   if (status != 0) return status;
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
   status = pthread_mutex_init(mutex, &attributes);
   pthread_mutexattr_destroy(&attributes);
   return status;
@@ -47,6 +49,14 @@ static int fill(ArbPage *page, const ArbPageParameters *parameters) {
   return status;
 }
 
+static uint64_t records_offset_of(uint32_t slots) {
+  return round_up(sizeof(ArbPage), 4096) + round_up((uint64_t)slots * sizeof(ArbSlot), 4096);
+}
+
+static uint64_t byte_count_of(uint32_t slots) {
+  return records_offset_of(slots) + (uint64_t)slots * ARB_RECORD_COUNT * sizeof(ArbRecord);
+}
+
 int64_t arb_page_create(const ArbPageParameters *parameters, ArbMapping *mapping) {
   mapping->page = NULL;
   mapping->descriptor = -1;
@@ -56,8 +66,8 @@ int64_t arb_page_create(const ArbPageParameters *parameters, ArbMapping *mapping
     return -EINVAL;
   }
   uint64_t slots_offset = round_up(sizeof(ArbPage), 4096);
-  uint64_t records_offset = slots_offset + round_up((uint64_t)slots * sizeof(ArbSlot), 4096);
-  uint64_t bytes = records_offset + (uint64_t)slots * ARB_RECORD_COUNT * sizeof(ArbRecord);
+  uint64_t records_offset = records_offset_of(slots);
+  uint64_t bytes = byte_count_of(slots);
   int descriptor = memfd_create("arbiter-control", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (descriptor < 0) return -errno;
   int status = 0;
@@ -101,24 +111,29 @@ static int is_sound(const ArbPage *page, uint64_t file_bytes) {
   return __atomic_load_n(&page->magic, __ATOMIC_ACQUIRE) == ARB_PAGE_MAGIC &&
          page->version == ARB_PAGE_VERSION && page->slot_count >= 1 &&
          page->slot_count <= ARB_SLOT_COUNT_MAX && page->byte_count == file_bytes &&
-         page->slots_offset >= sizeof(ArbPage) &&
-         page->records_offset >=
-             page->slots_offset + (uint64_t)page->slot_count * sizeof(ArbSlot) &&
-         page->byte_count >= page->records_offset + (uint64_t)page->slot_count *
-                                                        ARB_RECORD_COUNT * sizeof(ArbRecord);
+         page->slots_offset == round_up(sizeof(ArbPage), 4096) &&
+         page->records_offset == records_offset_of(page->slot_count) &&
+         page->byte_count == byte_count_of(page->slot_count) && page->ticks_per_nanosecond > 0 &&
+         page->maximum_wait_ticks >= 0;
+}
+
+/* Whether nobody can cut the file short, which would be a SIGBUS in every gate. */
+static int is_sealed(int descriptor) {
+  int seals = fcntl(descriptor, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
 int64_t arb_page_open(const char *path, ArbMapping *mapping) {
   mapping->page = NULL;
   mapping->descriptor = -1;
-  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (descriptor < 0) return -errno;
   struct stat facts;
   int64_t status = 0;
   void *page = MAP_FAILED;
   if (fstat(descriptor, &facts) != 0) {
     status = -errno;
-  } else if ((uint64_t)facts.st_size < sizeof(ArbPage)) {
+  } else if ((uint64_t)facts.st_size < sizeof(ArbPage) || !is_sealed(descriptor)) {
     status = -EPROTO;
   } else {
     page = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -188,6 +203,15 @@ uint32_t arb_page_set_of_device(const ArbPage *page, uint32_t major, uint32_t mi
 /* In place of a session's process: the run has ended, a thread of its programs still runs. */
 #define SESSION_ENDED (-1)
 
+/* Sessions are taken and ended under the lock, so that nobody ends one that another has ended and a
+ * third has taken since. Owners of slots are only tried under it, and nobody who holds a set's
+ * permits waits for it. */
+static void lock_registry(ArbPage *page) {
+  if (pthread_mutex_lock(&page->registry) == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
+}
+
+static void end_session(ArbPage *page, uint32_t session);
+
 /* Takes back the sessions of runs that are gone and whose threads have ended. */
 static void reclaim_sessions(ArbPage *page) {
   for (uint32_t session = 1; session < ARB_SESSION_COUNT; session++) {
@@ -197,7 +221,7 @@ static void reclaim_sessions(ArbPage *page) {
     int32_t process = place->process;
     if (process == 0) continue;
     if (process == SESSION_ENDED || (kill(process, 0) != 0 && errno == ESRCH)) {
-      arb_page_end_session(page, session);
+      end_session(page, session);
     }
   }
 }
@@ -217,14 +241,24 @@ static int64_t take_session(ArbPage *page) {
 }
 
 int64_t arb_page_begin_session(ArbPage *page) {
+  lock_registry(page);
   int64_t session = take_session(page);
-  if (session > 0) return session;
-  reclaim_sessions(page);
-  return take_session(page);
+  if (session < 0) {
+    reclaim_sessions(page);
+    session = take_session(page);
+  }
+  pthread_mutex_unlock(&page->registry);
+  return session;
 }
 
 void arb_page_end_session(ArbPage *page, uint32_t session) {
   if (session == 0 || session >= ARB_SESSION_COUNT) return;
+  lock_registry(page);
+  end_session(page, session);
+  pthread_mutex_unlock(&page->registry);
+}
+
+static void end_session(ArbPage *page, uint32_t session) {
   ArbSession *place = &page->sessions[session];
   /* What the session's threads left in slots must not count for whoever takes the session next. A
    * thread that still runs keeps its slot, and with it the session, which whoever finds none free
@@ -310,8 +344,7 @@ void arb_counts_add(ArbCounts *sum, const ArbCounts *counts) {
 }
 
 uint64_t arb_session_read(ArbPage *page, uint32_t session, ArbCounts *departed) {
-  int status = pthread_mutex_lock(&page->registry);
-  if (status == EOWNERDEAD) pthread_mutex_consistent(&page->registry);
+  lock_registry(page);
   *departed = page->sessions[session].departed;
   uint64_t threads = page->sessions[session].departed_threads;
   pthread_mutex_unlock(&page->registry);

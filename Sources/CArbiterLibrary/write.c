@@ -53,12 +53,13 @@ static int goes_past_caches(const arbiter_thread *thread, size_t byte_count, uin
 /* A store, by a worker. */
 static void store_delegated(void *target, const void *source, size_t byte_count, int32_t value,
                             uint32_t flags) {
-  ArbPersistOps ops = arb_persist_ops(flags & 3, flags >> DELEGATED_VECTOR_SHIFT & 3);
+  const ArbPersistOps *ops =
+      arb_persist_ops_named(flags & 3, flags >> DELEGATED_VECTOR_SHIFT & 3);
   int is_stream = (flags & DELEGATED_STREAM) != 0;
   if (source != NULL) {
-    (is_stream ? ops.move_stream : ops.move_cached)(target, source, byte_count);
+    (is_stream ? ops->move_stream : ops->move_cached)(target, source, byte_count);
   } else {
-    (is_stream ? ops.fill_stream : ops.fill_cached)(target, (uint8_t)value, byte_count);
+    (is_stream ? ops->fill_stream : ops->fill_cached)(target, (uint8_t)value, byte_count);
   }
 }
 
@@ -94,8 +95,9 @@ static int32_t sync_pages(const void *start, size_t byte_count) {
 }
 
 /* Makes bytes survive whose way to the medium has begun. */
-static int32_t finish(const arbiter_thread *thread, const void *start, size_t byte_count) {
+static int32_t finish(arbiter_thread *thread, const void *start, size_t byte_count) {
   arb_fence_store();
+  arb_gate_note_fence(&thread->gate);
   if (thread->region->granularity != ARBITER_GRANULARITY_PAGE || byte_count == 0) return ARBITER_OK;
   return sync_pages(start, byte_count);
 }
@@ -179,8 +181,8 @@ int32_t arbiter_flush(arbiter_thread *thread, const void *start, size_t byte_cou
 }
 
 void arbiter_drain(arbiter_thread *thread) {
-  (void)thread;
   arb_fence_store();
+  arb_gate_note_fence(&thread->gate);
 }
 
 int32_t arbiter_persist(arbiter_thread *thread, const void *start, size_t byte_count) {

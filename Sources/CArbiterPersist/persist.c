@@ -58,9 +58,13 @@ ArbPersistOps arb_persist_ops(uint32_t flush_kind, uint32_t vector_kind) {
   if (flush_kind > ARB_FLUSH_CLWB) flush_kind = ARB_FLUSH_CLWB;
   const uint32_t best = arb_persist_best_vector();
   if (vector_kind > best) vector_kind = best;
+  return *arb_persist_ops_named(flush_kind, vector_kind);
+}
+
+const ArbPersistOps *arb_persist_ops_named(uint32_t flush_kind, uint32_t vector_kind) {
   switch (vector_kind) {
-    case ARB_VECTOR_AVX512: return arb_copy_engine_avx512[flush_kind];
-    case ARB_VECTOR_AVX2: return arb_copy_engine_avx2[flush_kind];
-    default: return arb_copy_engine_sse2[flush_kind];
+    case ARB_VECTOR_AVX512: return &arb_copy_engine_avx512[flush_kind];
+    case ARB_VECTOR_AVX2: return &arb_copy_engine_avx2[flush_kind];
+    default: return &arb_copy_engine_sse2[flush_kind];
   }
 }

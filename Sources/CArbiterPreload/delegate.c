@@ -73,7 +73,12 @@ static int has_pool(void) {
 }
 
 static int open_lane(ArbThread *thread) {
-  if (!has_pool()) return 0;
+  int state;
+  /* As in arb_thread_find_gate. */
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  int is_there = has_pool();
+  pthread_setcancelstate(state, NULL);
+  if (!is_there) return 0;
   memset(&thread->lane, 0, sizeof thread->lane);
   if (arb_lane_open(pool, &thread->lane) != 0) {
     thread->lane.pool = NULL;
@@ -86,14 +91,14 @@ static int open_lane(ArbThread *thread) {
   return 1;
 }
 
-/* On a worker: `source` is the caller's call, which waits for it. */
+/* On a worker: `source` is the call, which stays with the thread until the request has ended. */
 static void store_for_caller(void *target, const void *source, size_t byte_count, int32_t value,
                              uint32_t flags) {
   (void)target;
   (void)value;
   (void)flags;
   /* A worker makes no calls of the program, for all its life. */
-  arb_thread.guard = ARB_GUARD_OWN;
+  arb_thread.guard = ARB_GUARD_UP;
   /* Without a drain: the worker fences for itself. */
   arb_store_issue((ArbStore *)(uintptr_t)source, 0, byte_count, 0);
 }
@@ -103,20 +108,21 @@ int arb_store_delegate(ArbThread *thread, ArbStore *store) {
   if (store->kind == ARB_STORE_CHECKED) return 0;
   int saved_errno = errno;
   int is_done = 0;
+  /* Of a call that the thread left by a jump, a worker may still read what it is to do. */
+  if (arb_lane_wait(&thread->lane, thread->lane.submitted_count) != 0) {
+    give_lane_back(&thread->lane);
+  }
   if (thread->lane.pool != NULL || open_lane(thread)) {
-    ArbRequest request = {.target = store->target, .source = store,
+    thread->delegated = *store;
+    ArbRequest request = {.target = store->target, .source = &thread->delegated,
                           .byte_count = store->byte_count, .store = store_for_caller};
     is_done = arb_lane_submit(&thread->lane, &request) == 0 &&
               arb_lane_wait(&thread->lane, thread->lane.submitted_count) == 0;
     /* Its worker may be dead; the next store looks for another. */
     if (!is_done) give_lane_back(&thread->lane);
   }
-  if (is_done) {
-    int drains = store->kind == ARB_STORE_RANGE ? store->real.range.last != store->real.range.part
-                                                : (store->flags & ARB_F_NODRAIN) == 0;
-    /* The drain of the call itself, for what the thread stored before. */
-    if (drains) arb_fence_store();
-  }
+  /* The drain of the call itself, for what the thread stored before. */
+  if (is_done && arb_store_drains(store)) arb_fence_store();
   errno = saved_errno;
   return is_done;
 }

@@ -29,7 +29,7 @@ static ArbReal real_unmap = {"pmem_unmap", LIBPMEM, NULL};
 void *arb_real_find(ArbReal *real) {
   int saved_errno = errno;
   uintptr_t guard = arb_thread.guard;
-  arb_thread.guard = ARB_GUARD_OWN;
+  arb_thread.guard = ARB_GUARD_UP;
   void *function = dlsym(RTLD_NEXT, real->name);
   if (function == NULL) {
     /* A library that came in through dlopen is not in the order of RTLD_NEXT (fio's engines). The
@@ -141,27 +141,25 @@ ARB_EXPORT int pmem_deep_persist(const void *address, size_t byte_count) {
 
 ARB_EXPORT int pmem_deep_drain(const void *address, size_t byte_count) {
   ArbCheckedFunction real = (ArbCheckedFunction)arb_real(&real_deep_drain);
-  uintptr_t frame = ARB_FRAME;
-  ArbThread *thread = arb_enter(frame);
+  ArbThread *thread = arb_enter(ARB_FRAME);
   if (thread == NULL) return real(address, byte_count);
   arb_count_deep(thread, (uint64_t)(uintptr_t)address, byte_count);
-  thread->guard = frame;
   int result = real(address, byte_count);
+  arb_thread_note_fence(thread);
   thread->guard = ARB_GUARD_DOWN;
   return result;
 }
 
 ARB_EXPORT void pmem_drain(void) {
   ArbDrainFunction real = (ArbDrainFunction)arb_real(&real_drain);
-  uintptr_t frame = ARB_FRAME;
-  ArbThread *thread = arb_enter(frame);
+  ArbThread *thread = arb_enter(ARB_FRAME);
   if (thread == NULL) {
     real();
     return;
   }
   arb_count_drain(thread);
-  thread->guard = frame;
   real();
+  arb_thread_note_fence(thread);
   thread->guard = ARB_GUARD_DOWN;
 }
 

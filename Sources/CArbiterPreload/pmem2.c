@@ -108,8 +108,8 @@ static void drain(const Behind *entry, uintptr_t frame) {
     return;
   }
   arb_count_drain(thread);
-  thread->guard = frame;
   behind(entry)();
+  arb_thread_note_fence(thread);
   thread->guard = ARB_GUARD_DOWN;
 }
 
@@ -195,12 +195,11 @@ ARB_EXPORT ArbDrainFunction pmem2_get_drain_fn(struct pmem2_map *map) {
 
 ARB_EXPORT int pmem2_deep_flush(struct pmem2_map *map, void *address, size_t byte_count) {
   int (*real)(struct pmem2_map *, void *, size_t) = arb_real(&real_deep_flush);
-  uintptr_t frame = ARB_FRAME;
-  ArbThread *thread = arb_enter(frame);
+  ArbThread *thread = arb_enter(ARB_FRAME);
   if (thread == NULL) return real(map, address, byte_count);
   arb_count_deep(thread, (uint64_t)(uintptr_t)address, byte_count);
-  thread->guard = frame;
   int result = real(map, address, byte_count);
+  arb_thread_note_fence(thread);
   thread->guard = ARB_GUARD_DOWN;
   return result;
 }

@@ -24,118 +24,12 @@
 #define ARB_F_NODRAIN (1u << 0)
 #define ARB_F_NOFLUSH (1u << 5)
 
-/* A mapping and its set. */
-typedef struct {
-  uint64_t start;
-  uint64_t byte_count;
-  uint32_t set;
-  uint32_t generation; /* of the table when the range was found; see arb_ranges_forget */
-} ArbRange;
-
-/* Calls of a thread between two looks at a mapping that it knows, so that a mapping that was
- * replaced behind our back is noticed. A look costs some tens of microseconds. */
-#define ARB_CALLS_PER_LOOK 65536u
-
-/* Values of a guard other than the frame of a call that is in a real function. */
-#define ARB_GUARD_DOWN ((uintptr_t)0)
-#define ARB_GUARD_OWN UINTPTR_MAX /* in this library's own code */
-
-/* What a thread has. Lies in static thread-local memory, zero at first: no allocation. */
-typedef struct {
-  /* Raised while a call is being carried out, so that calls which the real functions make
-   * themselves are neither gated nor counted again. While a real function runs, the guard is the
-   * frame of the wrapper: a program may leave by siglongjmp, from a handler of SIGBUS for example,
-   * and a later call from the same frame or an outer one shows that it did. */
-  uintptr_t guard;
-  ArbRange last;
-  uint32_t calls_left; /* until `last` is looked up again */
-  uint32_t attached;   /* bit per set: gates[set] is attached */
-  uint32_t refused;    /* bit per set: no slot was to be had */
-  ArbLane lane; /* its pool is NULL until the thread delegates */
-  ArbGate gates[ARB_SET_COUNT];
-} ArbThread;
-
-extern _Thread_local ArbThread arb_thread __attribute__((tls_model("initial-exec")));
-
-/* The page; NULL while the library has nothing to do. Written once, before `main`. */
-extern ArbPage *arb_preload_page;
-extern uint32_t arb_preload_session;
-
-/* One line on stderr, from parts that end with NULL. */
-void arb_say(const char *const *parts);
-
-/* As arb_say, where stderr is still what it was at load: a program may have closed it and opened a
- * file of its own in its place. */
-void arb_say_later(const char *const *parts);
-
-/* The range that `address` lies in. Never fails: where nothing is known, it says so for this page.
- * Keeps errno. */
-ArbRange arb_range_find(uint64_t address);
-
-/* Mappings have changed: forgets the ranges of all threads. */
-void arb_ranges_forget(void);
-
-/* Takes the state of a fresh process, in the child of a fork. */
-void arb_ranges_reset(void);
-
-/* Where a thread has no gate for the set yet: looks up, attaches. May return NULL. Keeps errno. */
-ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address);
-
-/* Takes back what a call held that the program left by a jump. */
-void arb_thread_recover(ArbThread *thread);
-
-/* The gate for an address; NULL where the thread runs ungated. */
-static inline ArbGate *arb_thread_gate(ArbThread *thread, uint64_t address, uint32_t generation) {
-  if (address - thread->last.start < thread->last.byte_count &&
-      thread->last.generation == generation && thread->calls_left > 0 &&
-      (thread->attached >> thread->last.set & 1) != 0) {
-    thread->calls_left--;
-    return &thread->gates[thread->last.set];
-  }
-  return arb_thread_find_gate(thread, address);
-}
-
-/* Counts how often mappings were forgotten. */
-extern uint32_t arb_ranges_generation;
-
-/* The state of the calling thread if the call that it makes is to be gated; NULL if it is to pass:
- * there is no page, or the call comes from a real function. */
-static inline ArbThread *arb_enter(uintptr_t frame) {
-  /* Relaxed: written before threads exist. */
-  if (__atomic_load_n(&arb_preload_page, __ATOMIC_RELAXED) == NULL) return NULL;
-  ArbThread *thread = &arb_thread;
-  if (__builtin_expect(thread->guard != ARB_GUARD_DOWN, 0)) {
-    /* Stacks grow downwards. */
-    if (frame < thread->guard) return NULL;
-    arb_thread_recover(thread);
-  }
-  thread->guard = ARB_GUARD_OWN;
-  return thread;
-}
-
-/* Real functions. */
-
 typedef void *(*ArbCopyFunction)(void *target, const void *source, size_t byte_count,
                                  unsigned flags);
 typedef void *(*ArbSetFunction)(void *target, int value, size_t byte_count, unsigned flags);
 typedef void (*ArbRangeFunction)(const void *address, size_t byte_count);
 typedef int (*ArbCheckedFunction)(const void *address, size_t byte_count);
 typedef void (*ArbDrainFunction)(void);
-
-/* A function of a real library, found on its first use. */
-typedef struct {
-  const char *name;
-  const char *library;
-  void *function;
-} ArbReal;
-
-void *arb_real_find(ArbReal *real);
-
-static inline void *arb_real(ArbReal *real) {
-  /* Relaxed: the address is the whole message, and whoever looks it up finds the same. */
-  void *function = __atomic_load_n(&real->function, __ATOMIC_RELAXED);
-  return function != NULL ? function : arb_real_find(real);
-}
 
 /* One call that moves or writes back bytes. */
 
@@ -167,18 +61,138 @@ typedef struct {
   } real;
 } ArbStore;
 
+/* A mapping and its set. */
+typedef struct {
+  uint64_t start;
+  uint64_t byte_count;
+  uint32_t set;
+  uint32_t generation; /* of the table when the range was found; see arb_ranges_forget */
+} ArbRange;
+
+/* Calls of a thread between two looks at a mapping that it knows, so that a mapping that was
+ * replaced behind our back is noticed. A look costs some tens of microseconds. */
+#define ARB_CALLS_PER_LOOK 65536u
+
+/* Values of a guard other than the frame of the call that is being carried out. */
+#define ARB_GUARD_DOWN ((uintptr_t)0)
+#define ARB_GUARD_UP UINTPTR_MAX /* nothing is gated: a worker, or a search for a real function */
+
+/* What a thread has. Lies in static thread-local memory, zero at first: no allocation. */
+typedef struct {
+  /* Raised while a call is being carried out, so that calls which the real functions make
+   * themselves, or a handler that interrupts it, are neither gated nor counted again. The guard is
+   * the frame of the wrapper: a program may leave by siglongjmp, from a handler of SIGBUS for
+   * example, and a later call from the same frame or an outer one shows that it did. */
+  uintptr_t guard;
+  ArbRange last;
+  uint32_t calls_left; /* until `last` is looked up again */
+  uint32_t attached;   /* bit per set: gates[set] is attached */
+  uint32_t refused;    /* bit per set: no slot was to be had */
+  ArbLane lane; /* its pool is NULL until the thread delegates */
+  ArbStore delegated; /* what a worker may still read where the thread left the call by a jump */
+  ArbGate gates[ARB_SET_COUNT];
+} ArbThread;
+
+extern _Thread_local ArbThread arb_thread __attribute__((tls_model("initial-exec")));
+
+/* The page; NULL while the library has nothing to do. Written once, before `main`. */
+extern ArbPage *arb_preload_page;
+extern uint32_t arb_preload_session;
+
+/* One line on stderr, from parts that end with NULL. */
+void arb_say(const char *const *parts);
+
+/* As arb_say, where stderr is still what it was at load: a program may have closed it and opened a
+ * file of its own in its place. */
+void arb_say_later(const char *const *parts);
+
+/* The range that `address` lies in. Never fails: where nothing is known, it says so for this page.
+ * Keeps errno. */
+ArbRange arb_range_find(uint64_t address);
+
+/* Mappings have changed: forgets the ranges of all threads. */
+void arb_ranges_forget(void);
+
+/* Takes the state of a fresh process, in the child of a fork. */
+void arb_ranges_reset(void);
+
+/* Where a thread has no gate for the set yet: looks up, attaches. May return NULL. Keeps errno. */
+ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address);
+
+/* Whether the call whose guard is up was left by a jump; takes back what it held. */
+int arb_thread_has_left(ArbThread *thread, uintptr_t frame);
+
+/* The gate for an address; NULL where the thread runs ungated. */
+static inline ArbGate *arb_thread_gate(ArbThread *thread, uint64_t address, uint32_t generation) {
+  if (address - thread->last.start < thread->last.byte_count &&
+      thread->last.generation == generation && thread->calls_left > 0 &&
+      (thread->attached >> thread->last.set & 1) != 0) {
+    thread->calls_left--;
+    return &thread->gates[thread->last.set];
+  }
+  return arb_thread_find_gate(thread, address);
+}
+
+/* Counts how often mappings were forgotten. */
+extern uint32_t arb_ranges_generation;
+
+/* The state of the calling thread if the call that it makes is to be gated; NULL if it is to pass:
+ * there is no page, or the call comes from a real function. */
+static inline ArbThread *arb_enter(uintptr_t frame) {
+  /* Relaxed: written before threads exist. */
+  if (__atomic_load_n(&arb_preload_page, __ATOMIC_RELAXED) == NULL) return NULL;
+  ArbThread *thread = &arb_thread;
+  if (__builtin_expect(thread->guard != ARB_GUARD_DOWN, 0) &&
+      !arb_thread_has_left(thread, frame)) {
+    return NULL;
+  }
+  thread->guard = frame;
+  return thread;
+}
+
+/* Real functions. */
+
+/* A function of a real library, found on its first use. */
+typedef struct {
+  const char *name;
+  const char *library;
+  void *function;
+} ArbReal;
+
+void *arb_real_find(ArbReal *real);
+
+static inline void *arb_real(ArbReal *real) {
+  /* Relaxed: the address is the whole message, and whoever looks it up finds the same. */
+  void *function = __atomic_load_n(&real->function, __ATOMIC_RELAXED);
+  return function != NULL ? function : arb_real_find(real);
+}
+
 /* Carries a call out: counts it, asks the gate, calls the real function. The guard is up before and
  * down after. */
-void arb_store_perform(ArbThread *thread, ArbStore *store, uintptr_t frame);
+void arb_store_perform(ArbThread *thread, ArbStore *store);
 
 /* Calls the real function for a part of the call; `is_last` says that no other follows. */
 void arb_store_issue(ArbStore *store, size_t offset, size_t byte_count, int is_last);
+
+/* Whether the call, as the program made it, ends with a fence of the calling thread. */
+static inline int arb_store_drains(const ArbStore *store) {
+  if (store->kind == ARB_STORE_CHECKED) return 1;
+  if (store->kind == ARB_STORE_RANGE) return store->real.range.last != store->real.range.part;
+  return (store->flags & (ARB_F_NODRAIN | ARB_F_NOFLUSH)) == 0;
+}
 
 /* Has a worker carry out the call, drain included. Returns 0 where the caller has to. */
 int arb_store_delegate(ArbThread *thread, ArbStore *store);
 
 /* The child of a fork has no workers yet. */
 void arb_delegation_forget(void);
+
+/* Says in recordings that a fence of the thread has ended; it covers all sets. */
+static inline void arb_thread_note_fence(ArbThread *thread) {
+  for (uint32_t sets = thread->attached; sets != 0; sets &= sets - 1) {
+    arb_gate_note_fence(&thread->gates[__builtin_ctz(sets)]);
+  }
+}
 
 /* Counts a fence. The guard is up before and after. */
 void arb_count_drain(ArbThread *thread);
@@ -192,7 +206,7 @@ static inline void arb_store_submit(ArbStore *store, uintptr_t frame) {
   if (thread == NULL) {
     arb_store_issue(store, 0, store->byte_count, 1);
   } else {
-    arb_store_perform(thread, store, frame);
+    arb_store_perform(thread, store);
   }
 }
 

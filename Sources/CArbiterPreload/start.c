@@ -52,9 +52,17 @@ void arb_say_later(const char *const *parts) {
   errno = saved_errno;
 }
 
-/* The child has one thread, which owns no slot: the kernel knows the parent's thread by them. */
+/* The child has one thread, which owns no slot: the kernel knows the parent's thread by them. Where
+ * a handler forked that had interrupted a call, the child goes on with that call: so the gates and
+ * the lane stay until the next one, as copies that touch no permit. */
 static void begin_child(void) {
-  memset(&arb_thread, 0, sizeof arb_thread);
+  if (arb_thread.guard == ARB_GUARD_DOWN) {
+    memset(&arb_thread, 0, sizeof arb_thread);
+  } else {
+    arb_thread.attached = arb_thread.refused = arb_thread.calls_left = 0;
+    arb_thread.last.byte_count = 0;
+    for (uint32_t set = 0; set < ARB_SET_COUNT; set++) arb_thread.gates[set].is_copy = 1;
+  }
   arb_ranges_reset();
   arb_delegation_forget();
 }

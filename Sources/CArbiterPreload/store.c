@@ -30,36 +30,24 @@ void arb_store_issue(ArbStore *store, size_t offset, size_t byte_count, int is_l
   }
 }
 
-/* A call and who makes it. */
-typedef struct {
-  ArbThread *thread;
-  ArbStore *store;
-  uintptr_t frame;
-} Call;
-
-/* Issues one piece; calls that the real function makes are not the program's meanwhile. */
-static void issue(void *context, size_t offset, size_t byte_count, int is_last) {
-  const Call *call = context;
-  call->thread->guard = call->frame;
-  arb_store_issue(call->store, offset, byte_count, is_last);
-  call->thread->guard = ARB_GUARD_OWN;
+static void issue(void *store, size_t offset, size_t byte_count, int is_last) {
+  arb_store_issue(store, offset, byte_count, is_last);
 }
 
 static uint64_t address_of(const ArbStore *store) { return (uint64_t)(uintptr_t)store->target; }
 
-void arb_store_perform(ArbThread *thread, ArbStore *store, uintptr_t frame) {
+void arb_store_perform(ArbThread *thread, ArbStore *store) {
   uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
   ArbGate *gate = arb_thread_gate(thread, address_of(store), generation);
   if (gate != NULL) arb_gate_count_call(gate, store->call, store->byte_count);
   int stays_in_cache = store->kind <= ARB_STORE_SET && (store->flags & ARB_F_NOFLUSH) != 0;
-  Call call = {thread, store, frame};
   if (gate == NULL || store->byte_count == 0 || stays_in_cache) {
-    issue(&call, 0, store->byte_count, 1);
+    arb_store_issue(store, 0, store->byte_count, 1);
   } else if (gate->page->scheme == ARB_SCHEME_DELEGATION) {
     arb_gate_pass(gate, address_of(store), store->byte_count);
     if (!arb_store_delegate(thread, store)) {
       arb_gate_count_direct(gate);
-      issue(&call, 0, store->byte_count, 1);
+      arb_store_issue(store, 0, store->byte_count, 1);
     }
   } else {
     ArbRun run = {.address = address_of(store), .byte_count = store->byte_count,
@@ -68,7 +56,8 @@ void arb_store_perform(ArbThread *thread, ArbStore *store, uintptr_t frame) {
       run.is_from_end =
           (uint32_t)arb_is_from_end(store->target, store->source, store->byte_count);
     }
-    arb_admit(gate, &run, issue, &call);
+    arb_admit(gate, &run, issue, store);
   }
+  if (arb_store_drains(store)) arb_thread_note_fence(thread);
   thread->guard = ARB_GUARD_DOWN;
 }

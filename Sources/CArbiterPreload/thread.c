@@ -8,6 +8,8 @@
 #include "preload.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 _Thread_local ArbThread arb_thread __attribute__((tls_model("initial-exec")));
@@ -30,7 +32,7 @@ static void attach(ArbThread *thread, uint32_t set) {
   }
 }
 
-ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address) {
+static ArbGate *find_gate(ArbThread *thread, uint64_t address) {
   uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
   int is_in_last = address - thread->last.start < thread->last.byte_count &&
                    thread->last.generation == generation;
@@ -53,11 +55,32 @@ ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address) {
   return &thread->gates[set];
 }
 
-void arb_thread_recover(ArbThread *thread) {
-  if (arb_preload_page->scheme != ARB_SCHEME_LOCK) return;
+ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address) {
+  int state;
+  /* The functions that programs call are no places at which a thread is cancelled. */
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  ArbGate *gate = find_gate(thread, address);
+  pthread_setcancelstate(state, NULL);
+  return gate;
+}
+
+/* Whether the thread runs a handler on a stack of its own, which may lie anywhere. */
+static int is_on_signal_stack(void) {
+  stack_t stack;
+  int saved_errno = errno;
+  int is_there = sigaltstack(NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK) != 0;
+  errno = saved_errno;
+  return is_there;
+}
+
+int arb_thread_has_left(ArbThread *thread, uintptr_t frame) {
+  /* Stacks grow downwards. */
+  if (frame < thread->guard || is_on_signal_stack()) return 0;
+  if (arb_preload_page->scheme != ARB_SCHEME_LOCK) return 1;
   for (uint32_t set = 0; set < ARB_SET_COUNT; set++) {
     if ((thread->attached >> set & 1) != 0) arb_permit_release(&thread->gates[set]);
   }
+  return 1;
 }
 
 void arb_count_drain(ArbThread *thread) {

@@ -94,6 +94,14 @@ struct LibraryTests {
     #expect(others[2] == "0", "no delay on memory of which nothing is known")
   }
 
+  @Test func `fences show in a recording`() throws {
+    let folder = TemporaryFolder(in: "/dev/shm")
+    let program = try LibraryProgram("\(Self.programs)/fences.c", compiler: "clang")
+    let outcome = try program.run("'\(folder.path)/region'")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.output == "SSFSFSSFSF\n")
+  }
+
   @Test(arguments: ["cc -std=c11", "clang -std=c11", "c++ -x c++"])
   func `the header needs nothing but itself`(compiler: String) throws {
     let outcome = try Shell.run(

@@ -94,6 +94,20 @@ final class ControlPage {
     unsafe arb_set_beat(arb_page_set(page, 1), arb_read_tsc(), staleAfterTicks)
   }
 
+  /// Asks gates to record their next hundred stores and fences.
+  func record() {
+    unsafe arb_set_begin_recording(arb_page_set(page, 1), 7, 100)
+    unsafe arb_set_publish(arb_page_set(page, 1), 1 << 62 | 1 << 45)
+  }
+
+  /// What slot 0 recorded: the lines of each store, 0 for a fence.
+  var recordedSteps: [UInt64] {
+    var view = ArbRecordingView()
+    var records = [ArbRecord](repeating: ArbRecord(), count: Int(ARB_RECORD_COUNT))
+    unsafe arb_slot_read_recording(page, 0, &records, &view)
+    return records.prefix(Int(view.count)).map { $0.lines & 0xFFFFF }
+  }
+
   var permits: ArbPermitCounts {
     var counts = ArbPermitCounts()
     unsafe arb_permits_read(page, 1, &counts)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CArbiterGate
+import Foundation
 import Testing
 
 @Suite("The life of programs under preload", .serialized)
@@ -62,6 +63,67 @@ struct LifeTests {
     #expect(outcome.code == 0, "\(outcome.error)")
     #expect(outcome.error.isEmpty)
     #expect(page.totals.calls(ARB_CALL_COPY) >= 1)
+    #expect(page.attachedCount() == 0)
+  }
+
+  /// A page whose scheme makes threads wait inside calls.
+  private func slowPage(_ scheme: TestedScheme) throws -> ControlPage {
+    switch scheme {
+    case .arbiter: try ControlPage(ARB_SCHEME_ARBITER, settings: .delay(nanoseconds: 200_000))
+    case .lock: try ControlPage(ARB_SCHEME_LOCK, permits: 1)
+    default: try scheme.page
+    }
+  }
+
+  @Test(
+    "A program that leaves calls by jumps out of a timer's handler stays gated and holds nothing",
+    arguments: [TestedScheme.baseline, .fence, .arbiter, .delegation])
+  func timeOut(scheme: TestedScheme) throws {
+    let page = try slowPage(scheme)
+    let outcome = try run("time-out", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    let completed = try #require(
+      UInt64(outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+    #expect(completed > 1000)
+    #expect(page.totals.calls(ARB_CALL_COPY) >= completed)
+    // A worker gives its ring up where a thread left between claiming a place and filling it.
+    if scheme != .delegation { #expect(page.totals.direct == 0) }
+    #expect(page.attachedCount() == 0)
+  }
+
+  @Test("Fences of the program show in a recording", arguments: [TestedScheme.baseline, .lock])
+  func fences(scheme: TestedScheme) throws {
+    let page = try scheme.page
+    page.record()
+    let outcome = try run("fences", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    // After the copy with a drain, the flush and drain, and the persist; not after the others.
+    let steps = page.recordedSteps
+    #expect(steps.filter { $0 == 0 }.count == 3)
+    #expect(steps.last == 0)
+    #expect(steps.first != 0)
+  }
+
+  @Test(
+    "A fork in a handler that interrupts a call is survived",
+    arguments: [TestedScheme.baseline, .fence, .arbiter, .delegation])
+  func forkInHandler(scheme: TestedScheme) throws {
+    let page = try slowPage(scheme)
+    let outcome = try run("fork-in-handler", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(page.attachedCount() == 0)
+    #expect(page.permits.holder_count == 0)
+    // Four threads of the parent, and the children.
+    #expect(page.totals.owners >= 4 + 200)
+  }
+
+  @Test(
+    "Calls are no places at which a thread is cancelled", arguments: TestedScheme.allCases)
+  func cancel(scheme: TestedScheme) throws {
+    let page = try scheme.page
+    let outcome = try run("cancel", page)
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(page.totals.calls(ARB_CALL_COPY) == 20)
     #expect(page.attachedCount() == 0)
   }
 

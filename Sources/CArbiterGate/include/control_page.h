@@ -202,7 +202,7 @@ typedef struct {
   uint32_t doorbell_sleepers;
   uint64_t pad_b[15];
 
-  pthread_mutex_t registry; /* robust; guards `departed` of sessions */
+  pthread_mutex_t registry; /* robust; guards the sessions */
   uint64_t pad_c[11];
 
   ArbSet sets[ARB_SET_COUNT];
@@ -242,7 +242,8 @@ typedef struct {
 int64_t arb_page_create(const ArbPageParameters *_Nonnull parameters, ArbMapping *_Nonnull mapping);
 
 /* Maps an existing page by path (/proc/PID/fd/N). Returns 0, -errno, or -EPROTO for a file that is
- * no control page of this version. Keeps no descriptor. */
+ * no control page of this version, or that somebody could cut short under the gates. Keeps no
+ * descriptor. */
 int64_t arb_page_open(const char *_Nonnull path, ArbMapping *_Nonnull mapping);
 
 /* Unmaps a page, unless a thread of this process still owns a slot of it: a thread's list of robust
@@ -314,7 +315,8 @@ static inline ArbRecord *_Nonnull arb_page_records(const ArbPage *_Nonnull page,
 /* Slots that were ever taken: those from this index on hold nothing. */
 static inline uint32_t arb_page_slots_used(const ArbPage *_Nonnull page) {
   /* Acquires the first owner's fields (arb_gate_attach). */
-  return __atomic_load_n(&page->slots_used, __ATOMIC_ACQUIRE);
+  uint32_t used = __atomic_load_n(&page->slots_used, __ATOMIC_ACQUIRE);
+  return used < page->slot_count ? used : page->slot_count;
 }
 
 /* Relaxed access to a shared word; partners are the same two functions in other threads. */

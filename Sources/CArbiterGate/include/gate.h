@@ -44,7 +44,7 @@ typedef struct {
   uint64_t recording; /* the set's, as this gate took it in */
   uint64_t recorded_settings;
   uint32_t records_left; /* stores and fences that are still to be recorded */
-  uint32_t pad;
+  uint32_t is_copy; /* 1: in a forked child that goes on with its parent's store; takes no permit */
   uint32_t passes_unclocked; /* fence-only passes since the heartbeat was looked at */
   uint32_t is_stale;
   ArbPace pace;

@@ -66,6 +66,10 @@ uint32_t arb_persist_best_flush(void);
  * best it has below them, so that what the table names (flush_kind, vector_kind) can be run. */
 ArbPersistOps arb_persist_ops(uint32_t flush_kind, uint32_t vector_kind);
 
+/* The table of two kinds that a table of arb_persist_ops names. Asks the processor nothing, which
+ * costs microseconds in a virtual machine. */
+const ArbPersistOps *_Nonnull arb_persist_ops_named(uint32_t flush_kind, uint32_t vector_kind);
+
 /* Moves bytes by the way that suits their number. */
 static inline void arb_persist_move(
     const ArbPersistOps *_Nonnull ops, void *_Nonnull target, const void *_Nonnull source,

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,132 @@ static void fault(void) {
   }
 }
 
+/* Writes over what calls left on the stack. */
+static __attribute__((noinline)) void scribble(void) {
+  volatile char bytes[8192];
+  for (size_t place = 0; place < sizeof bytes; place++) bytes[place] = (char)0xA5;
+}
+
+static void every_two_milliseconds(void (*handler)(int)) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+  struct itimerval period = {{0, 2000}, {0, 2000}};
+  CHECK(setitimer(ITIMER_REAL, &period, NULL) == 0);
+}
+
+static void stop_timer(void) {
+  struct itimerval none = {{0, 0}, {0, 0}};
+  CHECK(setitimer(ITIMER_REAL, &none, NULL) == 0);
+}
+
+/* Threads that store as fast as they can and take no signals. */
+static void start_crowd(pthread_t *threads) {
+  sigset_t alarm, before;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  CHECK(pthread_sigmask(SIG_BLOCK, &alarm, &before) == 0);
+  for (size_t index = 0; index < 3; index++) {
+    CHECK(pthread_create(&threads[index], NULL, store_on, (void *)index) == 0);
+  }
+  CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+}
+
+static void end_crowd(pthread_t *threads) {
+  is_over = 1;
+  for (int index = 0; index < 3; index++) CHECK(pthread_join(threads[index], NULL) == 0);
+}
+
+static volatile int may_jump;
+
+static void jump_out_of_anything(int signal) {
+  (void)signal;
+  if (may_jump) siglongjmp(way_out, 1);
+}
+
+/* Limits calls by a timer whose handler jumps. Prints how many calls came to their end. */
+static void time_out(void) {
+  pthread_t threads[3];
+  volatile int jumps = 0, completed = 0;
+  store(4);
+  start_crowd(threads);
+  every_two_milliseconds(jump_out_of_anything);
+  while (jumps < 300) {
+    if (sigsetjmp(way_out, 1) == 0) {
+      may_jump = 1;
+      for (;;) {
+        store(4);
+        completed++;
+      }
+    }
+    may_jump = 0;
+    scribble();
+    jumps++;
+  }
+  stop_timer();
+  for (int turn = 0; turn < 1000; turn++) store(4);
+  end_crowd(threads);
+  printf("%d\n", completed + 1001);
+}
+
+static volatile int is_child;
+static volatile int children;
+
+static void fork_here(int signal) {
+  (void)signal;
+  pid_t child = fork();
+  if (child == 0) is_child = 1;
+  if (child > 0) children++;
+}
+
+/* Forks in a handler that interrupts stores, and goes on with them in the child. */
+static void fork_in_handler(void) {
+  pthread_t threads[3];
+  store(4);
+  start_crowd(threads);
+  every_two_milliseconds(fork_here);
+  while (children < 200 && !is_child) store(4);
+  if (is_child) {
+    alarm(30); /* a timer of its own: what hangs fails */
+    CHECK(signal(SIGALRM, SIG_DFL) != SIG_ERR);
+    for (int turn = 0; turn < 3; turn++) store(4);
+    _exit(0);
+  }
+  stop_timer();
+  for (int status, left = children; left > 0; left--) {
+    CHECK(wait(&status) > 0 && status == 0);
+  }
+  end_crowd(threads);
+}
+
+static volatile int has_stored;
+
+static void *store_while_cancelled(void *is_pending) {
+  int ignored;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+  *(volatile int *)is_pending = 1;
+  while (*(volatile int *)is_pending == 1) usleep(100);
+  pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored);
+  store(6); /* libpmem's copies are no place at which a thread is cancelled */
+  has_stored++;
+  pthread_testcancel();
+  CHECK(!"a cancelled thread ends");
+  return NULL;
+}
+
+static void cancel(void) {
+  for (int turn = 0; turn < 20; turn++) {
+    pthread_t thread;
+    volatile int is_pending = 0;
+    CHECK(pthread_create(&thread, NULL, store_while_cancelled, (void *)&is_pending) == 0);
+    while (is_pending == 0) usleep(100);
+    CHECK(pthread_cancel(thread) == 0);
+    is_pending = 2;
+    void *result;
+    CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    CHECK(has_stored == turn + 1);
+  }
+}
+
 static void *end_all(void *ignored) {
   (void)ignored;
   store(9);
@@ -134,6 +261,19 @@ int main(int count, char **words) {
     for (size_t turn = 0; turn < 100; turn++) store(turn);
   } else if (strcmp(mode, "fault") == 0) {
     fault();
+  } else if (strcmp(mode, "time-out") == 0) {
+    time_out();
+  } else if (strcmp(mode, "fork-in-handler") == 0) {
+    fork_in_handler();
+  } else if (strcmp(mode, "fences") == 0) {
+    pmem_memset_persist(mapped, 1, 1000);
+    pmem_memset_nodrain(mapped, 2, 1000);
+    pmem_memset(mapped, 3, 64, PMEM_F_MEM_NOFLUSH);
+    pmem_flush(mapped, 64);
+    pmem_drain();
+    pmem_persist(mapped, 64);
+  } else if (strcmp(mode, "cancel") == 0) {
+    cancel();
   } else if (strcmp(mode, "exit-in-thread") == 0) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, end_all, NULL) == 0);

@@ -119,7 +119,7 @@ struct CounterProbeTests {
     let folder = Self.twoPackages()
     let set = Self.probe(folder).interleaveSets[1]
     #expect(CounterBench.shell("cd '\(folder.path)/sys' && \(damage.0) > /dev/null") == 0)
-    let region = InterleaveSet.read(from: SystemTree(root: folder.path)).last ?? set
+    let region = Self.probe(folder).interleaveSets.last ?? set
     let error = #expect(throws: PlatformError.self) {
       try Self.probe(folder).makeControllerReader(for: region)
     }

@@ -42,13 +42,21 @@ public enum Shell {
   /// Runs a script with bash, without input, with the default reaction to every signal.
   ///
   /// - Throws: ``Failure`` where bash cannot be run, or what reading its output threw.
-  public static func run(_ script: String) throws -> Outcome {
+  ///
+  /// - Parameters:
+  ///   - script: The script.
+  ///   - folder: Where it runs; nil for wherever the tests do.
+  /// - Returns: What it left behind.
+  public static func run(
+    _ script: String, in folder: String? = nil
+  ) throws -> Outcome {
     let scratch = TemporaryFolder()
     var actions = unsafe posix_spawn_file_actions_t()
     // SAFETY: strings and structs outlive the calls that take them; the arguments end with nil.
     unsafe posix_spawn_file_actions_init(&actions)
     defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    if let folder { unsafe posix_spawn_file_actions_addchdir_np(&actions, folder) }
     for (descriptor, name) in [(Int32(1), "out"), (2, "err")] {
       unsafe posix_spawn_file_actions_addopen(
         &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -88,6 +96,11 @@ public enum Shell {
   /// Whether a script succeeds, for tests that need something of the machine.
   public static func succeeds(_ script: String) -> Bool {
     (try? run(script).code == 0) ?? false
+  }
+
+  /// Whether a program can be found.
+  public static func has(_ program: String) -> Bool {
+    succeeds("command -v \(quoted(program))")
   }
 
   /// A word that a shell reads as it is.

@@ -117,7 +117,7 @@ struct LibraryTests {
   static func hasRuntime(of sanitizer: String) -> Bool {
     let scratch = TemporaryFolder()
     scratch.write("int main(void) { return 0; }\n", to: "main.c")
-    return works(
+    return Shell.succeeds(
       compile(sanitizer, "'\(scratch.path)/main.c' -o '\(scratch.path)/main'")
         + "\n'\(scratch.path)/main'")
   }

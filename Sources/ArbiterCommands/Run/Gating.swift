@@ -125,28 +125,32 @@ final class Gating {
   }
 
   private func control() throws {
+    let probe = plan.contains(where: \.isDetected) ? CounterProbe.read() : nil
+    // One helper for all sets. Why there is none, the readers say.
+    let feed = try? probe?.makeModuleFeed()
     for set in sets {
       let planned = plan.first { $0.name == set.status.name }
       try set.start(
-        reader: try makeReader(for: planned, board: set.board), controller: makeController(),
-        periodNanoseconds: options.control.period.nanoseconds)
+        reader: try makeReader(for: planned, board: set.board, probe, feed),
+        controller: makeController(), periodNanoseconds: options.control.period.nanoseconds)
     }
   }
 
   /// The counters of a set: the machine's, or an estimate from what the gates see.
   ///
   /// - Throws: `PlatformError` where the system refuses memory.
-  private func makeReader(for set: PlannedSet?, board: GateBoard) throws -> any CounterReader {
-    var reason = "no profile is named"
-    if let set, set.isDetected {
-      let probe = CounterProbe.read()
-      let reader = probe.makeReader(for: probe.interleaveSets.first { $0.name == set.name })
-      if reader.source != .unavailable || profile == nil { return reader }
-      reason = reader.reasonForAbsence ?? "nothing counts"
+  private func makeReader(
+    for set: PlannedSet?, board: GateBoard, _ probe: CounterProbe?, _ feed: ModuleCounterFeed?
+  ) throws -> any CounterReader {
+    let modules = min(64, max(1, set?.moduleCount ?? 1))
+    let estimate = try profile.map {
+      try ShadowEstimate(board: board, profile: $0, moduleCount: modules)
     }
-    guard let profile else { return UnavailableCounters(reason: reason) }
-    return try ShadowEstimate(
-      board: board, profile: profile, moduleCount: min(64, max(1, set?.moduleCount ?? 1)))
+    if let probe, let found = set?.interleaveSet {
+      // The estimate stands in also where only the helper finds out that nothing can be read.
+      return probe.choose(for: found, feed: feed, otherwise: estimate).reader
+    }
+    return estimate ?? UnavailableCounters(reason: "no profile is named")
   }
 
   private func makeController() -> any Controller {

@@ -68,7 +68,7 @@ public struct PlannedSet: Sendable, Hashable {
   ) -> [PlannedSet] {
     let detected = memory.interleaveSets.compactMap { set -> PlannedSet? in
       let regions = memory.regions.filter { set.regions.contains($0.name) }
-      let devices = regions.flatMap { devices(of: $0, in: memory, tree) }
+      let devices = regions.flatMap { Self.devices(of: $0, in: memory, tree) }
       guard !devices.isEmpty else { return nil }
       // The kernel may count modules that it does not name.
       let counted = regions.compactMap(\.moduleCount).max() ?? 0

@@ -56,7 +56,6 @@ public enum Shell {
     unsafe posix_spawn_file_actions_init(&actions)
     defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    if let folder { unsafe posix_spawn_file_actions_addchdir_np(&actions, folder) }
     for (descriptor, name) in [(Int32(1), "out"), (2, "err")] {
       unsafe posix_spawn_file_actions_addopen(
         &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -72,7 +71,8 @@ public enum Shell {
     unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
     unsafe posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    let words = ["bash", "-c", script]
+    let place = folder.map { "cd \(quoted($0)) || exit 127\n" } ?? ""
+    let words = ["bash", "-c", place + script]
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe arguments.forEach { unsafe free($0) } }
     var child: pid_t = 0

@@ -198,6 +198,22 @@ struct CounterProbeTests {
     #expect(modules.reasonForAbsence == "because")
   }
 
+  @Test func `what stands in does so when the helper has found nothing to read`() {
+    let folder = Self.twoPackages()
+    #expect(CounterBench.shell("rm -r '\(folder.path)/sys/bus/event_source'") == 0)
+    let probe = Self.probe(folder)
+    let failing = HelperProgram(
+      path: "/bin/sh",
+      arguments: ["-c", "echo arbiter-module-counters 1; echo unavailable because"])
+    for helper in [failing, nil] {
+      var reader = probe.choose(
+        for: probe.interleaveSets[0], helper: helper, otherwise: Controller()
+      ).reader
+      #expect(CounterBench.waits { reader.snapshot().source == .memoryController })
+      #expect(reader.source == .memoryController)
+    }
+  }
+
   @Test func `a trial tells what works and leaves nothing running`() {
     let folder = Self.twoPackages()
     let build = TemporaryFolder()

@@ -46,7 +46,8 @@ struct LibraryTests {
 
   /// A page that cannot be used, and what the library says about it.
   static let unusable = [
-    ("/proc/1/fd/9999", "the arbiter run that made it has ended"), ("/dev/null", "not a control page"),
+    ("/proc/1/fd/9999", "the arbiter run that made it has ended"),
+    ("/dev/null", "not a control page"),
     ("/etc/passwd", "ermission denied|not a control page"), ("$corrupt", "not a control page"),
   ]
 

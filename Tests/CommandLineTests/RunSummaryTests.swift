@@ -76,6 +76,40 @@ struct RunSummaryTests {
     #expect(words.contains("WA of optane-100-256g is "))
   }
 
+  @Test(.enabled(if: RunPlace.canCompile, "no compiler or no libpmem"))
+  func `threads that outlive the program are named, and CPU time for them is not made up`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      line='$write f 2 1200 64 >/dev/null 2>&1 & sleep 0.4; kill -TERM $$'
+      "$arbiter" run --format=json --output=s -- sh -c "$line"; sleep 1
+      "$arbiter" run -- sh -c "$line"; sleep 1
+      "$arbiter" run --format=json --output=t -- $write f 2 50 64 >/dev/null
+      """)
+    let summary = try place.summary("s")
+    #expect(summary.count("outliving_gates") == 2)
+    #expect(summary.run["cpu_seconds_per_gib"] is NSNull)
+    let words = run.error.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
+    #expect(words.hasPrefix("arbiter run: sh was ended by SIGTERM after "))
+    #expect(words.contains("2 threads run on in processes that the program left behind"))
+    // Threads that ended with their program are none that outlive it.
+    #expect(try place.summary("t").count("outliving_gates") == 0)
+    #expect(try place.summary("t").run["cpu_seconds_per_gib"] is Double)
+  }
+
+  @Test func `on the way the CPU time of children counts too`() throws {
+    let place = RunPlace()
+    _ = try place.script(
+      """
+      busy='sh -c "while :; do :; done" & sleep 1.2; kill $!'
+      "$arbiter" run --format=json --output=s -- sh -c "$busy" & run=$!
+      sleep 0.9; kill -USR1 $run; sleep 0.2; cp s early; wait $run
+      """)
+    let early = try place.summary("early")
+    #expect(early.run["exit_code"] is NSNull)
+    #expect(try #require(early.run["cpu_seconds"] as? Double) > 0.1)
+  }
+
   @Test(
     .enabled(if: works("command -v fio && command -v pmempool"), "fio or pmempool is missing"),
     arguments: ["baseline", "lock", "delegation", "fence", "arbiter", "arbiter-paper"])

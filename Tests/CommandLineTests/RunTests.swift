@@ -147,7 +147,7 @@ struct RunTests {
       list='ls -l /proc/self/fd | sed -n "s/.* \\([0-9]*\\) -> .*/\\1/p" | sort -n'
       exec 7</dev/null
       sh -c "$list" >a
-      for more in --private --shared "--shared --scheme=lock" --quiet; do
+      for more in --private --shared "--shared --scheme=lock" --strict; do
         "$arbiter" run -q --profile=optane-100-256g $more -- sh -c "$list" >b; cmp a b || exit 1
       done; cat a
       """)

@@ -135,8 +135,9 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
-    // Runs the built tool as the helper that reads module counters. A dependency would link the tool
-    // into the tests, with the static libraries of its release form; --build-tests builds it too.
+    // Runs the built tool as the helper that reads module counters. A dependency would link the
+    // tool into the tests, with the static libraries of its release form; building the tests
+    // builds it anyway.
     tests(
       of: "ArbiterPlatform",
       sees: [

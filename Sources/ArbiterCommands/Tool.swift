@@ -103,8 +103,9 @@ public enum Tool {
     return failure.code
   }
 
-  /// Keeps the numbers of closed standard streams from files of ours: what is written to a closed
-  /// stream must go nowhere. Programs that are run find them closed, as they were.
+  /// Keeps the numbers of closed standard streams from files of ours.
+  ///
+  /// What is written to a closed stream must go nowhere. Programs that are run find them closed.
   private static func occupyClosedStreams() {
     for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 {
       // The lowest free number is this one; neither reading nor writing works on a folder.

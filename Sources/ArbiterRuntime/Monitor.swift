@@ -8,8 +8,9 @@ internal import Synchronization
 
 // Once per period the monitor reads the counters and the gates' activity, lets the controller
 // decide and publishes the settings. A source that has nothing new yet makes the period longer: a
-// module that is read once a second is controlled once a second, by what the gates did since. Between periods it sleeps on the board's doorbell, so that a
-// gate that registers or leaves is answered at once.
+// module that is read once a second is controlled once a second, by what the gates did since.
+// Between periods the monitor sleeps on the board's doorbell, so that a gate that registers or
+// leaves is answered at once.
 //
 // I1  A reading without figures never delays anybody: what the controller answers to it is
 //     published without its delay.

@@ -62,7 +62,7 @@ struct MonitorTests {
     #expect(monitor.stop() == summary)
   }
 
-  /// Counters that are read only now and then, as a module's are: in between the last reading stays.
+  /// Counters that are read now and then, as a module's are: in between the last reading stays.
   struct SlowCounters: CounterReader {
     var source: CounterSource { .module }
     var reasonForAbsence: String? { nil }

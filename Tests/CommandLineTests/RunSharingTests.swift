@@ -92,6 +92,17 @@ struct RunSharingTests {
     #expect(try place.summary("b").count("controller_process") == Int(lines[0]))
   }
 
+  @Test func `a signal that comes before the program has started keeps it from starting`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      flock meet/control sleep 0.4 & sleep 0.1
+      \(gated) --quiet -- touch ran & run=$!; sleep 0.1; kill -TERM $run; wait $run; echo $?
+      wait; ls
+      """)
+    #expect(run.output == "143\nmeet\n", "\(run.error)")
+  }
+
   @Test func `baseline shares only when asked`() throws {
     let place = RunPlace()
     let run = try place.script(

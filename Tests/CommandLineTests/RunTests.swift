@@ -126,7 +126,9 @@ struct RunTests {
   }
 
   @Test(arguments: ["2>&-", "<&-", ">&-", "<&- >&- 2>&-"])
-  func `a closed stream stays closed, and nothing of ours takes its number`(closing: String) throws {
+  func `a closed stream stays closed, and nothing of ours takes its number`(
+    closing: String
+  ) throws {
     let place = RunPlace()
     let run = try place.script(
       """
@@ -155,7 +157,7 @@ struct RunTests {
   }
 
   @Test(.enabled(if: Machine.canMount, "may not mount"))
-  func `without proc the tool says so instead of taking the command line for an empty one`() throws {
+  func `without proc the tool says so, and takes no command line for an empty one`() throws {
     let folder = TemporaryFolder()
     let run = try shell(
       "unshare -m sh -c \"mount -t tmpfs none /proc; exec '$arbiter' run touch ran\"; "

@@ -118,8 +118,9 @@ struct RunSharingTests {
     let place = RunPlace()
     let run = try place.script(
       """
+      mkfifo gate; touch up
       for i in $(seq 15); do \(gated) --quiet -- sh -c 'echo up >>up; read x <gate' & done
-      mkfifo gate; until [ "$(wc -l <up)" = 15 ]; do sleep 0.05; done
+      until [ "$(wc -l <up)" = 15 ]; do sleep 0.05; done
       \(gated) --strict --quiet -- true; echo $?
       \(gated) --strict --quiet --private -- true; echo $?
       exec 8<>gate; for i in $(seq 15); do echo >&8; done; wait

@@ -96,7 +96,7 @@ struct VerbTests {
     #expect(text.code == 0 && text.output.contains("What follows"))
     // But for a path that is longer than a line.
     let words = text.output.split(separator: "\n").filter { $0.count > 80 }
-      .map { $0.drop { $0 == " " } }
+      .map { line in String(line.drop { $0 == " " }) }
     #expect(words.allSatisfy { $0.hasPrefix("/") && !$0.contains(" ") }, "\(words)")
     let json = try ResultsJSON(arbiter("doctor --format=json").output)
     #expect(json.top["schema"] as? String == "arbiter-machine/1")

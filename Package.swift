@@ -135,12 +135,13 @@ let package = Package(
     .target(
       name: "ArbiterTestSupport", dependencies: ["ArbiterCore", "ArbiterScheduler"],
       path: "Tests/ArbiterTestSupport", swiftSettings: strict),
-    // Runs the built tool as the helper that reads module counters, and therefore needs it built.
+    // Runs the built tool as the helper that reads module counters. A dependency would link the
+    // tool into the tests, with the static libraries of its release form; building the tests
+    // builds it anyway.
     tests(
       of: "ArbiterPlatform",
       sees: [
         "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
-        "arbiter",
       ]),
     tests(
       of: "ArbiterMemory",
@@ -161,7 +162,9 @@ let package = Package(
       dependencies: ["ArbiterTestSupport", "CArbiter", "CArbiterGate"],
       exclude: ["Programs"], swiftSettings: strict),
     .executableTarget(
-      name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict),
+      name: "arbiter", dependencies: ["ArbiterCommands"], swiftSettings: strict,
+      // Loading the Swift libraries would be a third of the tool's start.
+      linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
 
     // What ./test --vm runs inside a virtual machine.
     .target(
@@ -190,12 +193,12 @@ let package = Package(
         "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
         "ArbiterRuntime", "ArbiterProfiles",
       ], swiftSettings: strict),
-    // Runs the built tool as a child process, and therefore needs it built.
+    // Runs the built tool as a child process.
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["arbiter", "ArbiterCommands", "ArbiterTestSupport"],
+      dependencies: ["ArbiterCommands", "ArbiterTestSupport"],
       exclude: ["bad-input.txt"], swiftSettings: strict),
-    tests(of: "CommandSpec"),
+    tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),

@@ -112,12 +112,13 @@ final class LibraryRuntime: Sendable {
     _ options: LibraryOptions
   ) throws(PlatformError) -> [SetControl] {
     var controls: [SetControl] = []
+    let counters = SetCounters(for: sets, profile: profile)
     for index in sets.indices {
       let control = SetControl(page: page, setIndex: index + 1)
       switch options.scheme {
       case .arbiter, .arbiterPaper:
         try control.start(
-          reader: SetCounters.reader(for: sets[index], board: control.board, profile: profile),
+          reader: try counters.reader(for: sets[index], board: control.board),
           controller: AdaptiveController(maximumDelay: .microseconds(100)),
           periodNanoseconds: options.periodNanoseconds)
       case .fence: control.board.publish(GateSettings(isFencedAtBlocks: true))

@@ -66,6 +66,7 @@ public enum Tool {
   /// - Returns: The exit code.
   public static func run(_ arguments: [String]) -> Int32 {
     // A reader that goes away is noticed where the write fails.
+    occupyClosedStreams()
     wasPipeIgnored.store(SignalInbox.isIgnored(SIGPIPE), ordering: .relaxed)
     _ = signal(SIGPIPE, SIG_IGN)
     do {
@@ -88,6 +89,27 @@ public enum Tool {
       let failure = Failure(error)
       Console.note(failure.rendered + "\n")
       return failure.code
+    }
+  }
+
+  /// Says why nothing can be done where the tool cannot see how it was called.
+  ///
+  /// - Returns: The exit code.
+  public static func withoutArguments() -> Int32 {
+    let failure = Failure(
+      ExitCode.unavailable, "cannot read the command line: /proc is not mounted",
+      hint: "mount it: mount -t proc proc /proc")
+    Console.note(failure.rendered + "\n")
+    return failure.code
+  }
+
+  /// Keeps the numbers of closed standard streams from files of ours.
+  ///
+  /// What is written to a closed stream must go nowhere. Programs that are run find them closed.
+  private static func occupyClosedStreams() {
+    for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest free number is this one; neither reading nor writing works on a folder.
+      _ = unsafe open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     }
   }
 

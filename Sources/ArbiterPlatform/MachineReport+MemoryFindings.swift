@@ -75,7 +75,7 @@ extension MachineReport {
     let list = persistentMemory.interleaveSets.map { set in
       let cookie = set.cookie.map { "set 0x\(String($0, radix: 16))" } ?? "unnamed set"
       let modules =
-        set.modules.isEmpty ? "unknown modules" : set.modules.joined(separator: " and ")
+        set.modules.isEmpty ? "unknown modules" : set.modules.map(\.name).joined(separator: " and ")
       let node = set.node.map { " on node \($0)" } ?? ""
       return "\(cookie) of \(modules)\(node) (\(set.regions.joined(separator: " and ")))"
     }

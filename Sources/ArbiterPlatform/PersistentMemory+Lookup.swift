@@ -4,45 +4,6 @@
 internal import CArbiter
 
 extension PersistentMemory {
-  /// Modules that the platform spreads addresses over as one.
-  public struct InterleaveSet: Sendable, Hashable {
-    /// The cookie by which the platform knows the set; nil where it gives none.
-    public var cookie: UInt64?
-    /// The regions of the set.
-    public var regions: [String]
-    /// The modules of the set, in the order of the interleave; empty where the kernel hides them.
-    public var modules: [String]
-    /// The NUMA node; nil where unknown.
-    public var node: Int?
-  }
-
-  /// The interleave sets: regions with one cookie share their modules; a region without a cookie
-  /// is a set of its own.
-  public var interleaveSets: [InterleaveSet] {
-    var sets: [InterleaveSet] = []
-    for region in regions {
-      let modules = region.mappings
-        .sorted { ($0.position ?? 0) < ($1.position ?? 0) }.map(\.module)
-      let known = sets.firstIndex { $0.cookie != nil && $0.cookie == region.setCookie }
-      guard let known else {
-        sets.append(
-          InterleaveSet(
-            cookie: region.setCookie, regions: [region.name], modules: modules, node: region.node))
-        continue
-      }
-      sets[known].regions.append(region.name)
-      for module in modules where !sets[known].modules.contains(module) {
-        sets[known].modules.append(module)
-      }
-    }
-    return sets
-  }
-
-  /// The interleave set to which a region belongs.
-  public func interleaveSet(ofRegion name: String) -> InterleaveSet? {
-    interleaveSets.first { $0.regions.contains(name) }
-  }
-
   /// Unsafe shutdowns of all modules together; nil where not every module counts them.
   public var unsafeShutdownCount: Int? {
     let counts = modules.compactMap(\.unsafeShutdownCount)

@@ -62,11 +62,13 @@ extension PersistentMemory {
     }
   }
 
+  /// Source: Linux, drivers/acpi/nfit/core.c: nfit/handle is a hexadecimal number.
   private static func module(_ tree: SystemTree, _ folder: String, _ name: String) -> Module {
     let path = "\(folder)/\(name)/nfit"
     return Module(
       name: name, identifier: tree.text("\(path)/id"),
-      unsafeShutdownCount: tree.number("\(path)/dirty_shutdown"))
+      unsafeShutdownCount: tree.number("\(path)/dirty_shutdown"),
+      handle: tree.number("\(path)/handle").flatMap { UInt32(exactly: $0) })
   }
 
   private static func namespace(

@@ -88,6 +88,19 @@ public struct PersistentMemory: Sendable, Hashable {
     /// How often power was lost before the module had written all it had accepted; nil where the
     /// platform does not count that, which says nothing about whether it has happened.
     public var unsafeShutdownCount: Int?
+    /// The firmware's handle, by which libraries know the module; nil where the kernel hides it.
+    public var handle: UInt32?
+
+    /// Makes a module.
+    public init(
+      name: String, identifier: String? = nil, unsafeShutdownCount: Int? = nil,
+      handle: UInt32? = nil
+    ) {
+      self.name = name
+      self.identifier = identifier
+      self.unsafeShutdownCount = unsafeShutdownCount
+      self.handle = handle
+    }
   }
 
   /// A part of a region with a mode.

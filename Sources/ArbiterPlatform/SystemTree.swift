@@ -112,6 +112,13 @@ public struct SystemTree: Sendable {
     return numbers
   }
 
+  /// Whether a name is a prefix and a number, as region0.
+  static func isNumbered(_ name: String, _ prefix: String) -> Bool {
+    let digits = name.dropFirst(prefix.count)
+    return name.hasPrefix(prefix) && !digits.isEmpty
+      && digits.allSatisfy { $0.isASCII && $0.isNumber }
+  }
+
   /// A key that puts `node10` after `node9`.
   private static func sortKey(_ name: String) -> String {
     var key = ""

@@ -136,8 +136,8 @@ extension ControlPage {
     let session = unsafe arb_page_begin_session(page)
     guard session > 0 else {
       throw PlatformError(
-        .resourceLimit, reason: "\(ARB_SESSION_COUNT - 1) sessions share the control page already",
-        nextStep: "wait until one of them ends")
+        .resourceLimit, reason: "\(ARB_SESSION_COUNT - 1) runs share one controller already",
+        nextStep: "wait until one of them ends, or add --private")
     }
     return Int(session)
   }

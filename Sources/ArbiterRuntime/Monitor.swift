@@ -7,8 +7,10 @@ public import ArbiterScheduler
 internal import Synchronization
 
 // Once per period the monitor reads the counters and the gates' activity, lets the controller
-// decide and publishes the settings. Between periods it sleeps on the board's doorbell, so that a
-// gate that registers or leaves is answered at once.
+// decide and publishes the settings. A source that has nothing new yet makes the period longer: a
+// module that is read once a second is controlled once a second, by what the gates did since.
+// Between periods the monitor sleeps on the board's doorbell, so that a gate that registers or
+// leaves is answered at once.
 //
 // I1  A reading without figures never delays anybody: what the controller answers to it is
 //     published without its delay.
@@ -112,6 +114,7 @@ public final class Monitor: Sendable {
     var registeredCount = 0
     var countedRing: UInt32?
     var reapDue: Int64 = 0
+    var last: CounterSnapshot?
     var due = SystemClock.monotonicRawNanoseconds() + period
     publish(controller.settings)
     while true {
@@ -122,9 +125,12 @@ public final class Monitor: Sendable {
       if now >= due {
         let snapshot = reader.snapshot()
         isBlind = snapshot.source == .unavailable
-        publish(controller.step(snapshot: snapshot, activity: observer.look()))
-        summary.periodCount += 1
-        if now - due > period / 2 { summary.latePeriodCount += 1 }
+        if isBlind || snapshot != last {
+          last = snapshot
+          publish(controller.step(snapshot: snapshot, activity: observer.look()))
+          summary.periodCount += 1
+          if now - due > period / 2 { summary.latePeriodCount += 1 }
+        }
         // Periods that were missed are not made up for: the next is a whole period away.
         due = max(due + period, now + period / 2)
       }

@@ -98,8 +98,9 @@ __attribute__((constructor)) static void start(void) {
   if (session < 0) {
     decline("session", session_text, "not a number from 0 to 15");
   } else if ((status = arb_page_open(path, &mapping)) != 0) {
-    const char *reason = status == -EPROTO ? "not a control page of this version"
-                                           : strerrordesc_np((int)-status);
+    const char *reason = status == -EPROTO   ? "not a control page of this version"
+                         : status == -ENOENT ? "the arbiter run that made it has ended"
+                                             : strerrordesc_np((int)-status);
     decline("control page", path, reason != NULL ? reason : "cannot be opened");
   } else if (pthread_atfork(NULL, NULL, begin_child) != 0) {
     /* A child that used its parent's slots would spoil their counts. */

@@ -7,6 +7,8 @@ internal import Glibc
 @main
 enum Main {
   static func main() {
+    // The Swift runtime reads the arguments below /proc; without it every command is an empty one.
+    guard CommandLine.argc > 0 else { exit(Tool.withoutArguments()) }
     exit(Tool.run(Array(CommandLine.arguments.dropFirst())))
   }
 }

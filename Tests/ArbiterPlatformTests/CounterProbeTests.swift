@@ -119,7 +119,7 @@ struct CounterProbeTests {
     let folder = Self.twoPackages()
     let set = Self.probe(folder).interleaveSets[1]
     #expect(CounterBench.shell("cd '\(folder.path)/sys' && \(damage.0) > /dev/null") == 0)
-    let region = InterleaveSet.read(from: SystemTree(root: folder.path)).last ?? set
+    let region = Self.probe(folder).interleaveSets.last ?? set
     let error = #expect(throws: PlatformError.self) {
       try Self.probe(folder).makeControllerReader(for: region)
     }
@@ -196,6 +196,22 @@ struct CounterProbeTests {
     #expect(CounterBench.waits { modules.source == .unavailable })
     #expect(modules.snapshot().source == .unavailable, "periods never lie between two sources")
     #expect(modules.reasonForAbsence == "because")
+  }
+
+  @Test func `what stands in does so when the helper has found nothing to read`() {
+    let folder = Self.twoPackages()
+    #expect(CounterBench.shell("rm -r '\(folder.path)/sys/bus/event_source'") == 0)
+    let probe = Self.probe(folder)
+    let failing = HelperProgram(
+      path: "/bin/sh",
+      arguments: ["-c", "echo arbiter-module-counters 1; echo unavailable because"])
+    for helper in [failing, nil] {
+      var reader = probe.choose(
+        for: probe.interleaveSets[0], helper: helper, otherwise: Controller()
+      ).reader
+      #expect(CounterBench.waits { reader.snapshot().source == .memoryController })
+      #expect(reader.source == .memoryController)
+    }
   }
 
   @Test func `a trial tells what works and leaves nothing running`() {

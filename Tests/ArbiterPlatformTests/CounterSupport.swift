@@ -33,9 +33,7 @@ enum CounterBench {
   /// Runs a script with the shell; its exit code.
   @discardableResult
   static func shell(_ script: String) -> Int32 {
-    // SAFETY: the text outlives the call.
-    let status = unsafe system(script)
-    return status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+    (try? Shell.run(script).code) ?? -1
   }
 
   /// Builds a library that answers as libipmctl does, from a source and its switches.

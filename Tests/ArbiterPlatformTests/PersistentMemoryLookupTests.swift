@@ -62,7 +62,7 @@ struct PersistentMemoryLookupTests {
     let memory = PersistentMemory.read(from: SystemTree(root: folder.path))
     let sets = memory.interleaveSets
     #expect(sets.map(\.regions) == [["region0", "region1"], ["region2"]])
-    #expect(sets.map(\.modules) == [["nmem1", "nmem0"], ["nmem2"]])
+    #expect(sets.map { $0.modules.map(\.name) } == [["nmem1", "nmem0"], ["nmem2"]])
     #expect(sets.map(\.cookie) == [0xba96_c9b0_d4a3, nil])
     #expect(sets.map(\.node) == [0, 2])
     #expect(memory.interleaveSet(ofRegion: "region1") == sets[0])

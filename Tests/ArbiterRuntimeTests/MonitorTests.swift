@@ -62,6 +62,38 @@ struct MonitorTests {
     #expect(monitor.stop() == summary)
   }
 
+  /// Counters that are read now and then, as a module's are: in between the last reading stays.
+  struct SlowCounters: CounterReader {
+    var source: CounterSource { .module }
+    var reasonForAbsence: String? { nil }
+    let everyNanoseconds: Int64
+    var last: CounterSnapshot?
+
+    mutating func snapshot() -> CounterSnapshot {
+      let now = SystemClock.monotonicRawNanoseconds()
+      if let last, now - last.timeNanoseconds < everyNanoseconds { return last }
+      let new = CounterSnapshot(
+        timeNanoseconds: now, source: .module, imcWriteBytes: UInt64(now),
+        mediaWriteBytes: UInt64(now))
+      last = new
+      return new
+    }
+  }
+
+  @Test func `a period lasts until the counters have something new`() throws {
+    let board = try board()
+    let started = SystemClock.monotonicRawNanoseconds()
+    let monitor = try Monitor(
+      board: board, reader: SlowCounters(everyNanoseconds: 50_000_000),
+      controller: EagerController(), periodNanoseconds: 1_000_000)
+    usleep(400_000)
+    let summary = monitor.stop()
+    let periodsMax = Int((SystemClock.monotonicRawNanoseconds() - started) / 50_000_000) + 1
+    #expect((2...periodsMax).contains(summary.periodCount))
+    // Each is one step of the controller.
+    #expect(summary.finalPhase == "eager \(summary.periodCount)")
+  }
+
   @Test func `without counters no delay is ever published`() throws {
     let board = try board()
     let monitor = try Monitor(

@@ -7,6 +7,7 @@ import ArbiterRuntime
 import ArbiterScheduler
 import ArbiterTestSupport
 import Glibc
+import Synchronization
 import Testing
 
 @Suite("Planned sets")
@@ -42,6 +43,25 @@ struct PlannedSetTests {
         .init(major: 253, minor: 3),
       ])
     #expect(sets.last?.devices == [.init(major: 252, minor: 7)])
+  }
+
+  @Test func `regions of one cookie are one set, with one controller and all their devices`() {
+    let folder = TemporaryFolder()
+    let bus = "sys/bus/nd/devices"
+    for (number, block) in [(0, "259:0"), (1, "259:1")] {
+      folder.write("0xabc\n", to: "\(bus)/region\(number)/set_cookie")
+      folder.write("nmem\(number),0,4096,0\n", to: "\(bus)/region\(number)/mapping0")
+      folder.write("0x\(number)01\n", to: "\(bus)/nmem\(number)/nfit/handle")
+      folder.write("4096\n", to: "\(bus)/namespace\(number).0/size")
+      folder.write("", to: "\(bus)/namespace\(number).0/block/pmem\(number)/dev")
+      folder.write(block + "\n", to: "sys/class/block/pmem\(number)/dev")
+    }
+    let tree = SystemTree(root: folder.path)
+    let sets = PlannedSet.plan(memory: .read(from: tree), profile: nil, from: tree)
+    #expect(sets.map(\.name) == ["region0+region1"] && sets.map(\.moduleCount) == [2])
+    #expect(
+      sets.first?.devices == [.init(major: 259, minor: 0), .init(major: 259, minor: 1)])
+    #expect(sets.first?.interleaveSet?.modules.map(\.handle) == [0x1, 0x101])
   }
 
   @Test func `without a region a named profile has all memory, and no name has none`() {
@@ -102,6 +122,11 @@ struct SessionTests {
   }
 }
 
+/// Something that happens once, seen by two threads.
+private final class Flag: Sendable {
+  let flag = Atomic<Bool>(false)
+}
+
 @Suite("Control of a set")
 struct SetControlTests {
   /// A module that writes twice what it is sent.
@@ -140,5 +165,49 @@ struct SetControlTests {
     #expect(status.writeAmplification == 2)
     #expect(status.monitorCPUNanoseconds > 0)
     #expect(!control.board.publishedWord.settings.isFencedAtBlocks)
+  }
+
+  /// A module that cannot be read now and then, and whose counts begin anew once.
+  private struct Stumbling: CounterReader {
+    var source: CounterSource { .module }
+    var reasonForAbsence: String? { isAway ? "away" : nil }
+    let isDone: Flag
+    private var turn: UInt64 = 0
+    private var isAway = false
+
+    init(isDone: Flag) { self.isDone = isDone }
+
+    mutating func snapshot() -> CounterSnapshot {
+      turn += 1
+      isAway = turn % 3 == 0
+      if turn > 12 { isDone.flag.store(true, ordering: .relaxed) }
+      let now = SystemClock.monotonicRawNanoseconds()
+      if isAway { return .unavailable(atNanoseconds: now) }
+      let sent = (turn < 7 ? turn : turn - 7) << 20
+      return CounterSnapshot(
+        timeNanoseconds: now, source: .module, imcWriteBytes: sent, imcReadBytes: 0,
+        mediaWriteBytes: 3 * sent, mediaReadBytes: 0)
+    }
+  }
+
+  @Test func `a reading that fails, or a reset, does not wipe out what was seen before`() throws {
+    var parameters = ControlPage.Parameters()
+    parameters.slotCount = 1
+    let page = try ControlPage(parameters, clock: .measure())
+    page.addSet(at: 1, name: "region7", matchesAll: true)
+    let control = SetControl(page: page, setIndex: 1)
+    let isDone = Flag()
+    try control.start(
+      reader: Stumbling(isDone: isDone), controller: ConstantController(.open),
+      periodNanoseconds: 1_000_000)
+    let limit = SystemClock.monotonicRawNanoseconds() + 10_000_000_000
+    while !isDone.flag.load(ordering: .relaxed), SystemClock.monotonicRawNanoseconds() < limit {
+      usleep(1000)
+    }
+    control.stop()
+    let status = control.status
+    #expect(status.source == .module && status.writeAmplification == 3)
+    // Since the reset, so that no figure is made of counts before and after it.
+    #expect(try #require(status.delta?.imcWriteBytes) > 0)
   }
 }

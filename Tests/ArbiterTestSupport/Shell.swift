@@ -42,7 +42,14 @@ public enum Shell {
   /// Runs a script with bash, without input, with the default reaction to every signal.
   ///
   /// - Throws: ``Failure`` where bash cannot be run, or what reading its output threw.
-  public static func run(_ script: String) throws -> Outcome {
+  ///
+  /// - Parameters:
+  ///   - script: The script.
+  ///   - folder: Where it runs; nil for wherever the tests do.
+  /// - Returns: What it left behind.
+  public static func run(
+    _ script: String, in folder: String? = nil
+  ) throws -> Outcome {
     let scratch = TemporaryFolder()
     var actions = unsafe posix_spawn_file_actions_t()
     // SAFETY: strings and structs outlive the calls that take them; the arguments end with nil.
@@ -64,7 +71,8 @@ public enum Shell {
     unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
     unsafe posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    let words = ["bash", "-c", script]
+    let place = folder.map { "cd \(quoted($0)) || exit 127\n" } ?? ""
+    let words = ["bash", "-c", place + script]
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe arguments.forEach { unsafe free($0) } }
     var child: pid_t = 0
@@ -88,6 +96,11 @@ public enum Shell {
   /// Whether a script succeeds, for tests that need something of the machine.
   public static func succeeds(_ script: String) -> Bool {
     (try? run(script).code == 0) ?? false
+  }
+
+  /// Whether a program can be found.
+  public static func has(_ program: String) -> Bool {
+    succeeds("command -v \(quoted(program))")
   }
 
   /// A word that a shell reads as it is.

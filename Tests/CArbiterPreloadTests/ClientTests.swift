@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterTestSupport
 import CArbiterGate
 import Testing
 
@@ -115,7 +116,7 @@ struct ClientTests {
       totals[1].callBytes(ARB_CALL_COPY) - totals[0].callBytes(ARB_CALL_COPY) == 200 * 4116)
   }
 
-  @Test("pmempool creates, checks and describes pools", .enabled(if: works("command -v pmempool")))
+  @Test("pmempool creates, checks and describes pools", .enabled(if: Shell.has("pmempool")))
   func pmempool() throws {
     let page = try ControlPage(ARB_SCHEME_ARBITER, settings: .delay(nanoseconds: 100))
     let outcome = try withStorage { folder in
@@ -137,7 +138,7 @@ struct ClientTests {
 
   @Test(
     "fio reads back what it wrote under every scheme, with processes and with threads",
-    .enabled(if: works("command -v fio")), arguments: TestedScheme.allCases, ["", "--thread"])
+    .enabled(if: Shell.has("fio")), arguments: TestedScheme.allCases, ["", "--thread"])
   func fio(scheme: TestedScheme, threads: String) throws {
     let page = try scheme.page
     let outcome = try withStorage { folder in

@@ -8,13 +8,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What a child process left behind.
-struct Outcome {
-  /// The exit code; 128 and the signal's number of a process that a signal ended.
-  var code: Int32
-  var output: String
-  var error: String
-}
+typealias Outcome = Shell.Outcome
 
 /// Why something could not be set up.
 struct SetUpError: Error {
@@ -151,22 +145,11 @@ final class ControlPage {
 
 /// Where things lie.
 enum Place {
-  /// The folder that the build put this test binary into.
-  static let build: String = {
-    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-    return (own as NSString).deletingLastPathComponent
-  }()
-
+  static let build = Shell.buildFolder
   static let library = "\(build)/libarbiter-preload.so"
 
-  static let tests: String = {
-    URL(filePath: #filePath).deletingLastPathComponent().path(percentEncoded: false)
-  }()
-
-  static let sources: String = {
-    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appending(path: "Sources").path(percentEncoded: false)
-  }()
+  static let tests = "\(Shell.repositoryFolder)/Tests/CArbiterPreloadTests"
+  static let sources = "\(Shell.repositoryFolder)/Sources"
 }
 
 /// The C programs of these tests, compiled once for each run of the tests.
@@ -217,7 +200,6 @@ func withStorage<Answer>(_ body: (String) throws -> Answer) throws -> Answer {
 /// `$under` in it runs a program under the preload library and the page,
 /// at most for two minutes; `$programs` is the folder of the C programs.
 func shell(_ script: String, page: ControlPage? = nil) throws -> Outcome {
-  let scratch = TemporaryFolder()
   var whole = "unset LD_PRELOAD ARBITER_CONTROL ARBITER_SESSION ARBITER_PRELOAD\n"
   if let page {
     whole += "programs='\(try Programs.folder.get())'\n"
@@ -226,49 +208,7 @@ func shell(_ script: String, page: ControlPage? = nil) throws -> Outcome {
     whole += "LD_PRELOAD=\(Place.library)\"\n"
   }
   whole += script
-  var actions = unsafe posix_spawn_file_actions_t()
-  // SAFETY: strings and structs outlive the calls that take them; the arguments end with nil.
-  unsafe posix_spawn_file_actions_init(&actions)
-  defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
-  unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-  for (descriptor, name) in [(Int32(1), "out"), (2, "err")] {
-    unsafe posix_spawn_file_actions_addopen(
-      &actions, descriptor, "\(scratch.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-  }
-  var attributes = posix_spawnattr_t()
-  unsafe posix_spawnattr_init(&attributes)
-  defer { _ = unsafe posix_spawnattr_destroy(&attributes) }
-  // This thread may block or ignore signals, and a child would inherit that.
-  var signals = sigset_t()
-  unsafe sigemptyset(&signals)
-  unsafe posix_spawnattr_setsigmask(&attributes, &signals)
-  unsafe sigfillset(&signals)
-  unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
-  unsafe posix_spawnattr_setflags(
-    &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-  let words = ["bash", "-c", whole]
-  var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-  defer { unsafe arguments.forEach { unsafe free($0) } }
-  var child: pid_t = 0
-  let number = unsafe posix_spawnp(&child, "bash", &actions, &attributes, &arguments, environ)
-  guard number == 0 else { throw SetUpError(reason: "bash cannot be run: error \(number)") }
-  var status: Int32 = 0
-  while unsafe waitpid(child, &status, 0) < 0 {
-    guard errno == EINTR else { throw SetUpError(reason: "waitpid: error \(errno)") }
-  }
-  let signal = status & 0x7F
-  return Outcome(
-    code: signal == 0 ? (status >> 8) & 0xFF : 128 + signal,
-    output: try text(of: "\(scratch.path)/out"), error: try text(of: "\(scratch.path)/err"))
-}
-
-func text(of path: String) throws -> String {
-  String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
-}
-
-/// Whether a script succeeds, for tests that need something of the machine.
-func works(_ script: String) -> Bool {
-  (try? shell(script).code == 0) ?? false
+  return try Shell.run(whole)
 }
 
 /// The schemes, each with settings under which it does something.

@@ -68,8 +68,9 @@ struct BadInputTests {
     // One child for all values of an option; a dry run checks everything and runs nothing.
     for option in options {
       let script = values.map {
-        "\"$arbiter\" simulate --dry-run --quiet \(quoted("--\(option)=\($0)")) >/dev/null 2>&1\n"
-          + "case $? in 0 | 64 | 65) ;; *) echo \(quoted($0)): $? ;; esac"
+        "\"$arbiter\" simulate --dry-run --quiet \(Shell.quoted("--\(option)=\($0)")) "
+          + ">/dev/null 2>&1\n"
+          + "case $? in 0 | 64 | 65) ;; *) echo \(Shell.quoted($0)): $? ;; esac"
       }.joined(separator: "\n")
       let run = try shell(script)
       #expect(run.output.isEmpty, "--\(option)")

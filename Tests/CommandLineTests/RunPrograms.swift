@@ -16,19 +16,22 @@ final class RunPlace {
     _ = unsafe chmod("\(folder.path)/meet", 0o700)
   }
 
-  /// Whether programs that use libpmem can be compiled here.
+  /// Whether programs that use libpmem or libpmemobj can be compiled here.
   static let canCompile = works(
-    "echo 'int main(void){return 0;}' >/tmp/x-$$.c && clang /tmp/x-$$.c -lpmem -o /tmp/x-$$;"
-      + " code=$?; rm -f /tmp/x-$$*; exit $code")
+    "echo 'int main(void){return 0;}' | clang -x c - -lpmem -lpmemobj -o /dev/null")
 
-  /// Runs a script: `$arbiter` is the tool, `$write` the writers; runs meet here alone.
+  /// Runs a script: `$arbiter` is the tool, `$write` and `$objects` are programs in C that are
+  /// compiled where they are used; runs meet here alone.
   func script(_ text: String) throws -> Outcome {
-    if text.contains("$write "), folder.size(of: "writers") == nil {
-      let source = "\(Tool.root)/Tests/CArbiterPreloadTests/Programs/writers.c"
-      _ = try shell("clang -O2 -pthread '\(source)' -lpmem -o writers", in: folder.path)
+    for (word, name, library) in [
+      ("$write ", "writers", "pmem"), ("$objects ", "objects", "pmemobj"),
+    ] where text.contains(word) && folder.size(of: name) == nil {
+      let source = "\(Tool.root)/Tests/CArbiterPreloadTests/Programs/\(name).c"
+      _ = try shell("clang -O2 -pthread '\(source)' -l\(library) -o \(name)", in: folder.path)
     }
     return try shell(
-      "export ARBITER_RUNTIME_DIR=$PWD/meet write=$PWD/writers\n\(text)", in: folder.path)
+      "export ARBITER_RUNTIME_DIR=$PWD/meet write=$PWD/writers objects=$PWD/objects\n\(text)",
+      in: folder.path)
   }
 
   /// The summary in a file of the folder.

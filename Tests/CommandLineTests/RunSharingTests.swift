@@ -92,6 +92,17 @@ struct RunSharingTests {
     #expect(try place.summary("b").count("controller_process") == Int(lines[0]))
   }
 
+  @Test func `a signal that comes before the program has started keeps it from starting`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      flock meet/control sleep 0.4 & sleep 0.1
+      \(gated) --quiet -- touch ran & run=$!; sleep 0.1; kill -TERM $run; wait $run; echo $?
+      wait; ls
+      """)
+    #expect(run.output == "143\nmeet\n", "\(run.error)")
+  }
+
   @Test func `baseline shares only when asked`() throws {
     let place = RunPlace()
     let run = try place.script(
@@ -101,6 +112,37 @@ struct RunSharingTests {
       $line --shared -- sleep 0.5 & sleep 0.2; ls meet | wc -l; wait
       """)
     #expect(run.output == "0\n1\n")
+  }
+
+  @Test func `a sixteenth run is told what it can do`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      mkfifo gate; touch up
+      for i in $(seq 15); do \(gated) --quiet -- sh -c 'echo up >>up; read x <gate' & done
+      until [ "$(wc -l <up)" = 15 ]; do sleep 0.05; done
+      \(gated) --strict --quiet -- true; echo $?
+      \(gated) --strict --quiet --private -- true; echo $?
+      exec 8<>gate; for i in $(seq 15); do echo >&8; done; wait
+      """)
+    #expect(run.output == "69\n0\n", "\(run)")
+    let lines = run.error.split(separator: "\n").filter { $0.contains("arbiter: error") }
+    #expect(lines == ["arbiter: error: 15 runs share one controller already"])
+    #expect(run.error.contains("  hint: wait until one of them ends, or add --private\n"))
+  }
+
+  @Test func `a runtime folder that cannot be made is named with what to do`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      ARBITER_RUNTIME_DIR=/proc/none \(gated) --quiet -- true
+      ARBITER_RUNTIME_DIR= XDG_RUNTIME_DIR=$PWD \(gated) --quiet --output=s -- true
+      """)
+    #expect(run.code == 0 && run.error.split(separator: "\n").count == 1, "\(run.error)")
+    #expect(
+      run.error.hasSuffix(
+        "(/proc/none); set ARBITER_RUNTIME_DIR to a folder of yours, or add --private\n"))
+    #expect(try place.summary("s").run["is_gated"] as? Bool == true)
   }
 
   @Test func `a runtime folder that others may enter is not used`() throws {

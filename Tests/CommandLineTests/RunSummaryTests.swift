@@ -76,6 +76,40 @@ struct RunSummaryTests {
     #expect(words.contains("WA of optane-100-256g is "))
   }
 
+  @Test(.enabled(if: RunPlace.canCompile, "no compiler or no libpmem"))
+  func `threads that outlive the program are named, and CPU time for them is not made up`() throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      line='$write f 2 1200 64 >/dev/null 2>&1 & sleep 0.4; kill -TERM $$'
+      "$arbiter" run --format=json --output=s -- sh -c "$line"; sleep 1
+      "$arbiter" run -- sh -c "$line"; sleep 1
+      "$arbiter" run --format=json --output=t -- $write f 2 50 64 >/dev/null
+      """)
+    let summary = try place.summary("s")
+    #expect(summary.count("outliving_gates") == 2)
+    #expect(summary.run["cpu_seconds_per_gib"] is NSNull)
+    let words = run.error.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
+    #expect(words.hasPrefix("arbiter run: sh was ended by SIGTERM after "))
+    #expect(words.contains("2 threads run on in processes that the program left behind"))
+    // Threads that ended with their program are none that outlive it.
+    #expect(try place.summary("t").count("outliving_gates") == 0)
+    #expect(try place.summary("t").run["cpu_seconds_per_gib"] is Double)
+  }
+
+  @Test func `on the way the CPU time of children counts too`() throws {
+    let place = RunPlace()
+    _ = try place.script(
+      """
+      busy='sh -c "while :; do :; done" & sleep 1.2; kill $!'
+      "$arbiter" run --format=json --output=s -- sh -c "$busy" & run=$!
+      sleep 0.9; kill -USR1 $run; sleep 0.2; cp s early; wait $run
+      """)
+    let early = try place.summary("early")
+    #expect(early.run["exit_code"] is NSNull)
+    #expect(try #require(early.run["cpu_seconds"] as? Double) > 0.1)
+  }
+
   @Test(
     .enabled(if: works("command -v fio && command -v pmempool"), "fio or pmempool is missing"),
     arguments: ["baseline", "lock", "delegation", "fence", "arbiter", "arbiter-paper"])
@@ -97,6 +131,32 @@ struct RunSummaryTests {
     #expect(summary.run["scheme"] as? String == scheme)
     #expect(summary.count("copy_bytes") == 4 << 20 && summary.count("copy_calls_count") == 1024)
     #expect(try place.summary("i").count("exit_code") == 0)
+  }
+
+  @Test(
+    .enabled(if: RunPlace.canCompile, "no compiler or no libpmemobj"),
+    arguments: ["baseline", "lock", "delegation", "fence", "arbiter"])
+  func `transactions of libpmemobj commit and abort, and are counted`(scheme: String) throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      export PMEM_IS_PMEM_FORCE=1 # the pool is a file in plain memory
+      line="$arbiter run --scheme=\(scheme) --profile=optane-100-256g --private --strict"
+      $line --format=json --output=few -- $objects pool-a || exit 1
+      $line --format=json --output=many -- $objects pool-b 500 2000 || exit 2
+      pmempool check pool-b || exit 3
+      """)
+    #expect(run.code == 0, "\(run.error)")
+    let (few, many) = (try place.summary("few"), try place.summary("many"))
+    #expect(many.run["scheme"] as? String == scheme && many.count("exit_code") == 0)
+    func more(_ name: String) -> Int { (many.count(name) ?? 0) - (few.count(name) ?? 0) }
+    // 500 copies with a persist each; 2000 transactions, each with two copies, a set, a persist, a
+    // flush and three drains.
+    #expect(more("copy_calls_count") == 500 + 2 * 2000)
+    #expect(more("set_calls_count") == 2000 && more("flush_calls_count") == 2000)
+    #expect(more("persist_calls_count") == 500 + 2000)
+    #expect(more("drain_calls_count") == 3 * 2000)
+    #expect((more("copy_bytes") - 500 * 4096) % 2000 == 0)
   }
 
   @Test func `CSV has a row for the run and for each set, with the fields of JSON`() throws {

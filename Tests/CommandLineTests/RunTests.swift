@@ -50,7 +50,8 @@ struct RunTests {
     let text = try arbiter("run ./text", in: folder.path)
     #expect(text.code == 126)
     #expect(text.failure.message == "cannot execute './text': Permission denied")
-    #expect(try arbiter("run ./folder", in: folder.path).code == 126)
+    let place = try arbiter("run ./folder", in: folder.path)
+    #expect(place.code == 126 && place.failure.hint == "name a program")
     let script = try shell("chmod +x script; exec \"$arbiter\" run ./script", in: folder.path)
     #expect(
       script.code == 126 && script.failure.message.hasSuffix("its interpreter does not exist"))
@@ -122,6 +123,47 @@ struct RunTests {
     let json = try RunJSON(String(summary.error.drop { $0 != "{" }))
     #expect(json.run["is_gated"] as? Bool == false)
     #expect(json.run["calls_count"] is NSNull && json.run["exit_code"] as? Int == 0)
+  }
+
+  @Test(arguments: ["2>&-", "<&-", ">&-", "<&- >&- 2>&-"])
+  func `a closed stream stays closed, and nothing of ours takes its number`(
+    closing: String
+  ) throws {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      look='for n in 0 1 2; do test -e /proc/$$/fd/$n && s=$s$n; done; exit 1${s:-3}'
+      (exec \(closing); sh -c "$look"); bare=$?
+      (exec \(closing); "$arbiter" run --profile=optane-100-256g -- sh -c "$look")
+      test $? = $bare
+      """)
+    #expect(run.code == 0, "\(run.error)")
+  }
+
+  @Test func `a program inherits its standard streams and what the caller had open, no more`()
+    throws
+  {
+    let place = RunPlace()
+    let run = try place.script(
+      """
+      list='ls -l /proc/self/fd | sed -n "s/.* \\([0-9]*\\) -> .*/\\1/p" | sort -n'
+      exec 7</dev/null
+      sh -c "$list" >a
+      for more in --private --shared "--shared --scheme=lock" --strict; do
+        "$arbiter" run -q --profile=optane-100-256g $more -- sh -c "$list" >b; cmp a b || exit 1
+      done; cat a
+      """)
+    #expect(run.code == 0 && run.output.contains("7\n"), "\(run.output)\(run.error)")
+  }
+
+  @Test(.enabled(if: Machine.canMount, "may not mount"))
+  func `without proc the tool says so, and takes no command line for an empty one`() throws {
+    let folder = TemporaryFolder()
+    let run = try shell(
+      "unshare -m sh -c \"mount -t tmpfs none /proc; exec '$arbiter' run touch ran\"; "
+        + "code=$?; ls; exit $code", in: folder.path)
+    #expect(run.code == 69 && run.output.isEmpty)
+    #expect(run.failure.message == "cannot read the command line: /proc is not mounted")
   }
 
   @Test func `an earlier LD_PRELOAD stays behind the library`() throws {

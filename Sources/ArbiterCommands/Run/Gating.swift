@@ -71,9 +71,11 @@ final class Gating {
     if options.isAlone(under: choice.scheme) {
       seat = ControlSeat(alone: try makePage())
     } else {
+      let chosen = Console.environment("ARBITER_RUNTIME_DIR") ?? ""
       let folder =
-        Console.environment("ARBITER_RUNTIME_DIR")
-        ?? ControlSeat.folder(
+        !chosen.isEmpty
+        ? chosen
+        : ControlSeat.folder(
           ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
       seat = try ControlSeat(
         in: folder, terms: options.terms(choice.scheme), makePage: makePage)
@@ -125,11 +127,11 @@ final class Gating {
   }
 
   private func control() throws {
+    let counters = SetCounters(for: plan, profile: profile)
     for set in sets {
       let planned = plan.first { $0.name == set.status.name }
       try set.start(
-        reader: SetCounters.reader(for: planned, board: set.board, profile: profile),
-        controller: makeController(),
+        reader: try counters.reader(for: planned, board: set.board), controller: makeController(),
         periodNanoseconds: options.control.period.nanoseconds)
     }
   }
@@ -159,10 +161,12 @@ final class Gating {
   /// The gates of this run, most bytes first, and those that are departed.
   func gates() -> (rows: [RunSummary.GateRow], departedCount: Int, departed: GateCounts) {
     let page = seat.page
+    // Threads that ended with their program have not left by themselves.
+    page.reap()
     let rows = page.gates(ofSession: session).map { gate in
       RunSummary.GateRow(
         process: gate.process, thread: gate.thread, name: gate.name,
-        set: page.setName(at: gate.setIndex), counts: gate.counts)
+        set: page.setName(at: gate.setIndex), isAttached: gate.isAttached, counts: gate.counts)
     }
     let departed = page.departed(ofSession: session)
     return (

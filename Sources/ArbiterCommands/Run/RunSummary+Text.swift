@@ -31,7 +31,9 @@ extension RunSummary {
     let name = Failure.harmless(command.first ?? "")
     let end: String
     if let ending {
-      end = ending.signal.map { "was ended by signal \($0)" } ?? "ended with code \(ending.code)"
+      end =
+        ending.signal.map { "was ended by \(SignalInbox.name(of: $0))" }
+        ?? "ended with code \(ending.code)"
     } else {
       end = "is running (process \(process))"
     }
@@ -134,10 +136,27 @@ extension RunSummary {
             ? "WA of \(set.name) is unavailable: the gates saw too few writes for an estimate."
             : "WA of \(set.name) is an estimate from the writes that the gates saw.")
       case .module, .model, .memoryController, .unavailable:
-        if let reason = set.reasonForAbsence {
+        if set.writeAmplification != nil {
+          if let reason = set.reasonForAbsence {
+            list.append("The counters of \(set.name) failed on the way: \(reason).")
+          }
+        } else if let reason = set.reasonForAbsence {
           list.append("WA of \(set.name) is unavailable: \(reason).")
+        } else {
+          list.append(
+            "WA of \(set.name) is unavailable: modules are read once a second, and the run was "
+              + "too short for two readings with writes between them.")
         }
       }
+    }
+    if scheme.hasPrefix("arbiter"), sets.contains(where: { $0.source == .module }) {
+      list.append("Modules are read once a second, so their delay changes once a second.")
+    }
+    if outlivingCount > 0 {
+      let threads = outlivingCount == 1 ? "1 thread runs" : "\(outlivingCount) threads run"
+      list.append(
+        "\(threads) on in processes that the program left behind; what they write from now on is "
+          + "neither delayed nor counted.")
     }
     if sets.contains(where: { $0.delta != nil && $0.source != .estimate }) {
       list.append("WA and GB/s are those of the whole set, whoever wrote to it meanwhile.")

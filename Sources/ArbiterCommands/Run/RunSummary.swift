@@ -14,6 +14,8 @@ struct RunSummary: Sendable {
     var thread: Int32?
     var name: String
     var set: String?
+    /// Whether the thread still runs.
+    var isAttached = false
     var counts: GateCounts
   }
 
@@ -41,6 +43,9 @@ struct RunSummary: Sendable {
 
   var gateCount: Int { rows.count + departedCount }
 
+  /// Gates of threads that run on when the program has ended, in processes that it left behind.
+  var outlivingCount: Int { ending == nil ? 0 : rows.count(where: \.isAttached) }
+
   /// What all gates did together.
   var total: GateCounts {
     var sum = departed
@@ -50,7 +55,8 @@ struct RunSummary: Sendable {
 
   var cpuSecondsPerGiB: Double? {
     let bytes = total.storedBytes
-    guard isGated, bytes > 0, let cpuSeconds else { return nil }
+    // The kernel tells nothing of processes that nobody has waited for.
+    guard isGated, bytes > 0, outlivingCount == 0, let cpuSeconds else { return nil }
     return cpuSeconds / (Double(bytes) / Double(1 << 30))
   }
 

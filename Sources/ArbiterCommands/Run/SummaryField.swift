@@ -55,6 +55,9 @@ extension SummaryField where Subject == RunSummary {
       figure("cpu_seconds_per_gib", "CPU time of all threads for each GiB moved.") {
         $0.cpuSecondsPerGiB
       },
+      .init(
+        "outliving_gates", "Gates of threads that ran on when the program had ended."
+      ) { .integer(Int64($0.outlivingCount)) },
       .init("gates", "Gates of the run: one for each thread and interleave set.") {
         .integer(Int64($0.gateCount))
       },

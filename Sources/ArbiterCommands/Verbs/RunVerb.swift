@@ -95,6 +95,7 @@ private final class ProgramRun {
       try giveUp(error)
     }
     defer { gating?.close() }
+    if let signal = Self.endBeforeStart(inbox) { return 128 + signal }
     began = Console.seconds
     let child = try start(inbox)
     self.child = child
@@ -107,6 +108,15 @@ private final class ProgramRun {
       Console.note(Failure(error).rendered + "\n")
     }
     return ending.code
+  }
+
+  /// A signal that asked for the end before there was a program to pass it on to.
+  private static func endBeforeStart(_ inbox: SignalInbox) -> Int32? {
+    while let signal = inbox.next(nanoseconds: 0) {
+      let endsPrograms = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal.number)
+      if endsPrograms && !SignalInbox.isIgnored(signal.number) { return signal.number }
+    }
+    return nil
   }
 
   /// Runs the program without Arbiter where Arbiter fails, unless the user wants neither.

@@ -89,7 +89,8 @@ struct SimulateOptions: Equatable {
         "--modules=\(options.modules) is not within 1 to 12", hint: "give 1 to 12 modules")
     }
     try checkTime("duration", options.duration, .microseconds(10) ... .seconds(1000))
-    try checkTime("warm-up", options.warmUpSpan, .zero ... .seconds(1000))
+    // What the span without --warm-up is made of has its own limits, below.
+    try checkTime("warm-up", options.warmUp ?? .zero, .zero ... .seconds(1000))
     if options.think > options.duration {
       throw UsageError(
         "--think=\(options.think) is longer than --duration=\(options.duration)",

@@ -19,13 +19,13 @@ package struct ControllerProbe: Sendable, Hashable {
   ) -> ControllerProbe {
     var probe = ControllerProbe()
     for name in tree.entries("/sys/devices/system/cpu") {
-      guard InterleaveSet.isNumbered(name, "cpu"), let number = Int(name.dropFirst(3)),
+      guard SystemTree.isNumbered(name, "cpu"), let number = Int(name.dropFirst(3)),
         let package = tree.number("/sys/devices/system/cpu/\(name)/topology/physical_package_id")
       else { continue }
       probe.packages[number] = package
     }
     for name in tree.entries("/sys/devices/system/node")
-    where InterleaveSet.isNumbered(name, "node") {
+    where SystemTree.isNumbered(name, "node") {
       guard let number = Int(name.dropFirst(4)) else { continue }
       let list = tree.text("/sys/devices/system/node/\(name)/cpulist") ?? ""
       probe.nodes[number] = SystemTree.numbers(inList: list)
@@ -48,7 +48,7 @@ package struct ControllerProbe: Sendable, Hashable {
       // Free-running units (uncore_imc_free_running_0) share the beginning of the name and count
       // other things.
       let mine = names.filter {
-        $0 == alternative.unit || InterleaveSet.isNumbered($0, alternative.unit + "_")
+        $0 == alternative.unit || SystemTree.isNumbered($0, alternative.unit + "_")
       }
       if mine.isEmpty { continue }
       do throws(PerformanceUnit.Refusal) {

@@ -60,13 +60,13 @@ public struct CounterProbe: Sendable, Hashable {
       }
     }
     let modules = tree.entries("/sys/bus/nd/devices").filter {
-      InterleaveSet.isNumbered($0, "nmem")
+      SystemTree.isNumbered($0, "nmem")
     }
     return CounterProbe(
       moduleNames: modules, memoryControllerUnits: controllers,
       hasProcessorUnit: units.contains { $0 == "cpu" || $0 == "cpu_core" },
       perfEventParanoid: tree.number("/proc/sys/kernel/perf_event_paranoid"),
-      interleaveSets: InterleaveSet.read(from: tree), processor: processor,
+      interleaveSets: PersistentMemory.read(from: tree).interleaveSets, processor: processor,
       controller: .read(unitNames: controllers, from: tree, processor: processor))
   }
 
@@ -133,10 +133,11 @@ public struct CounterProbe: Sendable, Hashable {
   ///   - set: The set; nil for the whole machine.
   ///   - feed: Readings of the modules that other sets' readers use too; nil starts a helper.
   ///   - helper: The helper; nil where this program has none.
+  ///   - fallback: What stands in where neither can be had, now or when the helper has answered.
   /// - Returns: The reader and the refusals.
   public func choose(
     for set: InterleaveSet? = nil, feed: ModuleCounterFeed? = nil,
-    helper: HelperProgram? = .ofThisProgram
+    helper: HelperProgram? = .ofThisProgram, otherwise fallback: (any CounterReader)? = nil
   ) -> CounterChoice {
     var refusals: [CounterRefusal] = []
     var modules: ModuleCounters?
@@ -145,19 +146,19 @@ public struct CounterProbe: Sendable, Hashable {
     } catch {
       refusals.append(CounterRefusal(source: .module, reason: error.reason))
     }
-    var controller: ControllerCounters?
+    var other = fallback
     do {
-      controller = try makeControllerReader(for: set)
+      other = try makeControllerReader(for: set)
     } catch {
       refusals.append(
         CounterRefusal(source: .memoryController, reason: Self.clause(error)))
     }
-    switch (modules, controller) {
-    case (let modules?, let controller?):
+    switch (modules, other) {
+    case (let modules?, let other?):
       return CounterChoice(
-        reader: FirstWorkingCounters(modules, otherwise: controller), refusals: refusals)
+        reader: FirstWorkingCounters(modules, otherwise: other), refusals: refusals)
     case (let modules?, nil): return CounterChoice(reader: modules, refusals: refusals)
-    case (nil, let controller?): return CounterChoice(reader: controller, refusals: refusals)
+    case (nil, let other?): return CounterChoice(reader: other, refusals: refusals)
     case (nil, nil):
       let reason = refusals.map(\.reason).joined(separator: "; ")
       return CounterChoice(reader: UnavailableCounters(reason: reason), refusals: refusals)

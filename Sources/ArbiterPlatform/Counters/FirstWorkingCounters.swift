@@ -3,7 +3,7 @@
 
 package import ArbiterDevice
 
-/// Modules first, and the memory controller where the modules cannot be read.
+/// Modules first, and another source where the modules cannot be read.
 ///
 /// Loading libipmctl takes longer than a start may, so which source it will be is not known at
 /// once. Until it is, snapshots hold no figure; then it is one source for good. A reader that went

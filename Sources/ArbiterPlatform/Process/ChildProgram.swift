@@ -121,11 +121,31 @@ public struct ChildProgram: Sendable {
     return list
   }
 
-  /// CPU seconds that a running program has used so far; nil where the kernel does not say.
-  ///
+  /// CPU seconds that a running program and those that it has started have used so far; nil where
+  /// the kernel does not say.
+  public func cpuSecondsSoFar(from tree: SystemTree = SystemTree()) -> Double? {
+    var sum: Double?
+    var waiting = [process]
+    var seenCount = 0
+    // A tree of processes changes while one looks at it; the bound ends every walk.
+    while let next = waiting.popLast(), seenCount < Self.familyMax {
+      seenCount += 1
+      guard let seconds = Self.cpuSeconds(of: next, from: tree) else { continue }
+      sum = (sum ?? 0) + seconds
+      for thread in tree.entries("/proc/\(next)/task") {
+        let children = tree.text("/proc/\(next)/task/\(thread)/children") ?? ""
+        waiting += children.split(separator: " ").compactMap { Int32($0) }
+      }
+    }
+    return sum
+  }
+
+  /// The most processes of a program that are looked at.
+  private static let familyMax = 1024
+
   /// Source: proc(5): utime and stime are the 14th and 15th field of /proc/PID/stat, cutime and
   /// cstime the next two.
-  public func cpuSecondsSoFar(from tree: SystemTree = SystemTree()) -> Double? {
+  private static func cpuSeconds(of process: Int32, from tree: SystemTree) -> Double? {
     guard let text = tree.text("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else {
       return nil
     }

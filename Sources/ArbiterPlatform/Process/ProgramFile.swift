@@ -47,6 +47,7 @@ public struct ProgramFile: Sendable, Hashable {
         .map { $0.isEmpty ? "./\(name)" : "\($0)/\(name)" }
     }
     var refused: (path: String, reason: String)?
+    var advice = "make it executable (chmod +x) or name another program"
     for path in candidates {
       var facts = stat()
       // SAFETY: `facts` outlives the call.
@@ -58,6 +59,7 @@ public struct ProgramFile: Sendable, Hashable {
         continue
       }
       if facts.st_mode & S_IFMT != S_IFREG {
+        if refused == nil { advice = "name a program" }
         refused =
           refused ?? (path, facts.st_mode & S_IFMT == S_IFDIR ? "it is a folder" : "it is no file")
         continue
@@ -74,7 +76,7 @@ public struct ProgramFile: Sendable, Hashable {
       throw PlatformError(
         .noPermission, path: refused.path,
         reason: "cannot execute '\(name)': \(refused.reason)",
-        nextStep: "make it executable (chmod +x) or name another program")
+        nextStep: advice)
     }
     throw PlatformError(
       .notFound, reason: "cannot find the program '\(name)'",

@@ -65,6 +65,17 @@ public struct SignalInbox {
     unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
   }
 
+  /// The name of a signal, as SIGTERM; its number where it has none.
+  public static func name(of number: Int32) -> String {
+    let names: [Int32: String] = [
+      SIGHUP: "HUP", SIGINT: "INT", SIGQUIT: "QUIT", SIGILL: "ILL", SIGTRAP: "TRAP",
+      SIGABRT: "ABRT", SIGBUS: "BUS", SIGFPE: "FPE", SIGKILL: "KILL", SIGUSR1: "USR1",
+      SIGSEGV: "SEGV", SIGUSR2: "USR2", SIGPIPE: "PIPE", SIGALRM: "ALRM", SIGTERM: "TERM",
+      SIGXCPU: "XCPU", SIGXFSZ: "XFSZ", SIGSYS: "SYS",
+    ]
+    return names[number].map { "SIG\($0)" } ?? "signal \(number)"
+  }
+
   /// Whether a signal is ignored by this process.
   public static func isIgnored(_ number: Int32) -> Bool {
     var action = sigaction()

@@ -62,7 +62,9 @@ public final class ControlSeat {
     let control = "\(folder)/control"
     let lock = unsafe open(control, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard lock >= 0 else {
-      throw PlatformError(errorNumber: errno, path: control, action: "open the rendezvous file")
+      throw PlatformError(
+        errorNumber: errno, path: control, action: "open the rendezvous file",
+        nextStep: "set ARBITER_RUNTIME_DIR to a folder of yours, or add --private")
     }
     var found: (role: Role, page: ControlPage, path: String, descriptor: Int32)?
     do throws(PlatformError) {
@@ -173,7 +175,8 @@ public final class ControlSeat {
   private static func adopt(
     _ path: String, _ own: Int32
   ) -> (page: ControlPage, path: String, descriptor: Int32)? {
-    let descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
+    // Behind an old note may be another process by now, and what it has open there may be anything.
+    let descriptor = unsafe open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else { return nil }
     let ownPath = "/proc/\(own)/fd/\(descriptor)"
     guard let page = try? ControlPage(opening: ownPath) else {
@@ -201,7 +204,9 @@ public final class ControlSeat {
 
   private static func prepare(_ folder: String) throws(PlatformError) {
     if unsafe mkdir(folder, 0o700) != 0 && errno != EEXIST {
-      throw PlatformError(errorNumber: errno, path: folder, action: "make the runtime folder")
+      throw PlatformError(
+        errorNumber: errno, path: folder, action: "make the runtime folder",
+        nextStep: "set ARBITER_RUNTIME_DIR to a folder of yours, or add --private")
     }
     var facts = stat()
     // SAFETY: `facts` outlives the call.

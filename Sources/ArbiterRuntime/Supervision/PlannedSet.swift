@@ -27,7 +27,7 @@ public struct PlannedSet: Sendable, Hashable {
     }
   }
 
-  /// The kernel's name of the region, or the profile's.
+  /// The names of the set's regions, or the profile's; as much of it as a page holds.
   public var name: String
   /// Modules; 0 where unknown.
   public var moduleCount: Int
@@ -35,23 +35,27 @@ public struct PlannedSet: Sendable, Hashable {
   public var devices: [Device]
   /// Whether memory that belongs to no other set belongs to this one.
   public var matchesAll: Bool
-  /// Whether the set is a region of this machine, and not a named profile alone.
-  public var isDetected: Bool
+  /// The set as this machine shows it; nil where a named profile stands for all memory.
+  public var interleaveSet: InterleaveSet?
+
+  /// Whether the set is one of this machine, and not a named profile alone.
+  public var isDetected: Bool { interleaveSet != nil }
 
   /// Makes a set.
   public init(
-    name: String, moduleCount: Int, devices: [Device], matchesAll: Bool, isDetected: Bool
+    name: String, moduleCount: Int, devices: [Device], matchesAll: Bool,
+    interleaveSet: InterleaveSet? = nil
   ) {
-    self.name = name
+    self.name = String(decoding: name.utf8.prefix(31), as: UTF8.self)
     self.moduleCount = moduleCount
     self.devices = devices
     self.matchesAll = matchesAll
-    self.isDetected = isDetected
+    self.interleaveSet = interleaveSet
   }
 
   /// The sets of this machine.
   ///
-  /// Regions that no device presents are left out: no program can map them.
+  /// Sets that no device presents are left out: no program can map them.
   ///
   /// - Parameters:
   ///   - memory: The persistent memory.
@@ -62,17 +66,19 @@ public struct PlannedSet: Sendable, Hashable {
   public static func plan(
     memory: PersistentMemory, profile: String?, from tree: SystemTree = SystemTree()
   ) -> [PlannedSet] {
-    let detected = memory.regions.compactMap { region -> PlannedSet? in
-      let devices = devices(of: region, in: memory, tree)
+    let detected = memory.interleaveSets.compactMap { set -> PlannedSet? in
+      let regions = memory.regions.filter { set.regions.contains($0.name) }
+      let devices = regions.flatMap { Self.devices(of: $0, in: memory, tree) }
       guard !devices.isEmpty else { return nil }
+      // The kernel may count modules that it does not name.
+      let counted = regions.compactMap(\.moduleCount).max() ?? 0
       return PlannedSet(
-        name: region.name, moduleCount: region.moduleCount ?? 0, devices: devices,
-        matchesAll: false, isDetected: true)
+        name: set.name, moduleCount: max(set.modules.count, counted), devices: devices,
+        matchesAll: false, interleaveSet: set)
     }
     if detected.isEmpty, let profile {
       return [
-        PlannedSet(
-          name: profile, moduleCount: 1, devices: [], matchesAll: true, isDetected: false)
+        PlannedSet(name: profile, moduleCount: 1, devices: [], matchesAll: true)
       ]
     }
     return Array(detected.prefix(ControlPage.setCountMax))

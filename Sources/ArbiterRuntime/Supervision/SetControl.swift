@@ -124,19 +124,24 @@ private final class Notebook: Sendable {
 
   func add(_ snapshot: CounterSnapshot, reasonForAbsence: String?) {
     state.withLock { state in
+      state.status.reasonForAbsence = reasonForAbsence
+      // What was seen before a source failed stays true.
+      if snapshot.source == .unavailable && state.first != nil { return }
       // A reader that turns to another source begins anew: figures of two sources have no sum.
       if state.first?.source != snapshot.source {
         state.first = snapshot
         (state.imcWriteBytes, state.mediaWriteBytes) = (0, 0)
-      } else if let last = state.last, let delta = CounterDelta(from: last, to: snapshot),
-        let imc = delta.imcWriteBytes, let media = delta.mediaWriteBytes
-      {
-        state.imcWriteBytes += imc
-        state.mediaWriteBytes += media
+      } else if let last = state.last, last != snapshot {
+        let delta = CounterDelta(from: last, to: snapshot)
+        // Counters that began anew have no sum with what they said before.
+        if delta == nil { state.first = snapshot }
+        if let imc = delta?.imcWriteBytes, let media = delta?.mediaWriteBytes {
+          state.imcWriteBytes += imc
+          state.mediaWriteBytes += media
+        }
       }
       state.last = snapshot
       state.status.source = snapshot.source
-      state.status.reasonForAbsence = reasonForAbsence
     }
   }
 

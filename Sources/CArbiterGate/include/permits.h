@@ -39,8 +39,9 @@ typedef enum {
 #define ARB_NO_TICKET UINT64_MAX
 
 /* Waits for a permit of the gate's set and takes it; what the thread still holds of the set, or
- * waits for, because it left a call by a jump out of a signal handler, is given up. Returns the ticket: permits are granted in the
- * order of tickets; or ARB_NO_TICKET after ARB_PERMIT_WAIT_NANOSECONDS, without a permit. */
+ * waits for, because it left a call by a jump out of a signal handler, is given up. Returns the
+ * ticket: permits are granted in the order of tickets; or ARB_NO_TICKET after
+ * ARB_PERMIT_WAIT_NANOSECONDS, without a permit. */
 uint64_t arb_permit_acquire(ArbGate *_Nonnull gate);
 
 /* Returns the permit, which goes to the oldest waiter, or gives up a wait that the thread left by a

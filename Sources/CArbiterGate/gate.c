@@ -108,7 +108,11 @@ void arb_gate_detach(ArbGate *gate) {
   /* Of a store that the thread left by a jump. */
   if (arb_load_32(&slot->permit_state) != ARB_PERMIT_NONE) arb_permit_release(gate);
   __atomic_store_n(&slot->is_attached, 0, __ATOMIC_RELEASE);
-  pthread_mutex_unlock(&slot->owner);
+  if (pthread_mutex_unlock(&slot->owner) != 0) {
+    /* Another thread attached it, and stays the owner until it ends: the page must not be unmapped
+     * under its list of robust mutexes (arb_page_close). */
+    __atomic_store_n(&slot->is_attached, 1, __ATOMIC_RELEASE);
+  }
   arb_page_ring(gate->page);
   gate->slot = NULL;
 }

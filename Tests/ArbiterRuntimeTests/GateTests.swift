@@ -53,6 +53,14 @@ struct SettingsWordTests {
   }
 }
 
+// A gate on its way to another thread, where it does not belong.
+// SAFETY: one thread fills the box, and another drops it later; nobody uses the gate in between.
+final class GateBox: @unchecked Sendable {
+  let gate: Gate
+
+  init(_ gate: consuming Gate) { self.gate = gate }
+}
+
 @Suite("Gate", .serialized)
 struct GateTests {
   let clock: TimeStampClock
@@ -145,6 +153,31 @@ struct GateTests {
     #expect(
       observer.look()
         == GateActivity(registeredCount: 1, writerCount: 1, storedBytes: 2624, accessCount: 11))
+  }
+
+  @Test func `a gate that ends on another thread stays its maker's until that thread ends`() throws
+  {
+    let made = Shared(false)
+    let ended = Shared(false)
+    let box = Shared<GateBox?>(nil)
+    let board = try GateBoard(capacity: 1, clock: clock)
+    let crew = Crew()
+    try crew.add {
+      guard let gate = try? Gate(on: board) else { return }
+      let parcel = GateBox(gate)
+      box.change { $0 = parcel }
+      made.change { $0 = true }
+      _ = eventually { ended.value }
+    }
+    #expect(eventually { made.value })
+    box.change { $0 = nil }
+    // The place is not free yet: its mutex lies in the list of the thread that made the gate.
+    #expect(board.registeredCount == 1)
+    ended.change { $0 = true }
+    crew.join()
+    #expect(board.page.reap() == 1)
+    #expect(board.registeredCount == 0)
+    _ = try Gate(on: board)
   }
 
   @Test func `a full board refuses another gate`() throws {

@@ -11,11 +11,13 @@
  *
  * All state lies in the page and is guarded by one robust mutex per set, held for some tens of
  * nanoseconds. A thread that dies while it holds the mutex leaves states that rebuild() counts
- * again, since the states of the slots are the truth and the rest follows from them. The same
- * holds for a thread that leaves by a jump out of a signal handler, when it comes again. (A
- * thread that is *stopped* while it holds the mutex stops the others until it goes on. And the C
- * library keeps a list of a thread's robust mutexes: a handler that jumps or forks while the thread
- * waits for the mutex or holds it, and not just in a fault of the store itself, may tear it.)
+ * again, since the states of the slots are the truth and the rest follows from them. The same holds
+ * for a thread that leaves by a jump out of a signal handler, when it comes again.
+ *
+ * What is not survived: a thread that is *stopped* while it holds the mutex stops the others until
+ * it goes on. And the C library keeps a list of a thread's robust mutexes: a handler of an
+ * asynchronous signal that jumps or forks while the thread takes, holds or returns the mutex may
+ * tear it. A jump out of a fault of the store itself, or out of the wait for a permit, does not.
  */
 #ifndef ARBITER_PERMITS_H
 #define ARBITER_PERMITS_H
@@ -38,10 +40,11 @@ typedef enum {
 /* The answer of a wait that was given up. */
 #define ARB_NO_TICKET UINT64_MAX
 
-/* Waits for a permit of the gate's set and takes it; what the thread still holds of the set, or
+/* Waits for a permit of the gate's set and takes it. What the thread still holds of the set, or
  * waits for, because it left a call by a jump out of a signal handler, is given up. Returns the
- * ticket: permits are granted in the order of tickets; or ARB_NO_TICKET after
- * ARB_PERMIT_WAIT_NANOSECONDS, without a permit. */
+ * ticket: permits are granted in the order of tickets; or ARB_NO_TICKET, without a permit, after
+ * ARB_PERMIT_WAIT_NANOSECONDS, and at once in a forked child that goes on with its parent's store.
+ */
 uint64_t arb_permit_acquire(ArbGate *_Nonnull gate);
 
 /* Returns the permit, which goes to the oldest waiter, or gives up a wait that the thread left by a

@@ -58,7 +58,14 @@ struct SettingsWordTests {
 final class GateBox: @unchecked Sendable {
   let gate: Gate
 
-  init(_ gate: consuming Gate) { self.gate = gate }
+  private init(_ gate: consuming Gate) { self.gate = gate }
+
+  /// Makes a gate of the calling thread that the box alone holds.
+  static func fill(_ box: Shared<GateBox?>, from board: GateBoard) {
+    guard let gate = try? Gate(on: board) else { return }
+    let parcel = GateBox(gate)
+    box.change { $0 = parcel }
+  }
 }
 
 @Suite("Gate", .serialized)
@@ -163,9 +170,7 @@ struct GateTests {
     let board = try GateBoard(capacity: 1, clock: clock)
     let crew = Crew()
     try crew.add {
-      guard let gate = try? Gate(on: board) else { return }
-      let parcel = GateBox(gate)
-      box.change { $0 = parcel }
+      GateBox.fill(box, from: board)
       made.change { $0 = true }
       _ = eventually { ended.value }
     }

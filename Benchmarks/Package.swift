@@ -25,7 +25,7 @@ let package = Package(
     .executableTarget(
       name: "shadow",
       dependencies: [
-        .product(name: "Arbiter", package: "arbiter"),
+        "BenchmarkSupport", .product(name: "Arbiter", package: "arbiter"),
         .product(name: "ArbiterModel", package: "arbiter"),
       ], swiftSettings: strict),
     .executableTarget(
@@ -33,7 +33,8 @@ let package = Package(
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
-      name: "run-startup", dependencies: [.product(name: "Arbiter", package: "arbiter")],
+      name: "run-startup",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],

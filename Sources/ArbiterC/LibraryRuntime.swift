@@ -10,7 +10,6 @@ internal import ArbiterScheduler
 internal import CArbiterGate
 internal import CArbiterLibrary
 internal import Glibc
-internal import Synchronization
 
 /// A control page with its controllers, or a part in the page of an `arbiter run`.
 @safe
@@ -20,7 +19,7 @@ final class LibraryRuntime: Sendable {
   /// The `arbiter run` that this program is part of; 0 where it is on its own.
   let session: Int
   /// Sets that this program controls itself.
-  private let controls: Mutex<[SetControl]>
+  private let controls: Lock<[SetControl]>
   // SAFETY: made in init, freed in deinit, which comes after the last thread has detached.
   private nonisolated(unsafe) let pool: OpaquePointer?
 
@@ -28,7 +27,7 @@ final class LibraryRuntime: Sendable {
   init(_ options: LibraryOptions) throws(PlatformError) {
     if let shared = Self.sharedPage() {
       (page, session) = shared
-      controls = Mutex([])
+      controls = Lock([])
       unsafe pool = try Self.makePool(for: shared.0)
       return
     }
@@ -44,7 +43,7 @@ final class LibraryRuntime: Sendable {
     self.page = page
     session = 0
     unsafe pool = try Self.makePool(for: page)
-    controls = Mutex(try Self.startControls(of: sets, on: page, profile, options))
+    controls = Lock(try Self.startControls(of: sets, on: page, profile, options))
   }
 
   deinit {

@@ -23,7 +23,6 @@ public import ArbiterDevice
 public import ArbiterPlatform
 internal import ArbiterScheduler
 internal import CArbiterGate
-internal import Synchronization
 
 /// Counters estimated from a sample of the gates' own writes.
 ///
@@ -46,7 +45,7 @@ public final class ShadowEstimate: CounterReader {
   static let silenceMax = 16
 
   private let board: GateBoard
-  private let state: Mutex<State>
+  private let state: Lock<State>
   /// What a record costs its thread, in nanoseconds.
   let recordNanoseconds: Double
 
@@ -84,7 +83,7 @@ public final class ShadowEstimate: CounterReader {
   ) throws(PlatformError) {
     self.board = board
     recordNanoseconds = try Self.measureRecord(clock: board.clock)
-    state = Mutex(
+    state = Lock(
       State(
         model: ShadowModel(profile: profile, moduleCount: moduleCount),
         observer: ActivityObserver(of: board)))

@@ -10,6 +10,7 @@
 //   undecided  the limit lies within the interval
 
 internal import Arbiter
+internal import BenchmarkSupport
 
 #if canImport(Glibc)
 internal import Glibc
@@ -44,15 +45,13 @@ enum RunStartupBenchmark {
       let interval = Statistics.medianInterval(differences),
       let versionMedian = Statistics.median(version), let bare = Statistics.median(times[0])
     else { return print("run-startup: undecided, too few pairs") }
-    let verdict =
-      interval.upperBound <= limitMilliseconds
-      ? "met" : interval.lowerBound > limitMilliseconds ? "missed" : "undecided"
+    let verdict = Verdict(interval: interval, limit: limitMilliseconds)
     print(
       "true \(text(bare)) ms; arbiter run adds \(text(median)) ms "
         + "(95 % \(text(interval.lowerBound)) to \(text(interval.upperBound)), "
         + "\(differences.count) pairs), arbiter version \(text(versionMedian)) ms")
     print("run-startup: \(verdict) against \(limitMilliseconds) ms")
-    if verdict == "missed" && !isSmoke { exit(1) }
+    if verdict == .missed && !isSmoke { exit(1) }
   }
 
   /// The time from starting a program until its end is known.
@@ -73,12 +72,5 @@ enum RunStartupBenchmark {
       exit(1)
     }
     return Double(SystemClock.monotonicRawNanoseconds() - began) / 1e6
-  }
-
-  static func text(_ number: Double) -> String {
-    let hundredths = Int((number * 100).rounded())
-    let digits = String(abs(hundredths) % 100)
-    let sign = hundredths < 0 ? "-" : ""
-    return "\(sign)\(abs(hundredths) / 100).\(digits.count == 1 ? "0" : "")\(digits)"
   }
 }

@@ -7,12 +7,13 @@
 // writer's own CPU time, so that other programs on the machine weigh little. The figure is the
 // median over the pairs of the relative difference, with its distribution-free 95 % interval.
 //
-//   pass       the whole interval lies at or below the limit
-//   fail       the whole interval lies above it
+//   met        the whole interval lies at or below the limit
+//   missed     the whole interval lies above it
 //   undecided  the limit lies within the interval
 
 internal import Arbiter
 internal import ArbiterProfiles
+internal import BenchmarkSupport
 
 #if canImport(Glibc)
 internal import Glibc
@@ -49,7 +50,7 @@ enum ShadowBenchmark {
     let size = arguments.isEmpty ? Size.full : Size.smoke
     let clock = try TimeStampClock.calibrate()
     let profile = try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
-    var verdicts: [String] = []
+    var verdicts: [Verdict] = []
     for period in [1.0, 10.0] {
       for isCached in [false, true] {
         verdicts.append(
@@ -58,15 +59,15 @@ enum ShadowBenchmark {
             profile: profile))
       }
     }
-    let verdict = ["fail", "undecided", "pass"].first { verdicts.contains($0) } ?? "pass"
+    let verdict = Verdict.worst(verdicts)
     print("shadow: \(verdict) against \(limitPercent) %")
-    if verdict == "fail" && arguments.isEmpty { exit(1) }
+    if verdict == .missed && arguments.isEmpty { exit(1) }
   }
 
   static func measure(
     periodMilliseconds: Double, isCached: Bool, size: Size, clock: TimeStampClock,
     profile: DeviceProfile
-  ) throws -> String {
+  ) throws -> Verdict {
     let bytes = isCached ? 16 << 10 : 64 << 20
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
     defer { unsafe memory.deallocate() }
@@ -95,10 +96,8 @@ enum ShadowBenchmark {
     }
     guard let median = Statistics.median(differences),
       let interval = Statistics.medianInterval(differences)
-    else { return "undecided" }
-    let verdict =
-      interval.upperBound <= limitPercent
-      ? "pass" : interval.lowerBound > limitPercent ? "fail" : "undecided"
+    else { return .undecided }
+    let verdict = Verdict(interval: interval, limit: limitPercent)
     print(
       "\(isCached ? "cached" : "non-temporal"), period \(Int(periodMilliseconds)) ms: difference "
         + "\(text(median)) % (95 % \(text(interval.lowerBound)) to \(text(interval.upperBound)), "
@@ -131,12 +130,5 @@ enum ShadowBenchmark {
     } while SystemClock.monotonicRawNanoseconds() < end
     LineWriter.fence()
     return Double(SystemClock.threadCPUNanoseconds() - start) / Double(index)
-  }
-
-  static func text(_ number: Double) -> String {
-    let hundredths = Int((number * 100).rounded())
-    let digits = String(abs(hundredths) % 100)
-    let sign = hundredths < 0 ? "-" : ""
-    return "\(sign)\(abs(hundredths) / 100).\(digits.count == 1 ? "0" : "")\(digits)"
   }
 }

@@ -3,7 +3,6 @@
 
 internal import CArbiterCounters
 internal import Glibc
-internal import Synchronization
 
 // One helper serves every interleave set of the machine: the firmware is asked once a second, not
 // once a second and set.
@@ -89,7 +88,7 @@ public final class ModuleCounterFeed: Sendable {
 
 /// The thread that starts helpers and takes their lines in.
 private final class Pump: Sendable {
-  let state = Mutex(ModuleCounterFeed.State.starting)
+  let state = Lock(ModuleCounterFeed.State.starting)
   private let program: HelperProgram
   private let limits: ModuleCounterFeed.Limits
   private let stopped: Int32

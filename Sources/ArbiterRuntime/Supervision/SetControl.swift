@@ -4,7 +4,6 @@
 public import ArbiterDevice
 public import ArbiterPlatform
 public import ArbiterScheduler
-internal import Synchronization
 
 /// The control of one interleave set by a run, and what it saw there.
 public final class SetControl: Sendable {
@@ -32,7 +31,7 @@ public final class SetControl: Sendable {
   /// The gates of the set.
   public let board: GateBoard
   private let notebook: Notebook
-  private let monitor = Mutex<Monitor?>(nil)
+  private let monitor = Lock<Monitor?>(nil)
 
   /// Makes the control of a set that others may control for now.
   public init(page: ControlPage, setIndex: Int) {
@@ -91,13 +90,13 @@ private final class Notebook: Sendable {
     var closingDelay: Double?
   }
 
-  private let state: Mutex<State>
+  private let state: Lock<State>
 
   init(name: String) {
     var initial = State()
     initial.status.name = name
     initial.status.reasonForAbsence = "another run reads the counters of this set"
-    state = Mutex(initial)
+    state = Lock(initial)
   }
 
   var status: SetControl.Status {

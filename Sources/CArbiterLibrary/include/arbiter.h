@@ -33,7 +33,8 @@
  *
  * No call ends the program or installs a signal handler. A media error or a file that somebody
  * else cut short is a SIGBUS where memory is touched, as everywhere; arbiter_read_checked reports
- * it as an error instead.
+ * it as an error instead. Under delegation a worker stores, and its SIGBUS ends the program; under
+ * lock, do not leave a call by a jump out of an asynchronous signal handler.
  */
 #ifndef ARBITER_H
 #define ARBITER_H

@@ -31,8 +31,8 @@ extension MachineReport {
     if counterTrial.bestSource == .unavailable {
       sentences.append(
         "Nothing counts media writes: a real run reports program bytes, its device figures are "
-          + "unavailable, and a controller inserts no delay, unless arbiter run is told by --profile "
-          + "which kind of module to estimate with.")
+          + "unavailable, and a controller inserts no delay, unless arbiter run is told by "
+          + "--profile which kind of module to estimate with.")
     }
     if persistentMemory.persistenceDomain == .processorCache {
       sentences.append("Caches survive a loss of power: a fence persists, flushes can be left out.")

@@ -111,7 +111,7 @@ struct OutputTests {
     #expect(try !terminal("TERM=xterm \"$arbiter\" doctor"))
     #expect(try terminal("TERM=dumb NO_COLOR=1 \"$arbiter\" doctor --color=always"))
     let run = { (setting: String, option: String) in
-      "\(setting) script -qec \"$arbiter doctor \(option)\" /dev/null"
+      "\(setting) SHELL=/bin/sh script -qec \"exec $arbiter doctor \(option)\" /dev/null"
     }
     #expect(try terminal(run("TERM=xterm", "")))
     #expect(try terminal(run("TERM=xterm NO_COLOR=", "")))
@@ -128,7 +128,7 @@ struct OutputTests {
     #expect((1...10).contains(steps.count))
     #expect(steps.allSatisfy { $0.contains(" %") } && !file.error.contains("\r"))
     #expect(try arbiter("\(line) --quiet").error.isEmpty)
-    let terminal = try shell("script -qec \"$arbiter \(line)\" /dev/null").output
+    let terminal = try shell("SHELL=/bin/sh script -qec \"exec $arbiter \(line)\" /dev/null").output
     #expect(terminal.contains("\rsimulate ") && terminal.contains(" left"))
     #expect(terminal.contains("\r\u{1B}[K"))
   }

@@ -60,6 +60,7 @@ let package = Package(
     cRoom("CArbiterGate", sees: ["CArbiter"]),
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
+    cRoom("CArbiterRecord", sees: ["CArbiter"]),
     cRoom(
       "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
@@ -224,7 +225,7 @@ let package = Package(
 // this leaves what real threads on real memory need, and their tests.
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
-    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "ArbiterCore",
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord", "ArbiterCore",
     "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
     "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "CTestSupport", "ArbiterTestSupport",
     "ArbiterPlatformTests", "ArbiterMemoryTests", "ArbiterRuntimeTests",

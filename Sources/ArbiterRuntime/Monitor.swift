@@ -152,6 +152,8 @@ public final class Monitor: Sendable {
     }
     board.publish(.open)
     board.beat(staleAfter: 0)
+    // What happened since the last period counts too, for whoever keeps the readings.
+    _ = reader.snapshot()
     summary.finalPhase = controller.phase
     summary.cpuNanoseconds = SystemClock.threadCPUNanoseconds() - cpuStart
     shared.summary.withLock { $0 = summary }

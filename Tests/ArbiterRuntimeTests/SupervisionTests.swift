@@ -167,6 +167,21 @@ struct SetControlTests {
     #expect(!control.board.publishedWord.settings.isFencedAtBlocks)
   }
 
+  @Test func `what happened after the last period, or before the first, counts`() throws {
+    var parameters = ControlPage.Parameters()
+    parameters.slotCount = 1
+    let page = try ControlPage(parameters, clock: .measure())
+    page.addSet(at: 1, name: "region7", matchesAll: true)
+    let control = SetControl(page: page, setIndex: 1)
+    try control.start(
+      reader: Doubling(), controller: ConstantController(.open),
+      periodNanoseconds: 3_600_000_000_000)
+    #expect(control.status.delta == nil)
+    control.stop()
+    #expect(control.status.delta?.imcWriteBytes == 1_048_576)
+    #expect(control.status.writeAmplification == 2)
+  }
+
   /// A module that cannot be read now and then, and whose counts begin anew once.
   private struct Stumbling: CounterReader {
     var source: CounterSource { .module }

@@ -1,7 +1,7 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Stress of delegation.c, which is compiled into this program with two changes: between any two
+ * Stress of delegation*.c, which are compiled into this program with two changes: between any two
  * steps that another thread may get between, threads pause now and then, by a seeded stream; and
  * whoever waits looks for dead workers only once in ten minutes, so that no such look hides a lost
  * wake-up. A lost wake-up therefore hangs, and the alarm ends the program.
@@ -29,6 +29,8 @@ static const int64_t never = 600000000000;
 static int64_t look_nanoseconds, wait_nanoseconds, fill_nanoseconds;
 
 #include "../../Sources/CArbiterGate/delegation.c"
+#include "../../Sources/CArbiterGate/delegation_lane.c"
+#include "../../Sources/CArbiterGate/delegation_worker.c"
 
 #define SECONDS_MAX 240
 

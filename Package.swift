@@ -128,8 +128,8 @@ let package = Package(
       "ArbiterCommands",
       sees: [
         "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
-        "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration",
+        "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),

@@ -18,7 +18,12 @@ public enum Tool {
       time; figures of run and bench are this machine's.
       """,
     groups: [
-      VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
+      VerbGroup(
+        "Model",
+        [
+          Verb(CompareOptions.command), Verb(SimulateOptions.command),
+          Verb(FidelityOptions.command),
+        ]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),

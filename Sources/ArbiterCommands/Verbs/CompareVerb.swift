@@ -8,7 +8,6 @@ internal import ArbiterReport
 internal import ArbiterScheduler
 internal import ArbiterWorkloads
 internal import CommandSpec
-internal import Glibc
 
 /// Options of `arbiter compare`.
 struct CompareOptions: Equatable {
@@ -52,9 +51,7 @@ struct CompareOptions: Equatable {
     try checkSchemes(options.schemes)
     try checkAccess(options.access, atMost: .gibibytes(1))
     try checkTime("duration", options.duration, .microseconds(10) ... .seconds(100))
-    if options.report.isEmpty {
-      throw UsageError("--report is empty", hint: "name a folder, or give --report=none")
-    }
+    try ReportPlace(options.report).validate()
     if options.workload.problem != nil {
       throw UsageError(
         "--access=\(options.access) does not divide the threads' regions of "
@@ -83,24 +80,6 @@ struct CompareOptions: Equatable {
     single.duration = scenario.duration
     scenario.parameters = Self.command.resolve(single, tool: "arbiter").parameters
     return scenario
-  }
-
-  private var writesReport: Bool { report != "none" }
-
-  /// Says what is wrong with the report's place in the words of the command line.
-  private func inReportFolder<T>(_ body: () throws -> T) throws -> T {
-    do {
-      return try body()
-    } catch let error as ReportError where error.code == .notAReport {
-      throw Failure(
-        ExitCode.usage, "\(error)", hint: "name another folder: --report=<FOLDER>")
-    } catch let error as ReportError where error.code == .system {
-      let isDenied = error.errorNumber == EACCES || error.errorNumber == EPERM
-      throw Failure(
-        isDenied ? ExitCode.permission : ExitCode.inputOutput,
-        "cannot write the report --report=\(report): \(Console.reason(error.errorNumber))",
-        hint: "name a folder that you may write, or give --report=none")
-    }
   }
 }
 
@@ -131,9 +110,8 @@ extension CompareOptions {
   private static func compare(_ invocation: Invocation<CompareOptions>) throws -> Int32 {
     let options = invocation.options
     let profile = try loadProfile(options.profile)
-    if options.writesReport {
-      try options.inReportFolder { try ReportFolder.checkWritable(options.report) }
-    }
+    let place = ReportPlace(options.report)
+    try place.check()
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: profile)
     let main = options.threads.counts.flatMap { count in
@@ -141,21 +119,14 @@ extension CompareOptions {
     }
     let study = CompareStudy(options: options, profile: profile)
     let all = try session.run(
-      main + (options.writesReport ? study.scenarios : []), title: "compare")
+      main + (place.isWanted ? study.scenarios : []), title: "compare")
     let results = all.prefix(main.count).compactMap(\.self)
     let findings = CompareFindings(
       results: results, study: study, extra: all.dropFirst(main.count).compactMap(\.self)[...])
     var remarks = findings.sentences
-    if options.writesReport && !session.wasInterrupted {
-      let outcome = try options.inReportFolder {
-        try ReportFolder.write(
-          findings.report(document: session.document(results)), to: options.report)
-      }
-      let missing = outcome.hasPictures ? "" : " (no pictures: install the package gnuplot-nox)"
-      remarks.append("Report: \(outcome.page)\(missing)")
-      if options.output.format != .text && !options.output.isQuiet {
-        Console.note("arbiter: report: \(outcome.page)\(missing)\n")
-      }
+    if place.isWanted && !session.wasInterrupted {
+      remarks.append(
+        try place.write(findings.report(document: session.document(results)), for: session))
     }
     let table = ResultTable.byThreads(results, hiding: ["delay", "fairness"])
     try session.print(results, table: table, remarks: remarks)

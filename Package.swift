@@ -85,7 +85,9 @@ let package = Package(
       ]),
     room(
       "ArbiterCalibration",
-      sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
+      sees: [
+        "ArbiterCore", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
+      ]),
     room(
       "ArbiterPlatform",
       sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
@@ -209,8 +211,8 @@ let package = Package(
     .testTarget(
       name: "CalibrationTests",
       dependencies: [
-        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterWorkloads", "ArbiterSimulator",
-        "ArbiterCalibration",
+        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterSimulator", "ArbiterCalibration",
       ], swiftSettings: strict),
     tests(
       of: "ArbiterSimulator",

@@ -22,7 +22,7 @@ public enum Tool {
         "Model",
         [
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
-          Verb(FidelityOptions.command),
+          Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
       VerbGroup(
         "Machine",

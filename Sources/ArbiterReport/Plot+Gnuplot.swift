@@ -19,7 +19,7 @@ extension Plot {
   /// The script that draws the plot from `NAME.csv` into `NAME.svg`.
   public var gnuplotScript: String {
     // The legend stands below; the more lines it has, the taller the picture.
-    let height = sheet.height + 28 * legendRowCount + 20 * (topMargin - 3)
+    let height = sheet.height + 28 * legendRowCount + 20 * lines.count { $0.direction == .vertical }
     var script = """
       # \(Self.comment(title))
       # Draw it again with: gnuplot \(name).gnuplot
@@ -29,7 +29,7 @@ extension Plot {
       set encoding utf8
       set datafile separator comma
       set datafile missing NaN
-      set title \(Self.quoted(title)) font "sans-serif,\(sheet.titleSize)"
+      \(titleLine)
       set xlabel \(Self.quoted(x.label)) offset 0,0.3
       set ylabel \(Self.quoted(y.label))
       set border 3 linecolor rgb "#444444"
@@ -53,8 +53,13 @@ extension Plot {
   }
 
   /// The picture without its legend; small ones have letters of the same size.
-  private var sheet: (width: Int, height: Int, titleSize: Int) {
-    size == .full ? (960, 490, 19) : (460, 300, 17)
+  private var sheet: (width: Int, height: Int) { size == .full ? (960, 490) : (460, 290) }
+
+  /// Over a small picture there is no room for a title, which the page shows beside it.
+  private var titleLine: String {
+    size == .full
+      ? "set title \(Self.quoted(title)) font \"sans-serif,19\""
+      : "# The page shows the title."
   }
 
   /// Characters that the margin needs for the labels of horizontal lines, which stand in it.
@@ -65,12 +70,12 @@ extension Plot {
 
   /// Lines above the plot: its title and the labels of vertical lines, each a line higher.
   private var topMargin: Int {
-    3 + lines.count { $0.direction == .vertical }
+    (size == .full ? 3 : 1) + lines.count { $0.direction == .vertical }
   }
 
   /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
   private var legendRowCount: Int {
-    let shown = series.filter { $0.points.contains(where: isShown) }
+    let shown = series.filter { $0.isListed && $0.points.contains(where: isShown) }
     let entry = 80 + (shown.map(\.name.count).max() ?? 0) * 10
     let room = sheet.width - 110 - rightMargin * 10
     let columnCount = max(1, room / entry)
@@ -125,9 +130,10 @@ extension Plot {
         case .line where series.points.count(where: isShown) == 1:
           "with points linewidth 1.6 linecolor rgb \"\(color)\" pointtype 1 pointsize 1.6"
         case .line: "with lines \(line) linecolor rgb \"\(color)\""
+        case .rings: "with points linewidth 1.6 linecolor rgb \"#C00000\" pointtype 6 pointsize 2"
         }
-      clauses.append(
-        "\(file) skip 1 using \(pick):4 \(drawing) title \(Self.quoted(series.name))")
+      let entry = series.isListed ? "title \(Self.quoted(series.name))" : "notitle"
+      clauses.append("\(file) skip 1 using \(pick):4 \(drawing) \(entry)")
     }
     return clauses
   }

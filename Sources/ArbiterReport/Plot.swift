@@ -53,15 +53,19 @@ public struct Plot: Sendable, Hashable {
     public var style: Style
     /// Series of one color belong together; nil gives the series a color of its own.
     public var color: Int?
+    /// Whether the legend names the series.
+    public var isListed: Bool
 
     /// Makes a series.
     public init(
-      _ name: String, _ points: [Point], style: Style = .linesAndPoints, color: Int? = nil
+      _ name: String, _ points: [Point], style: Style = .linesAndPoints, color: Int? = nil,
+      isListed: Bool = true
     ) {
       self.name = name
       self.points = points
       self.style = style
       self.color = color
+      self.isListed = isListed
     }
   }
 
@@ -73,6 +77,8 @@ public struct Plot: Sendable, Hashable {
     case points
     /// A line alone, for what was computed.
     case line
+    /// Rings around points of another series, for what deserves a look.
+    case rings
   }
 
   /// How much room a picture takes.

@@ -30,16 +30,38 @@ extension Report {
         case .heading(let text): blocks.append("### \(text)")
         case .table(let table): blocks.append(table.markdown)
         case .plots(let plots):
-          blocks += plots.map { plot in
-            guard drawn.contains(plot.name) else { return plot.table.markdown }
-            let width = plot.size == .small ? 400 : 800
-            return "<img src=\"\(folder)/\(plot.name).svg\" width=\"\(width)\" "
-              + "alt=\"\(ReportPage.escaped(plot.title))\">"
+          blocks += plots.filter { $0.size == .full }.map { plot in
+            drawn.contains(plot.name)
+              ? "![\(Table.escapedMarkdown(plot.title))](\(folder)/\(plot.name).svg)"
+              : plot.table.markdown
           }
+          let small = plots.filter { $0.size == .small }
+          if !small.isEmpty { blocks.append(Self.grid(small, in: folder, drawn: drawn)) }
         }
       }
     }
     return blocks.joined(separator: "\n\n") + "\n"
+  }
+
+  /// Small pictures side by side; Markdown itself has no such thing.
+  private static func grid(_ plots: [Plot], in folder: String, drawn: Set<String>) -> String {
+    var lines = ["<table>"]
+    for start in stride(from: 0, to: plots.count, by: 2) {
+      lines.append("<tr>")
+      for plot in plots[start..<min(start + 2, plots.count)] {
+        let title = ReportPage.escaped(plot.title)
+        lines.append("<td width=\"50%\" valign=\"top\">")
+        if drawn.contains(plot.name) {
+          lines.append("<img src=\"\(folder)/\(plot.name).svg\"")
+          lines.append("alt=\"\(title)\"><br>")
+        }
+        lines += Table.wrap(
+          "<b>\(title).</b> \(ReportPage.escaped(plot.fullCaption))", width: width)
+        lines.append("</td>")
+      }
+      lines.append("</tr>")
+    }
+    return (lines + ["</table>"]).joined(separator: "\n")
   }
 
   private static func paragraph(_ text: String) -> String {

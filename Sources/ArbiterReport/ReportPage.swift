@@ -90,7 +90,8 @@ struct ReportPage {
     } else {
       text += "<h3>\(Self.escaped(plot.title))</h3>\n"
     }
-    text += "<figcaption>\(Self.escaped(plot.fullCaption))</figcaption>\n"
+    let title = plot.size == .small ? "<strong>\(Self.escaped(plot.title)).</strong> " : ""
+    text += "<figcaption>\(title)\(Self.escaped(plot.fullCaption))</figcaption>\n"
     // Without a picture the data is what there is to see.
     let open = pictures[plot.name] == nil ? " open=\"open\"" : ""
     text += "<details\(open)>\n<summary>Data (\(plot.name).csv)</summary>\n"
@@ -200,6 +201,7 @@ struct ReportPage {
       grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
     .plots figure { margin: 0; grid-column: 1 / -1; }
     .plots figure.small { grid-column: auto; font-size: .875rem; }
+    figcaption strong { color: var(--text); }
     h3 { margin: 2rem 0 .3rem; } h3 + p { margin-top: 0; }
     img { width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line);
       border-radius: 6px; }

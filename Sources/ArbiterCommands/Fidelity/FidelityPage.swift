@@ -3,6 +3,7 @@
 
 internal import ArbiterCalibration
 internal import ArbiterReport
+internal import Glibc
 
 // The page: every target as a small plot, measured points over the model's line.
 
@@ -27,8 +28,8 @@ extension FidelityFindings {
           "Measured and modelled",
           [
             .text(
-              "Points are measurements, with bars where several were published; lines are the "
-                + "model's."),
+              "Points are measurements, with bars where several were published; lines of the same "
+                + "color are the model's. Rings mark what the model does not reproduce."),
             .plots(verdicts.flatMap(plots)),
           ]))
     }
@@ -57,32 +58,48 @@ extension FidelityFindings {
     let target = verdict.target
     let places = Set(answers.map { Double($0.point.x) }).sorted()
     let heights = answers.flatMap { [$0.model, $0.point.measured.lowerBound] }
-    let y = Self.axis(Self.label(quantity), heights, ratio: 30, startsAtZero: true)
+    let worst = answers.max { abs($0.error) < abs($1.error) }
+    let error = worst.map { "worst \(Self.percent($0.error)) at \(Self.spot($0.point))" } ?? ""
+    return Plot(
+      name: "target-\(target.number)-\(Self.word(quantity))",
+      title: "\(target.number). \(target.title)",
+      x: Self.axis(target.axis, places, ratio: 6, isCounted: true),
+      y: Self.axis(Self.label(quantity), heights, ratio: 12, isCounted: false),
+      series: Self.series(answers),
+      caption: "\(answers.count(where: \.isReproduced)) of \(answers.count) reproduced, \(error). "
+        + "Source: \(target.source). Profile: \(verdict.profileName).",
+      size: .small)
+  }
+
+  /// The model's line and the measured points of each series, and rings around the misses.
+  private static func series(_ answers: [CalibrationAnswer]) -> [Plot.Series] {
     var series: [Plot.Series] = []
     var names: [String] = []
     for name in answers.map(\.point.series) where !names.contains(name) { names.append(name) }
     for (color, name) in names.enumerated() {
       let own = answers.filter { $0.point.series == name }.sorted { $0.point.x < $1.point.x }
       let prefix = name.isEmpty ? "" : "\(name) "
+      // Where there are several, the line's color says whose it is.
       series.append(
         Plot.Series(
           "\(prefix)model", own.map { Plot.Point(x: Double($0.point.x), y: $0.model) },
-          style: .line, color: color))
+          style: .line, color: color, isListed: names.count == 1))
       series.append(
         Plot.Series(
-          "\(prefix)measured", own.map { Self.measured($0.point) }, style: .points, color: color))
+          names.count == 1 ? "\(prefix)measured" : name, own.map { measured($0.point) },
+          style: .points, color: color))
     }
-    let worst = answers.max { abs($0.error) < abs($1.error) }
-    let count = answers.count(where: \.isReproduced)
-    let error = worst.map { "worst \(Self.percent($0.error)) at \($0.point.x)" } ?? ""
-    let series1 = worst.map { $0.point.series.isEmpty ? "" : " (\($0.point.series))" } ?? ""
-    return Plot(
-      name: "target-\(target.number)-\(Self.word(quantity))",
-      title: "\(target.number). \(target.title)",
-      x: Self.axis(target.axis, places, ratio: 12, startsAtZero: false), y: y, series: series,
-      caption: "\(count) of \(answers.count) reproduced, \(error)\(series1). "
-        + "Source: \(target.source). Profile: \(verdict.profileName).",
-      size: .small)
+    let missed = answers.filter { !$0.isReproduced }
+    if !missed.isEmpty {
+      let points = missed.map { Plot.Point(x: Double($0.point.x), y: measured($0.point).y) }
+      series.append(Plot.Series("missed", points, style: .rings, isListed: false))
+    }
+    return series
+  }
+
+  /// Where on the axis a point lies, and in which series.
+  private static func spot(_ point: CalibrationPoint) -> String {
+    point.series.isEmpty ? "\(point.x)" : "\(point.x) (\(point.series))"
   }
 
   private static func measured(_ point: CalibrationPoint) -> Plot.Point {
@@ -92,19 +109,26 @@ extension FidelityFindings {
   }
 
   /// An axis that is logarithmic where its values spread over more than the ratio.
+  ///
+  /// One that counts things has its marks where measurements are, as far as there is room.
   private static func axis(
-    _ label: String, _ values: [Double], ratio: Double, startsAtZero: Bool
+    _ label: String, _ values: [Double], ratio: Double, isCounted: Bool
   ) -> Plot.Axis {
-    guard let low = values.min(), let high = values.max(), low > 0, high / low >= ratio else {
-      return Plot.Axis(label, startsAtZero: startsAtZero)
+    guard let low = values.min(), let high = values.max() else { return Plot.Axis(label) }
+    let isLogarithmic = low > 0 && high / low >= ratio
+    guard isCounted else {
+      return Plot.Axis(label, isLogarithmic: isLogarithmic, startsAtZero: !isLogarithmic)
     }
-    // Marks at measured places, as far as there is room for them.
+    func place(_ value: Double) -> Double {
+      isLogarithmic ? log2(value / low) / log2(high / low) : (value - low) / max(high - low, 1e-9)
+    }
     var ticks: [Double] = []
-    let step = max(1.35, (high / low).squareRoot().squareRoot().squareRoot())
-    for value in Set(values).sorted() where value >= (ticks.last ?? 0) * step {
+    for value in values {
+      let room = 0.04 + 0.035 * Double(String(Int(value)).count)
+      if let last = ticks.last, place(value) - place(last) < room { continue }
       ticks.append(value)
     }
-    return Plot.Axis(label, isLogarithmic: true, ticks: startsAtZero ? nil : ticks)
+    return Plot.Axis(label, isLogarithmic: isLogarithmic, ticks: ticks)
   }
 
   private static func label(_ quantity: MeasuredQuantity) -> String {

@@ -37,11 +37,10 @@ struct FidelityStudy: Sendable {
   init(
     numbers: [Int], own: ResolvedProfile?, seeds: [UInt64], library: ProfileLibrary = .embedded
   ) throws {
-    if numbers.isEmpty {
-      targets = own.map(Self.targets(of:)) ?? CalibrationTarget.all
-    } else {
-      targets = CalibrationTarget.all.filter { numbers.contains($0.number) }
-    }
+    let all = numbers.isEmpty ? own.map(Self.targets(of:)) : nil
+    targets = (all ?? CalibrationTarget.all)
+      .filter { numbers.isEmpty || numbers.contains($0.number) }
+      .sorted { $0.number < $1.number }
     profiles = try targets.map { target in
       try own?.profile ?? library.profile(named: target.profileName)
     }

@@ -78,6 +78,9 @@ public enum Tool {
       if arguments.first == "write-documents" {
         return try writeDocuments(below: Array(arguments.dropFirst()))
       }
+      if arguments.first == "write-results" {
+        return try writeResults(below: Array(arguments.dropFirst()))
+      }
       // The one option before a verb, because every other tool has it.
       let words = arguments == ["--version"] ? ["version"] : arguments
       switch try set(for: words.first).interpret(words) {

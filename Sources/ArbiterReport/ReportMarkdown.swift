@@ -12,12 +12,14 @@ extension Report {
   /// The page as Markdown.
   ///
   /// - Parameters:
-  ///   - note: A paragraph under the title, for example how the page was made.
+  ///   - note: A paragraph of Markdown under the title, for example how the page was made.
   ///   - folder: Where the pictures are, as a link from the page.
+  ///   - drawn: Names of the plots that have a picture there.
   /// - Returns: The page; a table in place of every picture that could not be drawn.
   package func markdown(note: String, pictures folder: String, drawn: Set<String>) -> String {
     var blocks = ["# \(title)"]
-    for text in [note, summary] where !text.isEmpty { blocks.append(Self.paragraph(text)) }
+    blocks.append(Table.wrap(note, width: Self.width).joined(separator: "\n"))
+    if !summary.isEmpty { blocks.append(Self.paragraph(summary)) }
     if !comparisons.isEmpty {
       blocks.append("## Beside the publications")
       blocks.append(ReportPage.comparisonTable(comparisons).markdown)

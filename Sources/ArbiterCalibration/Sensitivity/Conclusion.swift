@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArbiterDevice
-internal import ArbiterScheduler
+public import ArbiterScheduler
 
 /// Something that the comparison of schemes says, as a figure and a word for it.
 ///
@@ -32,9 +32,9 @@ public struct Conclusion: Sendable {
   /// Every conclusion, the headline first.
   public static let all: [Conclusion] = amplification + bandwidth
 
-  /// The conclusion that the plots show: what arbiter gains with as many threads as the paper has.
-  public static func gain(accessBytes: Int) -> Conclusion {
-    ratio(to: .baseline, threads: 26, accessBytes: accessBytes)
+  /// The headline: what arbiter gains over another scheme with as many threads as the paper has.
+  public static func gain(over rival: SchemeName) -> Conclusion {
+    ratio(to: rival, threads: 26, accessBytes: 64)
   }
 
   private static let bandwidth: [Conclusion] = ConclusionCase.rivals.flatMap { rival in

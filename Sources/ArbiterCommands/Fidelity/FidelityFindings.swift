@@ -23,8 +23,9 @@ struct FidelityFindings {
       "\(answers.count(where: \.isReproduced)) of \(answers.count) published figures are reproduced "
       + "(\(Self.rule))"
     if !misses.isEmpty {
-      text += "; \(misses.count) \(misses.count == 1 ? "is" : "are") not"
-      text += new == 0 ? ", each a known miss" : ", \(new) of them not on the list of known misses"
+      text +=
+        "; \(misses.count) \(misses.count == 1 ? "is" : "are") not: \(misses.count - new) on the "
+        + "list of known misses and \(new) not on it"
     }
     return [text + "."]
   }

@@ -38,6 +38,22 @@ extension FidelityFindings {
     return list
   }
 
+  /// One section for the end of a report on something else.
+  var briefSection: Report.Section {
+    var parts: [Report.Section.Part] = [
+      .text(
+        (sentences + [
+          "One run of each experiment; points are measurements, lines are the model's, rings mark "
+            + "what it does not reproduce. Run arbiter fidelity for means over several runs, every "
+            + "figure, and the simulator VANS beside the model."
+        ]).joined(separator: " ")),
+      .table(summary),
+    ]
+    if let missTable { parts += [.heading("Known misses"), .table(missTable)] }
+    parts.append(.plots(verdicts.flatMap(plots)))
+    return Report.Section("The model beside published measurements", parts)
+  }
+
   private var missSection: Report.Section {
     let parts: [Report.Section.Part] =
       missTable.map { [.table($0)] } ?? [.text("Every published figure is reproduced.")]

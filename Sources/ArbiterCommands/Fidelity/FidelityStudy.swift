@@ -34,8 +34,10 @@ struct FidelityStudy: Sendable {
   ///   - numbers: The targets; empty for all that the profile has.
   ///   - own: A profile in place of those that the targets belong to, with its ancestors.
   ///   - seeds: A run of everything for each.
+  ///   - isTraced: Whether the traces follow on which VANS was run.
   init(
-    numbers: [Int], own: ResolvedProfile?, seeds: [UInt64], library: ProfileLibrary = .embedded
+    numbers: [Int], own: ResolvedProfile?, seeds: [UInt64], traces isTraced: Bool,
+    library: ProfileLibrary = .embedded
   ) throws {
     let all = numbers.isEmpty ? own.map(Self.targets(of:)) : nil
     targets = (all ?? CalibrationTarget.all)
@@ -44,7 +46,7 @@ struct FidelityStudy: Sendable {
     profiles = try targets.map { target in
       try own?.profile ?? library.profile(named: target.profileName)
     }
-    traces = numbers.isEmpty ? VANSResult.all : []
+    traces = isTraced ? VANSResult.all : []
     traceProfile = try own?.profile ?? library.profile(named: ProfileLibrary.defaultName)
     self.seeds = seeds
   }

@@ -5,6 +5,7 @@ internal import ArbiterCalibration
 internal import ArbiterDevice
 internal import ArbiterProfiles
 internal import ArbiterReport
+internal import ArbiterScheduler
 
 /// Which conclusions survive over everything that is plausible, and which do not.
 struct SensitivityFindings {
@@ -35,7 +36,11 @@ struct SensitivityFindings {
         + "\(ranges.count) uncertain parameters (both ends and the middle of each range, one at a "
         + "time) and in \(drawCount) joint draws of all of them."
     ]
-    let gain = Conclusion.gain(accessBytes: 64).name
+    let flips = survivals.flatMap(\.flips)
+    if !flips.isEmpty && !flips.contains(where: { $0.word == "loses" }) {
+      list.append("Where one flips, arbiter is level rather than ahead, or the other way round; it never loses.")
+    }
+    let gain = Conclusion.gain(over: .baseline).name
     if let headline = survivals.first(where: { $0.conclusion.name == gain }) {
       list.append(
         "With 26 threads that store 64 B arbiter writes \(Figures.rounded(headline.value)) times "
@@ -62,36 +67,47 @@ struct SensitivityFindings {
     return table
   }
 
-  /// Where conclusions read differently; nil where none does.
+  /// Where conclusions read differently, a row for each other word; nil where none does.
   var flipTable: Table? {
     let flipping = survivals.filter { !$0.flips.isEmpty }
     guard !flipping.isEmpty else { return nil }
     var table = Table([
-      .init("conclusion"), .init("reads"), .init("where"), .init("there", .right), .init("becomes"),
+      .init("conclusion"), .init("reads"), .init("becomes"), .init("there", .right), .init("where"),
     ])
     for survival in flipping {
-      for flip in survival.flips {
+      for word in Set(survival.flips.map(\.word)).sorted() {
+        let flips = survival.flips.filter { $0.word == word }
+        let values = flips.map(\.value)
+        let (low, high) = (Figures.rounded(values.min()), Figures.rounded(values.max()))
         table.add([
-          .text(survival.conclusion.name), .text(survival.word), .text(flip.variant.name),
-          .number(flip.value), .text(flip.word),
+          .text(survival.conclusion.name), .text(survival.word), .text(word),
+          .text(low == high ? low : "\(low)-\(high)"), .text(Self.places(flips)),
         ])
       }
     }
     return table
   }
 
+  private static func places(_ flips: [Survival.Flip]) -> String {
+    let draws = flips.count { $0.variant.key == nil }
+    return
+      (flips.filter { $0.variant.key != nil }.map(\.variant.name)
+      + (draws == 0 ? [] : ["\(draws) joint \(draws == 1 ? "draw" : "draws")"]))
+      .joined(separator: ", ")
+  }
+
   /// What each parameter does to the gain, the most influential first.
   var influences: [Influence] {
-    let (small, large) = (Conclusion.gain(accessBytes: 64), Conclusion.gain(accessBytes: 256))
+    let gains = Influence.rivals.map { Conclusion.gain(over: $0) }
     return ranges.compactMap { range in
       guard let own = ProfileParameter.all.first(where: { $0.key == range.key })?.get(profile) else {
         return nil
       }
       var points = variants.compactMap { variant, runs -> Influence.Point? in
         guard variant.key == range.key, let value = variant.value else { return nil }
-        return .init(value: value, gain64: small.value(runs), gain256: large.value(runs))
+        return .init(value: value, gains: gains.map { $0.value(runs) })
       }
-      points.append(.init(value: own, gain64: small.value(base), gain256: large.value(base)))
+      points.append(.init(value: own, gains: gains.map { $0.value(base) }))
       return Influence(range: range, own: own, points: points.sorted { $0.value < $1.value })
     }.sorted { ($0.spread, $1.range.key) > ($1.spread, $0.range.key) }
   }
@@ -100,7 +116,7 @@ struct SensitivityFindings {
   var parameterTable: Table {
     var table = Table([
       .init("parameter"), .init("here", .right), .init("plausible", .right),
-      .init("gain, 26 threads, 64 B", .right), .init("why this range"),
+      .init("arbiter ÷ baseline", .right), .init("why this range"),
     ])
     for influence in influences {
       table.add([
@@ -116,21 +132,23 @@ struct SensitivityFindings {
       ?? Figures.unavailable
   }
 
-  /// What one parameter does to the gain of arbiter over baseline with 26 threads.
+  /// What one parameter does to the gain of arbiter over others with 26 threads.
   struct Influence {
+    static let rivals: [SchemeName] = [.baseline, .lock, .delegation]
+
     struct Point {
       let value: Double
-      let gain64: Double?
-      let gain256: Double?
+      /// The gains over the rivals, in their order.
+      let gains: [Double?]
     }
 
     let range: PlausibleRange
     let own: Double
     let points: [Point]
 
-    /// The gains with 64 B over the range.
+    /// The gains over baseline, over the range.
     var gains: ClosedRange<Double>? {
-      let gains = points.compactMap(\.gain64)
+      let gains = points.compactMap { $0.gains.first ?? nil }
       guard let low = gains.min(), let high = gains.max() else { return nil }
       return low...high
     }
@@ -224,8 +242,9 @@ extension SensitivityFindings {
         "What moves the gain",
         [
           .text(
-            "Arbiter's bandwidth divided by baseline's with 26 threads, over the plausible range of "
-              + "the parameters that move it most; the rest of the profile stays."),
+            "Arbiter's bandwidth divided by that of other schemes, 26 threads that store 64 B, over "
+              + "the plausible range of the parameters that move it most; the rest of the profile "
+              + "stays."),
           .plots(influences.prefix(6).map(Self.plot)),
           .table(parameterTable),
           .text(
@@ -237,13 +256,15 @@ extension SensitivityFindings {
 
   private static func plot(_ influence: Influence) -> Plot {
     let key = influence.range.key
-    func points(_ gain: (Influence.Point) -> Double?) -> [Plot.Point] {
-      influence.points.map { Plot.Point(x: $0.value, y: gain($0)) }
+    let series = Influence.rivals.enumerated().map { place, rival in
+      Plot.Series(
+        "÷ \(rival.rawValue)",
+        influence.points.map { Plot.Point(x: $0.value, y: $0.gains[place]) })
     }
     return Plot(
       name: "gain-\(key.replacing("_", with: "-"))", title: key,
-      x: .init(key), y: .init("arbiter ÷ baseline", startsAtZero: true),
-      series: [.init("64 B", points(\.gain64)), .init("256 B", points(\.gain256))],
+      x: .init(key, ticks: influence.points.map(\.value)),
+      y: .init("arbiter's bandwidth ÷ other's", startsAtZero: true), series: series,
       caption: "\(plain(influence.own)) in the profile; plausible are \(influence.range.ends): "
         + "\(influence.range.source).",
       size: .small)

@@ -19,6 +19,7 @@ struct CompareOptions: Equatable {
   var duration = TimeSpan.milliseconds(12)
   var seed: UInt64 = 1
   var report = "arbiter-report"
+  var fidelity = FidelityPart.brief
   var output = OutputOptions()
 
   static let groups: [OptionGroup<CompareOptions>] = [
@@ -41,7 +42,10 @@ struct CompareOptions: Equatable {
       [
         .init(
           "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for the page, the plots and their data; none writes no report.")
+          help: "Folder for the page, the plots and their data; none writes no report."),
+        .init(
+          "fidelity", \.fidelity,
+          help: "Whether the page ends with the model beside published measurements."),
       ]),
     OutputOptions.group.within(\.output),
   ]
@@ -83,6 +87,14 @@ struct CompareOptions: Equatable {
   }
 }
 
+/// How much of the judgement of the model a page shows.
+enum FidelityPart: String, WordValue, CaseIterable {
+  case brief
+  case none
+
+  static var placeholder: String { "<brief|none>" }
+}
+
 extension CompareOptions {
   static let command: Command<CompareOptions> = Command(
     name: "compare",
@@ -94,7 +106,8 @@ extension CompareOptions {
       beside its data and script, with a line on how it compares with the paper.
 
       All figures are those of a model. What hardware was measured to do, and how far the model is \
-      from it, is in Documentation/results/calibration.md.
+      from it, stands at the end of the page; `arbiter fidelity` writes it whole, and `arbiter \
+      sensitivity` says which of the conclusions hang on what is uncertain in the model.
       """,
     initial: CompareOptions(), groups: groups,
     examples: [
@@ -103,7 +116,7 @@ extension CompareOptions {
         "Two schemes as JSON, without a report",
         "compare --scheme=baseline,arbiter --report=none --format=json"),
     ],
-    seeAlso: ["arbiter-simulate"],
+    seeAlso: ["arbiter-fidelity", "arbiter-sensitivity", "arbiter-simulate"],
     validate: { (options: CompareOptions) throws(UsageError) in try validate(options) },
     run: { try compare($0) })
 
@@ -125,8 +138,12 @@ extension CompareOptions {
       results: results, study: study, extra: all.dropFirst(main.count).compactMap(\.self)[...])
     var remarks = findings.sentences
     if place.isWanted && !session.wasInterrupted {
-      remarks.append(
-        try place.write(findings.report(document: session.document(results)), for: session))
+      var report = findings.report(document: session.document(results))
+      if options.fidelity == .brief {
+        let study = try FidelityStudy(numbers: [], own: nil, seeds: [options.seed], traces: false)
+        report.sections.append(try FidelityOptions.findings(of: study, in: session).briefSection)
+      }
+      if !session.wasInterrupted { remarks.append(try place.write(report, for: session)) }
     }
     let table = ResultTable.byThreads(results, hiding: ["delay", "fairness"])
     try session.print(results, table: table, remarks: remarks)

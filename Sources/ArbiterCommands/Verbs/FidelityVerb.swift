@@ -101,7 +101,7 @@ extension FidelityOptions {
     let options = invocation.options
     let own = try options.profile.map { try loadResolvedProfile($0) }
     let study = try FidelityStudy(
-      numbers: options.targets, own: own, seeds: options.seeds)
+      numbers: options.targets, own: own, seeds: options.seeds, traces: options.targets.isEmpty)
     let place = ReportPlace(options.report)
     try place.check()
     let session = try ResultSession(

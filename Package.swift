@@ -199,7 +199,7 @@ let package = Package(
     // Runs the built tool as a child process.
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["ArbiterCommands", "ArbiterTestSupport"],
+      dependencies: ["ArbiterCommands", "ArbiterTestSupport", "CommandSpec"],
       exclude: ["bad-input.txt"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
@@ -227,7 +227,8 @@ let package = Package(
 // this leaves what real threads on real memory need, and their tests.
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
-    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord", "ArbiterCore",
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord",
+    "ArbiterCore",
     "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
     "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "CTestSupport", "ArbiterTestSupport",
     "ArbiterPlatformTests", "ArbiterMemoryTests", "ArbiterRuntimeTests",

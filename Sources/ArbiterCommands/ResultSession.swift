@@ -161,16 +161,19 @@ struct ResultSession: Sendable {
     [
       .init("schema", .string(schema)),
       .init(
-        "tool", .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])
+        "tool",
+        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])
       ),
       .init("command", .array(([resolved.tool] + resolved.arguments()).map { .string($0) })),
       .init("seed", .unsigned(seed)),
       .init(
         "host",
-        .object([
-          .init("processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
-          .init("is_complete", .bool(!wasInterrupted)),
-        ] + host)),
+        .object(
+          [
+            .init(
+              "processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
+            .init("is_complete", .bool(!wasInterrupted)),
+          ] + host)),
     ]
   }
 }

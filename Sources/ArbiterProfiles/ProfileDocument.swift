@@ -218,7 +218,8 @@ private struct Reading {
       throw failure(
         .malformed, member.line, "'\(member.key)' is \(member.node.kind) on its own; \(form)")
     }
-    for part in parts where part.key != name && part.key != "source" && !allowed.contains(part.key) {
+    for part in parts where part.key != name && part.key != "source" && !allowed.contains(part.key)
+    {
       throw unknownKey(part, among: [name, "source"] + allowed, inside: member.key)
     }
     guard let value = parts.first(where: { $0.key == name }) else {

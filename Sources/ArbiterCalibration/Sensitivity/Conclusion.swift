@@ -78,6 +78,8 @@ public struct Conclusion: Sendable {
       guard let one = runs[alone]?.writeAmplification, let many = runs[crowd]?.writeAmplification
       else { return nil }
       return many / one
-    } word: { $0 > limit ? "grows" : "stays" }
+    } word: {
+      $0 > limit ? "grows" : "stays"
+    }
   }
 }

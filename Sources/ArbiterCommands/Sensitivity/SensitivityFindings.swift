@@ -38,7 +38,9 @@ struct SensitivityFindings {
     ]
     let flips = survivals.flatMap(\.flips)
     if !flips.isEmpty && !flips.contains(where: { $0.word == "loses" }) {
-      list.append("Where one flips, arbiter is level rather than ahead, or the other way round; it never loses.")
+      list.append(
+        "Where one flips, arbiter is level rather than ahead, or the other way round; it never loses."
+      )
     }
     let gain = Conclusion.gain(over: .baseline).name
     if let headline = survivals.first(where: { $0.conclusion.name == gain }) {
@@ -100,7 +102,8 @@ struct SensitivityFindings {
   var influences: [Influence] {
     let gains = Influence.rivals.map { Conclusion.gain(over: $0) }
     return ranges.compactMap { range in
-      guard let own = ProfileParameter.all.first(where: { $0.key == range.key })?.get(profile) else {
+      guard let own = ProfileParameter.all.first(where: { $0.key == range.key })?.get(profile)
+      else {
         return nil
       }
       var points = variants.compactMap { variant, runs -> Influence.Point? in

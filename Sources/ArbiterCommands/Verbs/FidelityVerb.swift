@@ -46,15 +46,12 @@ struct FidelityOptions: Equatable {
   static func validate(_ options: FidelityOptions) throws(UsageError) {
     try options.output.validate()
     try ReportPlace(options.report).validate()
-    var known: [Int] = []
-    for number in CalibrationTarget.all.map(\.number) where !known.contains(number) {
-      known.append(number)
-    }
+    let known = Set(CalibrationTarget.all.map(\.number))
     for (index, number) in options.targets.enumerated() {
       guard known.contains(number) else {
         throw UsageError(
           "--target=\(number) is no published measurement",
-          hint: "give some of \(known.map(String.init).joined(separator: ","))")
+          hint: "'arbiter fidelity --seeds=1' lists them with their numbers")
       }
       guard !options.targets[..<index].contains(number) else {
         throw UsageError("--target names \(number) twice", hint: "name each target once")

@@ -25,6 +25,7 @@ extension VANSResult {
   /// - Parameters:
   ///   - profile: The module.
   ///   - seed: The source of randomness.
+  /// - Returns: The steady state's figures.
   public func answer(of profile: DeviceProfile, seed: UInt64) -> VANSAnswer {
     var bench = CalibrationBench(profile: profile, seed: seed)
     var workload = Workload(regionBytes: 16 << 20)

@@ -126,6 +126,7 @@ struct ResultSession: Sendable {
   ///   - isEmpty: Whether an interrupt came before anything was done.
   ///   - json: The document.
   ///   - csv: The rows.
+  /// - Throws: ``Failure`` where the text cannot be written.
   func print(
     tables: [Table], remarks: [String], isEmpty: Bool, json: @autoclosure () -> JSONValue,
     csv: @autoclosure () -> String

@@ -51,13 +51,12 @@ public struct Survival: Sendable {
   /// Whether the word is the same everywhere.
   public var isSurviving: Bool { flips.isEmpty && silentCount == 0 }
 
-  /// Judges a conclusion.
+  /// Judges a conclusion; nil where the profile itself gives no figure.
   ///
   /// - Parameters:
   ///   - conclusion: What is looked at.
   ///   - base: The runs of the profile itself.
   ///   - variants: Every variant with its runs.
-  /// - Returns: nil where the profile itself gives no figure.
   public init?(
     of conclusion: Conclusion, base: [ConclusionCase: RunResult],
     variants: [(variant: ProfileVariant, runs: [ConclusionCase: RunResult])]

@@ -35,6 +35,8 @@ struct FidelityStudy: Sendable {
   ///   - own: A profile in place of those that the targets belong to, with its ancestors.
   ///   - seeds: A run of everything for each.
   ///   - isTraced: Whether the traces follow on which VANS was run.
+  ///   - library: Where the targets' own profiles are.
+  /// - Throws: `ProfileError` where a target's profile is not there.
   init(
     numbers: [Int], own: ResolvedProfile?, seeds: [UInt64], traces isTraced: Bool,
     library: ProfileLibrary = .embedded

@@ -35,7 +35,7 @@ extension Plot {
       set border 3 linecolor rgb "#444444"
       set tics nomirror out textcolor rgb "#222222"
       set grid linecolor rgb "#dddddd" linetype 1 linewidth 0.5
-      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2 title ' '
+      set key bmargin center horizontal Left reverse \(legend) spacing 1.2 title ' '
       set rmargin \(rightMargin)
       set tmargin \(topMargin)
       set errorbars 0.7
@@ -73,11 +73,15 @@ extension Plot {
     (size == .full ? 3 : 1) + lines.count { $0.direction == .vertical }
   }
 
+  /// How long the samples of the legend are and how much room follows a name.
+  private var legend: String { size == .full ? "samplen 2.5 width 2" : "samplen 1.5 width -4" }
+
   /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
   private var legendRowCount: Int {
     let shown = series.filter { $0.isListed && $0.points.contains(where: isShown) }
-    let entry = 80 + (shown.map(\.name.count).max() ?? 0) * 10
-    let room = sheet.width - 110 - rightMargin * 10
+    let length = shown.map(\.name.count).max() ?? 0
+    let entry = size == .full ? 80 + length * 10 : 45 + length * 9
+    let room = sheet.width - (size == .full ? 110 : 70) - rightMargin * 10
     let columnCount = max(1, room / entry)
     return max(1, (shown.count + columnCount - 1) / columnCount)
   }

@@ -197,7 +197,8 @@ struct ReportPage {
     tbody tr:hover { background: var(--hover); }
     .number { text-align: right; font-variant-numeric: tabular-nums; }
     figure { margin: 2rem 0; }
-    .plots { display: grid; gap: 1rem 1.5rem;
+    td.number { white-space: nowrap; }
+    .plots { display: grid; gap: 1rem 1.5rem; margin-top: 1.5rem;
       grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
     .plots figure { margin: 0; grid-column: 1 / -1; }
     .plots figure.small { grid-column: auto; font-size: .875rem; }

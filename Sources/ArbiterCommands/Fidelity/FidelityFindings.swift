@@ -23,9 +23,11 @@ struct FidelityFindings {
       "\(answers.count(where: \.isReproduced)) of \(answers.count) published figures are reproduced "
       + "(\(Self.rule))"
     if !misses.isEmpty {
+      text += "; \(misses.count) \(misses.count == 1 ? "is" : "are") not"
       text +=
-        "; \(misses.count) \(misses.count == 1 ? "is" : "are") not: \(misses.count - new) on the "
-        + "list of known misses and \(new) not on it"
+        new == 0
+        ? ", \(misses.count == 1 ? "a" : "each a") known miss"
+        : ": \(misses.count - new) on the list of known misses and \(new) not on it"
     }
     return [text + "."]
   }

@@ -215,14 +215,9 @@ extension FidelityFindings {
     func vans(_ row: VANSRow) -> Double? {
       isAmplification ? row.vans.writeAmplification : row.vans.gigabytesPerSecond
     }
-    let module = rows.compactMap { row -> Plot.Point? in
-      guard case .streams(let count, true) = row.vans.traffic,
-        let band = isAmplification
-          ? row.vans.realWriteAmplification : row.vans.realGigabytesPerSecond
-      else { return nil }
-      let (low, high) = (band.lowerBound, band.upperBound)
-      return Plot.Point(x: Double(count), y: (low + high) / 2, error: low == high ? nil : band)
-    }
+    // Sequential streams are what targets 2 and 3 measured, one thread each.
+    let number = isAmplification ? 3 : 2
+    let module = CalibrationTarget.all.first { $0.number == number }?.points.map(Self.measured)
     return Plot(
       name: isAmplification ? "vans-amplification" : "vans-bandwidth",
       title: isAmplification
@@ -234,7 +229,7 @@ extension FidelityFindings {
           "model",
           points(true) { isAmplification ? $0.writeAmplification : $0.gigabytesPerSecond },
           style: .line, color: 0),
-        .init("module", module, style: .points, color: 0),
+        .init("module", module ?? [], style: .points, color: 0),
         .init("VANS in turn", points(true, vans), color: 1),
         .init("VANS shuffled", points(false, vans), color: 2),
       ],

@@ -25,7 +25,9 @@ struct SensitivityOptions: Equatable {
         .init(
           "parameter", \.parameters, placeholder: "<KEY,...>",
           completion: .wordList(ProfileParameter.all.map(\.key)),
-          help: "Uncertain numbers of the profile; all without it."),
+          help:
+            "Uncertain numbers of the profile, which 'arbiter explain' with its name lists; all "
+            + "without it."),
         .init(
           "draws", \.drawCount, placeholder: "<COUNT>",
           help: "Variants of the profile in which all of them are drawn at once."),

@@ -50,7 +50,7 @@ struct SimulateOptions: Equatable {
         .init(
           "vary", \.vary,
           help: "A number of the profile and the values that runs give it: KEY=A..B, "
-            + "KEY=A..B/COUNT or KEY=A,B,C."),
+            + "KEY=A..B/COUNT or KEY=A,B,C; 'arbiter explain' lists the keys."),
         .init("from", \.from, help: "State of the module when the scheme takes over."),
       ]),
     OptionGroup(

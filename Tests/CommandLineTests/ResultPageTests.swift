@@ -18,10 +18,7 @@ struct ResultPageTests {
     #expect(linked.count >= 4 && Set(linked).count == linked.count)
     let pictures = try names(in: "\(folder)/\(name)")
     #expect(Set(linked) == Set(pictures.map { "\(name)/\($0)" }))
-    for picture in pictures {
-      let text = try text(of: "\(folder)/\(name)/\(picture)")
-      #expect(XMLParser(data: Data(text.utf8)).parse(), "\(picture) is no XML")
-    }
+    #expect(try complaints(ofXML: pictures, in: "\(folder)/\(name)") == "")
     #expect(page.components(separatedBy: "<td ").count == linked.count + 1)
   }
 

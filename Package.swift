@@ -85,7 +85,9 @@ let package = Package(
       ]),
     room(
       "ArbiterCalibration",
-      sees: ["ArbiterCore", "ArbiterDevice", "ArbiterWorkloads", "ArbiterSimulator"]),
+      sees: [
+        "ArbiterCore", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
+      ]),
     room(
       "ArbiterPlatform",
       sees: ["CArbiter", "CArbiterCounters", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
@@ -128,8 +130,8 @@ let package = Package(
       "ArbiterCommands",
       sees: [
         "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
-        "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration",
+        "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -197,7 +199,7 @@ let package = Package(
     // Runs the built tool as a child process.
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["ArbiterCommands", "ArbiterTestSupport"],
+      dependencies: ["ArbiterCommands", "ArbiterTestSupport", "CommandSpec"],
       exclude: ["bad-input.txt"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
@@ -209,8 +211,8 @@ let package = Package(
     .testTarget(
       name: "CalibrationTests",
       dependencies: [
-        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterWorkloads", "ArbiterSimulator",
-        "ArbiterCalibration",
+        "ArbiterCore", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterSimulator", "ArbiterCalibration",
       ], swiftSettings: strict),
     tests(
       of: "ArbiterSimulator",
@@ -225,7 +227,8 @@ let package = Package(
 // this leaves what real threads on real memory need, and their tests.
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
-    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord", "ArbiterCore",
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord",
+    "ArbiterCore",
     "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
     "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "CTestSupport", "ArbiterTestSupport",
     "ArbiterPlatformTests", "ArbiterMemoryTests", "ArbiterRuntimeTests",

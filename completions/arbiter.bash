@@ -41,7 +41,7 @@ _arbiter() {
   local option=${COMP_WORDS[COMP_CWORD - 1]-} prefix= index
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _arbiter_words '' "$current" compare simulate run bench doctor explain completions version help --help
+    _arbiter_words '' "$current" compare simulate fidelity sensitivity run bench doctor explain completions version help --help
     return
   fi
   for ((index = 2; index < COMP_CWORD; index++)); do
@@ -83,6 +83,10 @@ _arbiter() {
         _arbiter_paths -d "$prefix" "$current"
         return
         ;;
+      compare:--fidelity)
+        _arbiter_words "$prefix" "$current" brief none
+        return
+        ;;
       compare:--format)
         _arbiter_words "$prefix" "$current" text json csv
         return
@@ -97,6 +101,10 @@ _arbiter() {
         ;;
       simulate:--profile)
         _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        return
+        ;;
+      simulate:--vary)
+        _arbiter_words "$prefix" "$current" store_window_lines= clwb_window_lines= load_window_lines= store_issue_ns= clwb_issue_ns= load_issue_ns= store_return_ns= clwb_return_ns= fence_ns= load_return_ns= cache_lines_per_thread= core_jitter_ratio= wpq_lines= rpq_lines= link_ns= interleave_bytes= buffer_blocks= victim_candidates= eviction_queue_blocks= media_units= media_write_ns= media_read_ns= rmw_charge_ratio= media_jitter_ratio= read_buffer_blocks= read_victim_candidates= idle_media_writes_per_second= stall_period_ns= stall_ns=
         return
         ;;
       simulate:--from)
@@ -119,6 +127,10 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" access block
         return
         ;;
+      simulate:--report)
+        _arbiter_paths -d "$prefix" "$current"
+        return
+        ;;
       simulate:--format)
         _arbiter_words "$prefix" "$current" text json csv
         return
@@ -128,6 +140,54 @@ _arbiter() {
         return
         ;;
       simulate:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      fidelity:--target)
+        _arbiter_list "$prefix" "$current" 1 2 3 4 6 9 15 17 7 10 11 12
+        return
+        ;;
+      fidelity:--profile)
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        return
+        ;;
+      fidelity:--report)
+        _arbiter_paths -d "$prefix" "$current"
+        return
+        ;;
+      fidelity:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      fidelity:--output | fidelity:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      fidelity:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      sensitivity:--profile)
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        return
+        ;;
+      sensitivity:--parameter)
+        _arbiter_list "$prefix" "$current" store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio wpq_lines rpq_lines link_ns interleave_bytes buffer_blocks victim_candidates eviction_queue_blocks media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks read_victim_candidates idle_media_writes_per_second stall_period_ns stall_ns
+        return
+        ;;
+      sensitivity:--report)
+        _arbiter_paths -d "$prefix" "$current"
+        return
+        ;;
+      sensitivity:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      sensitivity:--output | sensitivity:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      sensitivity:--color)
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
@@ -187,12 +247,14 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
-      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
+      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | fidelity:--seed | fidelity:--seeds | sensitivity:--draws | sensitivity:--seed | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
     esac
     if [[ $current == -* ]]; then
       case $verb in
-        compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --format= --output= --color= --quiet --help ;;
-        simulate) _arbiter_words '' "$current" --profile= --modules= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --format= --output= --color= --quiet --help ;;
+        compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --fidelity= --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
+        fidelity) _arbiter_words '' "$current" --target= --profile= --seed= --seeds= --report= --format= --output= --color= --quiet --help ;;
+        sensitivity) _arbiter_words '' "$current" --profile= --parameter= --draws= --seed= --report= --format= --output= --color= --quiet --help ;;
         run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --quiet --help ;;
         bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
         doctor) _arbiter_words '' "$current" --format= --color= --help ;;
@@ -204,9 +266,9 @@ _arbiter() {
     fi
   fi
   case $verb in
-    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-perma optane-100-128g ;;
+    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio wpq_lines rpq_lines link_ns interleave_bytes buffer_blocks victim_candidates eviction_queue_blocks media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks read_victim_candidates idle_media_writes_per_second stall_period_ns stall_ns optane-100-256g optane-100-256g-perma optane-100-128g ;;
     completions) _arbiter_words "$prefix" "$current" bash zsh fish ;;
-    help) _arbiter_words '' "$current" compare simulate run bench doctor explain completions version ;;
+    help) _arbiter_words '' "$current" compare simulate fidelity sensitivity run bench doctor explain completions version ;;
   esac
 }
 

@@ -11,6 +11,9 @@ struct CalibrationBench: Sendable {
   let profile: DeviceProfile
   let seed: UInt64
 
+  /// Virtual time of ``steady(_:threads:modules:)``, the part before the measurement included.
+  static let steadySeconds = 5.5e-3
+
   /// The steady state of equal threads that run for long enough.
   func steady(_ workload: Workload, threads: Int, modules: Int = 1) -> RunResult {
     var configuration = SimulationConfiguration(

@@ -64,6 +64,16 @@ public struct CalibrationOutcome: Sendable, Hashable {
   /// Threads of the run.
   public let threadCount: Int
 
+  package init(
+    target: Int, title: String, point: CalibrationPoint, model: Double, threadCount: Int
+  ) {
+    self.target = target
+    self.title = title
+    self.point = point
+    self.model = model
+    self.threadCount = threadCount
+  }
+
   /// A name that is stable between versions, for the list of known misses.
   public var key: String {
     let series = point.series.isEmpty ? "" : "/\(point.series)"

@@ -40,25 +40,42 @@ struct ResultSession: Sendable {
   ///
   /// After an interrupt the runs under way end; theirs and later results are nil.
   func run(_ scenarios: [Scenario], title: String) throws -> [ReportedResult?] {
-    let board = RunBoard(count: scenarios.count)
+    try work(on: scenarios, title: title) { scenario, progress in
+      try scenario.run(progress: progress)
+    }
+  }
+
+  /// Does something with every item on all processors, in any order.
+  ///
+  /// - Parameters:
+  ///   - items: What is worked on.
+  ///   - title: What the progress line says.
+  ///   - body: Works on one item and says how far it is; nil where an interrupt ended it.
+  /// - Returns: One outcome per item in their order; nil of those that an interrupt left out.
+  /// - Throws: The first error of any item; the others under way end first.
+  func work<Item: Sendable, Outcome: Sendable>(
+    on items: [Item], title: String,
+    _ body: @escaping @Sendable (Item, (Double) -> Void) throws -> Outcome?
+  ) throws -> [Outcome?] {
+    let board = WorkBoard<Outcome>(count: items.count)
     let work: @Sendable () -> Void = {
       while !Interrupt.isRaised, let index = board.next() {
         do {
-          let result = try scenarios[index].run { board.advance(index, to: $0) }
-          board.finish(index, .success(result))
+          let outcome = try body(items[index]) { board.advance(index, to: $0) }
+          board.finish(index, .success(outcome))
         } catch {
           board.finish(index, .failure(Failure(error)))
         }
       }
     }
     let processors = max(1, MachineTopology.read().logicalProcessorCount)
-    let helpers = try startHelpers(min(processors, scenarios.count) - 1, work)
+    let helpers = try startHelpers(min(processors, items.count) - 1, work)
     let progress = try showProgress(title) { board.share }
     work()
     for thread in helpers { thread.join() }
     board.close()
     progress.join()
-    return try board.results()
+    return try board.outcomes()
   }
 
   /// Shows how far something is, from a thread of its own that ends when the share is nil.
@@ -96,14 +113,32 @@ struct ResultSession: Sendable {
 
   /// Prints the results in the form that was asked for, and how to repeat them.
   func print(_ results: [ReportedResult], table: Table, remarks: [String] = []) throws {
+    try print(
+      tables: results.isEmpty ? [] : [table], remarks: remarks, isEmpty: results.isEmpty,
+      json: document(results).json, csv: document(results).csv)
+  }
+
+  /// Prints tables, or what is in them as JSON or CSV, and how to repeat them.
+  ///
+  /// - Parameters:
+  ///   - tables: What is printed as text.
+  ///   - remarks: Sentences under the tables.
+  ///   - isEmpty: Whether an interrupt came before anything was done.
+  ///   - json: The document.
+  ///   - csv: The rows.
+  /// - Throws: ``Failure`` where the text cannot be written.
+  func print(
+    tables: [Table], remarks: [String], isEmpty: Bool, json: @autoclosure () -> JSONValue,
+    csv: @autoclosure () -> String
+  ) throws {
     let text: String
     switch output.format {
-    case .json: text = document(results).json.document()
-    case .csv: text = document(results).csv
+    case .json: text = json().document()
+    case .csv: text = csv()
     case .text:
       let width = Console.output(output.color).columns
       text =
-        (results.isEmpty ? "" : table.text(width: width))
+        tables.map { $0.text(width: width) }.joined(separator: "\n")
         + remarks.map {
           "\n" + Console.wrapped($0, width: width).joined(separator: "\n") + "\n"
         }.joined()
@@ -112,7 +147,7 @@ struct ResultSession: Sendable {
     guard !output.isQuiet else { return }
     if wasInterrupted {
       Console.note(
-        results.isEmpty
+        isEmpty
           ? "arbiter: interrupted before the first run had ended\n"
           : "arbiter: interrupted: runs that had not ended are left out\n")
     }
@@ -120,6 +155,27 @@ struct ResultSession: Sendable {
     let model = profile.map { ", profile \($0.name)" } ?? ""
     Console.note(
       "arbiter \(Version.text), seed \(seed)\(model); repeat with: \(resolved.commandLine())\n")
+  }
+
+  /// The members with which every document of this tool begins.
+  func heading(schema: String, host: [JSONValue.Member] = []) -> [JSONValue.Member] {
+    [
+      .init("schema", .string(schema)),
+      .init(
+        "tool",
+        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])
+      ),
+      .init("command", .array(([resolved.tool] + resolved.arguments()).map { .string($0) })),
+      .init("seed", .unsigned(seed)),
+      .init(
+        "host",
+        .object(
+          [
+            .init(
+              "processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
+            .init("is_complete", .bool(!wasInterrupted)),
+          ] + host)),
+    ]
   }
 }
 
@@ -145,69 +201,6 @@ final class HelperThread: Sendable {
   func join() {
     let taken = thread.withLock { $0.take() }
     if let taken { taken.join() }
-  }
-}
-
-/// Which runs are done.
-final class RunBoard: Sendable {
-  private struct State {
-    var next = 0
-    var isClosed = false
-    var shares: [Double]
-    var outcomes: [Result<ReportedResult?, Failure>?]
-  }
-
-  private let state: Mutex<State>
-
-  init(count: Int) {
-    state = Mutex(
-      State(
-        shares: Array(repeating: 0, count: count), outcomes: Array(repeating: nil, count: count)))
-  }
-
-  /// Hands out the next run; nil where none is left.
-  func next() -> Int? {
-    state.withLock { state in
-      guard state.next < state.outcomes.count else { return nil }
-      defer { state.next += 1 }
-      return state.next
-    }
-  }
-
-  /// Takes in how far a run is.
-  func advance(_ index: Int, to share: Double) {
-    state.withLock { $0.shares[index] = share }
-  }
-
-  /// Takes in what came of a run; nil of one that was interrupted.
-  func finish(_ index: Int, _ outcome: Result<ReportedResult?, Failure>) {
-    state.withLock { state in
-      state.outcomes[index] = outcome
-      state.shares[index] = 1
-      if case .failure = outcome { state.next = state.outcomes.count }
-    }
-  }
-
-  func close() {
-    state.withLock { $0.isClosed = true }
-  }
-
-  /// The share of the work that is done; nil once nobody works any more.
-  var share: Double? {
-    state.withLock { state in
-      state.isClosed ? nil : state.shares.reduce(0, +) / Double(max(1, state.shares.count))
-    }
-  }
-
-  /// The results in order; nil of runs that were not made or not ended.
-  ///
-  /// - Throws: The first failure, if any run failed.
-  func results() throws(Failure) -> [ReportedResult?] {
-    var results: [ReportedResult?] = []
-    for outcome in state.withLock({ $0.outcomes }) {
-      results.append(try outcome?.get())
-    }
-    return results
   }
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterDevice
+internal import ArbiterProfiles
 internal import ArbiterReport
 
 /// The tables of the verbs: what fits 80 columns and answers the first question.
@@ -22,17 +23,36 @@ enum ResultTable {
   ///
   /// - Parameters:
   ///   - results: The runs.
+  ///   - key: The parameter of the profile that the runs vary; its value comes first.
   ///   - hidden: Headers of figures to leave out.
   /// - Returns: A table of at most 80 columns.
-  static func byThreads(_ results: [ReportedResult], hiding hidden: Set<String> = []) -> Table {
+  static func byThreads(
+    _ results: [ReportedResult], varying key: String? = nil, hiding hidden: Set<String> = []
+  ) -> Table {
     let shown = figures.filter { !hidden.contains($0.column.header) }
+    let varied: [Table.Column] = key.map { [.init(words(of: $0), .right)] } ?? []
     var table = Table(
-      [.init("threads", .right), .init("scheme")] + shown.map(\.column), keyColumnCount: 2)
+      varied + [.init("threads", .right), .init("scheme")] + shown.map(\.column),
+      keyColumnCount: 2 + varied.count)
     for result in results {
       table.add(
-        [.count(result.result.threadCount), .text(result.scheme)]
+        (key == nil ? [] : [.text(result.variedValue.map(plain) ?? Figures.unavailable)])
+          + [.count(result.result.threadCount), .text(result.scheme)]
           + shown.map { $0.cell(result.result) })
     }
     return table
+  }
+
+  /// A key in words between which a header can wrap.
+  private static func words(of key: String) -> String { key.replacing("_", with: " ") }
+}
+
+extension ReportedResult {
+  /// The value that the run gave to the varied parameter; nil where it varied none.
+  var variedValue: Double? {
+    for parameter in parameters where parameter.key == "varied_value" {
+      if case .number(let value) = parameter.value { return value }
+    }
+    return nil
   }
 }

@@ -84,6 +84,11 @@ struct Scenario: Sendable {
 
 /// A profile by name, or from a file where the name has a slash or ends in `.json`.
 func loadProfile(_ name: String) throws -> DeviceProfile {
+  try loadResolvedProfile(name).profile
+}
+
+/// A profile as ``loadProfile(_:)`` finds it, together with its sources.
+func loadResolvedProfile(_ name: String) throws -> ResolvedProfile {
   let library = ProfileLibrary.embedded
   guard name.contains("/") || name.hasSuffix(".json") else {
     guard library.names.contains(name) else {
@@ -93,7 +98,7 @@ func loadProfile(_ name: String) throws -> DeviceProfile {
         "--profile=\(name) is not one of \(library.names.joined(separator: ", "))",
         hint: nearest.map { "did you mean '\($0)'?" } ?? "give one of those names, or a .json file")
     }
-    return try library.profile(named: name)
+    return try library.resolved(name)
   }
-  return try library.decode(try readFile(name, for: "profile"), named: name)
+  return try library.resolve(try readFile(name, for: "profile"), named: name)
 }

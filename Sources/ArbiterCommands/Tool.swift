@@ -18,7 +18,12 @@ public enum Tool {
       time; figures of run and bench are this machine's.
       """,
     groups: [
-      VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
+      VerbGroup(
+        "Model",
+        [
+          Verb(CompareOptions.command), Verb(SimulateOptions.command),
+          Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
+        ]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
@@ -72,6 +77,9 @@ public enum Tool {
     do {
       if arguments.first == "write-documents" {
         return try writeDocuments(below: Array(arguments.dropFirst()))
+      }
+      if arguments.first == "write-results" {
+        return try writeResults(below: Array(arguments.dropFirst()))
       }
       // The one option before a verb, because every other tool has it.
       let words = arguments == ["--version"] ? ["version"] : arguments

@@ -28,6 +28,7 @@ package struct ProfileDocument: Sendable {
   package let summary: String
   package let extends: (name: String, line: Int)?
   package let entries: [String: Entry]
+  package let plausible: [String: PlausibleRange]
 
   /// The keys of the values that are words, with the words.
   package static let wordKeys: [(key: String, words: [String])] = [
@@ -56,6 +57,15 @@ package struct ProfileDocument: Sendable {
     self.summary = summary
     extends = reading.extends
     entries = reading.entries
+    plausible = reading.plausible
+    for (key, range) in plausible {
+      guard case .number(let value)? = entries[key]?.value else { continue }
+      guard range.range.contains(value) else {
+        throw reading.failure(
+          .badValue, entries[key]?.line ?? root.line,
+          "'\(key)' is \(plain(value)) and not within its plausible range, \(range.ends)")
+      }
+    }
   }
 }
 
@@ -66,6 +76,7 @@ private struct Reading {
   var summary: String?
   var extends: (name: String, line: Int)?
   var entries: [String: ProfileDocument.Entry] = [:]
+  var plausible: [String: PlausibleRange] = [:]
 
   init(label: String) {
     self.label = label
@@ -89,7 +100,7 @@ private struct Reading {
         .wrongSchema, schema.line,
         "the schema is '\(stated)'; this version reads '\(ProfileDocument.schema)'")
     }
-    let known = ["schema", "name", "summary", "extends", "parameters"]
+    let known = ["schema", "name", "summary", "extends", "parameters", "plausible"]
     let words = ProfileDocument.wordKeys
     for member in members {
       switch member.key {
@@ -98,6 +109,7 @@ private struct Reading {
       case "summary": summary = try text(member)
       case "extends": extends = (try profileName(member), member.line)
       case "parameters": try parameters(member)
+      case "plausible": try plausible(member)
       default:
         guard let allowed = words.first(where: { $0.key == member.key })?.words else {
           throw unknownKey(member, among: known + words.map(\.key))
@@ -114,6 +126,56 @@ private struct Reading {
       }
       entries[parameter.key] = try number(parameter, known)
     }
+  }
+
+  private mutating func plausible(_ member: JSONNode.Member) throws(ProfileError) {
+    for stated in try object(member.node, called: "'plausible'") {
+      guard let known = ProfileParameter.all.first(where: { $0.key == stated.key }) else {
+        throw unknownKey(stated, among: ProfileParameter.all.map(\.key))
+      }
+      let (value, source) = try valueAndSource(stated, named: "range", allowed: ["scales"])
+      let scaled = try scaledKeys(stated)
+      var ends: [Double] = []
+      if case .array(let nodes) = value.value {
+        for node in nodes {
+          if case .number(let number) = node.value { ends.append(number) }
+        }
+        if nodes.count != 2 { ends = [] }
+      }
+      guard ends.count == 2, ends[0] < ends[1] else {
+        throw failure(
+          .badValue, value.line,
+          "the range of '\(stated.key)' must be two ascending numbers, as [1, 2]")
+      }
+      for end in ends where !known.range.contains(end) || known.isWhole && end != end.rounded() {
+        throw failure(
+          .badValue, value.line,
+          "the range of '\(stated.key)' ends at \(plain(end)), which no profile may have")
+      }
+      plausible[stated.key] = PlausibleRange(
+        key: stated.key, range: ends[0]...ends[1], scaledKeys: scaled, source: source)
+    }
+  }
+
+  /// The keys that a plausible range names as going with its own.
+  private func scaledKeys(_ member: JSONNode.Member) throws(ProfileError) -> [String] {
+    guard case .object(let parts) = member.node.value,
+      let stated = parts.first(where: { $0.key == "scales" })
+    else { return [] }
+    guard case .array(let nodes) = stated.node.value else {
+      throw failure(
+        .malformed, stated.line, "'scales' of '\(member.key)' must be a list of keys")
+    }
+    let known = ProfileParameter.all.map(\.key)
+    var keys: [String] = []
+    for node in nodes {
+      guard case .string(let key) = node.value, known.contains(key), key != member.key else {
+        throw failure(
+          .badValue, node.line, "'scales' of '\(member.key)' names what is no other parameter")
+      }
+      keys.append(key)
+    }
+    return keys
   }
 
   private func number(
@@ -149,18 +211,19 @@ private struct Reading {
   }
 
   private func valueAndSource(
-    _ member: JSONNode.Member
+    _ member: JSONNode.Member, named name: String = "value", allowed: [String] = []
   ) throws(ProfileError) -> (JSONNode, String) {
-    let form = "write {\"value\": …, \"source\": \"…\"}"
+    let form = "write {\"\(name)\": …, \"source\": \"…\"}"
     guard case .object(let parts) = member.node.value else {
       throw failure(
         .malformed, member.line, "'\(member.key)' is \(member.node.kind) on its own; \(form)")
     }
-    for part in parts where part.key != "value" && part.key != "source" {
-      throw unknownKey(part, among: ["value", "source"], inside: member.key)
+    for part in parts where part.key != name && part.key != "source" && !allowed.contains(part.key)
+    {
+      throw unknownKey(part, among: [name, "source"] + allowed, inside: member.key)
     }
-    guard let value = parts.first(where: { $0.key == "value" }) else {
-      throw failure(.missingKey, member.line, "'\(member.key)' has no value; \(form)")
+    guard let value = parts.first(where: { $0.key == name }) else {
+      throw failure(.missingKey, member.line, "'\(member.key)' has no \(name); \(form)")
     }
     guard let source = parts.first(where: { $0.key == "source" }) else {
       throw failure(

@@ -138,9 +138,22 @@ public struct ProfileLibrary: Sendable {
       facts.append(
         ProfileFact(key: key, value: value, source: stated.entry.source, statedBy: stated.by))
     }
-    try check(profile, label: youngest.label)
+    try Self.check(profile, label: youngest.label)
     return ResolvedProfile(
-      profile: profile, facts: facts, ancestors: line.dropFirst().map(\.document.name))
+      profile: profile, facts: facts, plausible: plausible(line, of: profile),
+      ancestors: line.dropFirst().map(\.document.name))
+  }
+
+  /// Takes every range from the youngest generation that states it; one that a younger
+  /// generation's value has left says nothing about that value.
+  private func plausible(_ line: [Generation], of profile: DeviceProfile) -> [PlausibleRange] {
+    ProfileParameter.all.compactMap { parameter in
+      for generation in line {
+        guard let stated = generation.document.plausible[parameter.key] else { continue }
+        return stated.range.contains(parameter.get(profile)) ? stated : nil
+      }
+      return nil
+    }
   }
 
   /// Sets one value and returns it as text.
@@ -164,7 +177,9 @@ public struct ProfileLibrary: Sendable {
   }
 
   /// Rules that bind several values together.
-  private func check(_ profile: DeviceProfile, label: String) throws(ProfileError) {
+  ///
+  /// - Throws: ``ProfileError`` that calls the profile by the label.
+  package static func check(_ profile: DeviceProfile, label: String) throws(ProfileError) {
     guard profile.interleaveBytes % 256 == 0 else {
       throw ProfileError(
         code: .badValue, profile: label,

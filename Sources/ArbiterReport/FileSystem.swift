@@ -120,6 +120,11 @@ package enum FileSystem {
     }
   }
 
+  /// Removes a file.
+  package static func removeFile(_ path: String) throws(ReportError) {
+    guard unsafe unlink(path) == 0 else { throw failure("remove the file", path) }
+  }
+
   /// Removes a folder that holds nothing but files.
   package static func removeFolder(_ path: String) throws(ReportError) {
     for name in try names(in: path) {

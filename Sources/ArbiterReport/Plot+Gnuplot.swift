@@ -16,29 +16,26 @@ extension Plot {
   /// Filled shapes first, then open ones, so that colour is never alone in carrying the meaning.
   private static let shapes = [7, 5, 9, 13, 11, 15, 6, 4, 8, 12, 10]
   private static let dashes = [1, 2, 4, 5]
-  private static let width = 960
-
   /// The script that draws the plot from `NAME.csv` into `NAME.svg`.
   public var gnuplotScript: String {
-    let width = Self.width
     // The legend stands below; the more lines it has, the taller the picture.
-    let height = 490 + 28 * legendRowCount + 20 * (topMargin - 3)
+    let height = sheet.height + 28 * legendRowCount + 20 * lines.count { $0.direction == .vertical }
     var script = """
       # \(Self.comment(title))
       # Draw it again with: gnuplot \(name).gnuplot
-      set terminal svg size \(width),\(height) dynamic noenhanced font "sans-serif,16" \\
+      set terminal svg size \(sheet.width),\(height) dynamic noenhanced font "sans-serif,16" \\
         background "#ffffff" linewidth 1.5
       set output \(Self.quoted("\(name).svg"))
       set encoding utf8
       set datafile separator comma
       set datafile missing NaN
-      set title \(Self.quoted(title)) font "sans-serif,19"
+      \(titleLine)
       set xlabel \(Self.quoted(x.label)) offset 0,0.3
       set ylabel \(Self.quoted(y.label))
       set border 3 linecolor rgb "#444444"
       set tics nomirror out textcolor rgb "#222222"
       set grid linecolor rgb "#dddddd" linetype 1 linewidth 0.5
-      set key bmargin center horizontal Left reverse samplen 2.5 width 2 spacing 1.2 title ' '
+      set key bmargin center horizontal Left reverse \(legend) spacing 1.2 title ' '
       set rmargin \(rightMargin)
       set tmargin \(topMargin)
       set errorbars 0.7
@@ -55,6 +52,16 @@ extension Plot {
     return script + "\n"
   }
 
+  /// The picture without its legend; small ones have letters of the same size.
+  private var sheet: (width: Int, height: Int) { size == .full ? (960, 490) : (460, 290) }
+
+  /// Over a small picture there is no room for a title, which the page shows beside it.
+  private var titleLine: String {
+    size == .full
+      ? "set title \(Self.quoted(title)) font \"sans-serif,19\""
+      : "# The page shows the title."
+  }
+
   /// Characters that the margin needs for the labels of horizontal lines, which stand in it.
   private var rightMargin: Int {
     let labels = lines.filter { $0.direction == .horizontal }.map(\.label.count)
@@ -63,14 +70,18 @@ extension Plot {
 
   /// Lines above the plot: its title and the labels of vertical lines, each a line higher.
   private var topMargin: Int {
-    3 + lines.count { $0.direction == .vertical }
+    (size == .full ? 3 : 1) + lines.count { $0.direction == .vertical }
   }
+
+  /// How long the samples of the legend are and how much room follows a name.
+  private var legend: String { size == .full ? "samplen 2.5 width 2" : "samplen 1.5 width -4" }
 
   /// Lines of the legend, by the room that names of this length leave (about 10 units a letter).
   private var legendRowCount: Int {
-    let shown = series.filter { $0.points.contains(where: isShown) }
-    let entry = 80 + (shown.map(\.name.count).max() ?? 0) * 10
-    let room = Self.width - 110 - rightMargin * 10
+    let shown = series.filter { $0.isListed && $0.points.contains(where: isShown) }
+    let length = shown.map(\.name.count).max() ?? 0
+    let entry = size == .full ? 80 + length * 10 : 45 + length * 9
+    let room = sheet.width - (size == .full ? 110 : 70) - rightMargin * 10
     let columnCount = max(1, room / entry)
     return max(1, (shown.count + columnCount - 1) / columnCount)
   }
@@ -102,8 +113,9 @@ extension Plot {
   private func plotClauses() -> [String] {
     var clauses: [String] = []
     for (index, series) in series.enumerated() where series.points.contains(where: isShown) {
-      let color = Self.palette[index % Self.palette.count]
-      let shape = Self.shapes[index % Self.shapes.count]
+      let place = series.color ?? index
+      let color = Self.palette[place % Self.palette.count]
+      let shape = Self.shapes[place % Self.shapes.count]
       let dash = Self.dashes[index / Self.palette.count % Self.dashes.count]
       let file = Self.quoted("\(name).csv")
       // The first column picks the series; the header row is text and therefore never equal.
@@ -113,9 +125,19 @@ extension Plot {
         clauses.append(
           "\(file) skip 1 using \(pick):4:5:6 with yerrorbars linewidth 1 \(style) notitle")
       }
-      clauses.append(
-        "\(file) skip 1 using \(pick):4 with linespoints linewidth 1.6 dashtype \(dash) \(style) "
-          + "title \(Self.quoted(series.name))")
+      let line = "linewidth 1.6 dashtype \(dash)"
+      let drawing =
+        switch series.style {
+        case .linesAndPoints: "with linespoints \(line) \(style)"
+        case .points: "with points linewidth 1 \(style)"
+        // A line through a single point would not be seen.
+        case .line where series.points.count(where: isShown) == 1:
+          "with points linewidth 1.6 linecolor rgb \"\(color)\" pointtype 1 pointsize 1.6"
+        case .line: "with lines \(line) linecolor rgb \"\(color)\""
+        case .rings: "with points linewidth 1.6 linecolor rgb \"#C00000\" pointtype 6 pointsize 2"
+        }
+      let entry = series.isListed ? "title \(Self.quoted(series.name))" : "notitle"
+      clauses.append("\(file) skip 1 using \(pick):4 \(drawing) \(entry)")
     }
     return clauses
   }

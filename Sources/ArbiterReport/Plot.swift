@@ -49,12 +49,44 @@ public struct Plot: Sendable, Hashable {
     public var name: String
     /// The points, in the order in which a line joins them.
     public var points: [Point]
+    /// How the points are drawn.
+    public var style: Style
+    /// Series of one color belong together; nil gives the series a color of its own.
+    public var color: Int?
+    /// Whether the legend names the series.
+    public var isListed: Bool
 
     /// Makes a series.
-    public init(_ name: String, _ points: [Point]) {
+    public init(
+      _ name: String, _ points: [Point], style: Style = .linesAndPoints, color: Int? = nil,
+      isListed: Bool = true
+    ) {
       self.name = name
       self.points = points
+      self.style = style
+      self.color = color
+      self.isListed = isListed
     }
+  }
+
+  /// How the points of a series are drawn.
+  public enum Style: Sendable, Hashable {
+    /// Points that a line joins.
+    case linesAndPoints
+    /// Points alone, for what was measured.
+    case points
+    /// A line alone, for what was computed.
+    case line
+    /// Rings around points of another series, for what deserves a look.
+    case rings
+  }
+
+  /// How much room a picture takes.
+  public enum Size: Sendable, Hashable {
+    /// The width of the page.
+    case full
+    /// A third of the page, for pictures that are looked at side by side.
+    case small
   }
 
   /// A line at a fixed place, such as what a publication reports.
@@ -96,13 +128,15 @@ public struct Plot: Sendable, Hashable {
   public var lines: [ReferenceLine]
   /// What the reader should see in the picture.
   public var caption: String
+  /// How much room the picture takes.
+  public var size: Size
 
   /// Makes a plot.
   ///
   /// - Precondition: `name` is made of a-z, 0-9 and hyphens.
   public init(
     name: String, title: String, x: Axis, y: Axis, series: [Series], lines: [ReferenceLine] = [],
-    caption: String = ""
+    caption: String = "", size: Size = .full
   ) {
     let isName =
       !name.isEmpty
@@ -117,6 +151,7 @@ public struct Plot: Sendable, Hashable {
     self.series = series
     self.lines = lines
     self.caption = caption
+    self.size = size
   }
 
   /// Whether a point has a place in the picture.

@@ -32,6 +32,50 @@ public struct Report: Sendable {
     }
   }
 
+  /// A part of the page with a heading of its own.
+  public struct Section: Sendable, Hashable {
+    /// What stands in a section, in its order.
+    public enum Part: Sendable, Hashable {
+      /// A paragraph.
+      case text(String)
+      /// A heading inside of the section.
+      case heading(String)
+      /// A table.
+      case table(Table)
+      /// Pictures; small ones stand side by side.
+      case plots([Plot])
+    }
+
+    /// The heading.
+    public var title: String
+    /// What stands below it.
+    public var parts: [Part]
+
+    /// Makes a section.
+    public init(_ title: String, _ parts: [Part]) {
+      self.title = title
+      self.parts = parts
+    }
+
+    var plots: [Plot] {
+      parts.flatMap { part in if case .plots(let plots) = part { plots } else { [Plot]() } }
+    }
+  }
+
+  /// A file of the folder that no picture needs.
+  public struct File: Sendable, Hashable {
+    /// The name, without a folder.
+    public var name: String
+    /// The contents.
+    public var text: String
+
+    /// Makes a file.
+    public init(_ name: String, _ text: String) {
+      self.name = name
+      self.text = text
+    }
+  }
+
   /// The heading of the page.
   public var title: String
   /// A paragraph under the heading.
@@ -42,21 +86,34 @@ public struct Report: Sendable {
   public var plots: [Plot]
   /// Figures of publications beside the same figures here.
   public var comparisons: [Comparison]
+  /// Further parts of the page, with their own pictures.
+  public var sections: [Section]
+  /// Further files.
+  public var files: [File]
 
   /// Makes a report.
   ///
-  /// - Precondition: No two plots have the same name.
+  /// - Precondition: No two plots have the same name, those of the sections included.
   public init(
     title: String, summary: String = "", document: ResultDocument, plots: [Plot] = [],
-    comparisons: [Comparison] = []
+    comparisons: [Comparison] = [], sections: [Section] = [], files: [File] = []
   ) {
-    precondition(Set(plots.map(\.name)).count == plots.count, "two plots of one name")
+    let names = (plots + sections.flatMap(\.plots)).map(\.name)
+    precondition(Set(names).count == names.count, "two plots of one name")
+    self.sections = sections
+    self.files = files
     self.title = title
     self.summary = summary
     self.document = document
     self.plots = plots
     self.comparisons = comparisons
   }
+
+  /// Whether the document has a file of its own; a report of other things than runs has none.
+  var hasResults: Bool { !document.results.isEmpty || files.isEmpty }
+
+  /// Every picture of the page.
+  package var allPlots: [Plot] { plots + sections.flatMap(\.plots) }
 }
 
 /// A folder with a page, the results as JSON and CSV, and each plot as data, script and picture.
@@ -131,10 +188,13 @@ public enum ReportFolder {
     let names = fileNames(of: report)
     let marker = "arbiter-report/1\n" + names.map { $0 + "\n" }.joined()
     try FileSystem.write(marker, to: "\(folder)/\(markerName)")
-    try FileSystem.write(report.document.json.document(), to: "\(folder)/results.json")
-    try FileSystem.write(report.document.csv, to: "\(folder)/results.csv")
+    if report.hasResults {
+      try FileSystem.write(report.document.json.document(), to: "\(folder)/results.json")
+      try FileSystem.write(report.document.csv, to: "\(folder)/results.csv")
+    }
+    for file in report.files { try FileSystem.write(file.text, to: "\(folder)/\(file.name)") }
     var pictures: [String: String] = [:]
-    for plot in report.plots {
+    for plot in report.allPlots {
       let script = "\(plot.name).gnuplot"
       try FileSystem.write(plot.csv, to: "\(folder)/\(plot.name).csv")
       try FileSystem.write(plot.gnuplotScript, to: "\(folder)/\(script)")
@@ -144,13 +204,14 @@ public enum ReportFolder {
     }
     let page = ReportPage(report: report, pictures: pictures)
     try FileSystem.write(page.html, to: "\(folder)/index.html")
-    return pictures.count == report.plots.count
+    return pictures.count == report.allPlots.count
   }
 
   /// Every name that a report may have, pictures included.
   private static func fileNames(of report: Report) -> [String] {
-    ["index.html", "results.csv", "results.json"]
-      + report.plots.flatMap { ["\($0.name).csv", "\($0.name).gnuplot", "\($0.name).svg"] }
+    ["index.html"] + (report.hasResults ? ["results.csv", "results.json"] : [])
+      + report.files.map(\.name)
+      + report.allPlots.flatMap { ["\($0.name).csv", "\($0.name).gnuplot", "\($0.name).svg"] }
   }
 
   /// Refuses a path at which anything but an untouched report stands.

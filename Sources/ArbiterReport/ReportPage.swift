@@ -33,7 +33,7 @@ struct ReportPage {
       """
     if !report.summary.isEmpty { page += "<p>\(Self.escaped(report.summary))</p>\n" }
     page += facts(document)
-    if !report.plots.isEmpty, pictures.isEmpty {
+    if !report.allPlots.isEmpty, pictures.isEmpty {
       page += """
         <p class="note">The plots are missing: they need the package gnuplot. Install it and run the
         command again, or run gnuplot on the scripts beside this page. The tables below hold the
@@ -47,6 +47,9 @@ struct ReportPage {
     }
     if !report.plots.isEmpty {
       page += section("Plots", report.plots.map(figure).joined())
+    }
+    for part in report.sections {
+      page += section(Self.escaped(part.title), part.parts.map(html).joined())
     }
     // The longest part comes last.
     if !document.results.isEmpty {
@@ -69,8 +72,17 @@ struct ReportPage {
     "<section>\n<h2>\(title)</h2>\n\(content)</section>\n"
   }
 
+  private func html(_ part: Report.Section.Part) -> String {
+    switch part {
+    case .text(let text): "<p>\(Self.escaped(text))</p>\n"
+    case .heading(let text): "<h3>\(Self.escaped(text))</h3>\n"
+    case .table(let table): Self.html(table)
+    case .plots(let plots): "<div class=\"plots\">\n\(plots.map(figure).joined())</div>\n"
+    }
+  }
+
   private func figure(_ plot: Plot) -> String {
-    var text = "<figure>\n"
+    var text = plot.size == .small ? "<figure class=\"small\">\n" : "<figure>\n"
     if let picture = pictures[plot.name] {
       let data = Base64.encode(Array(picture.utf8))
       text +=
@@ -78,14 +90,15 @@ struct ReportPage {
     } else {
       text += "<h3>\(Self.escaped(plot.title))</h3>\n"
     }
-    text += "<figcaption>\(Self.escaped(plot.fullCaption))</figcaption>\n"
+    let title = plot.size == .small ? "<strong>\(Self.escaped(plot.title)).</strong> " : ""
+    text += "<figcaption>\(title)\(Self.escaped(plot.fullCaption))</figcaption>\n"
     // Without a picture the data is what there is to see.
     let open = pictures[plot.name] == nil ? " open=\"open\"" : ""
     text += "<details\(open)>\n<summary>Data (\(plot.name).csv)</summary>\n"
     return text + Self.html(plot.table) + "</details>\n</figure>\n"
   }
 
-  private static func comparisonTable(_ comparisons: [Report.Comparison]) -> Table {
+  static func comparisonTable(_ comparisons: [Report.Comparison]) -> Table {
     var table = Table([
       .init("what"), .init("published", .right), .init("here", .right), .init("unit"),
       .init("here ÷ published", .right), .init("source"),
@@ -184,6 +197,13 @@ struct ReportPage {
     tbody tr:hover { background: var(--hover); }
     .number { text-align: right; font-variant-numeric: tabular-nums; }
     figure { margin: 2rem 0; }
+    td.number { white-space: nowrap; }
+    .plots { display: grid; gap: 1rem 1.5rem; margin-top: 1.5rem;
+      grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
+    .plots figure { margin: 0; grid-column: 1 / -1; }
+    .plots figure.small { grid-column: auto; font-size: .875rem; }
+    figcaption strong { color: var(--text); }
+    h3 { margin: 2rem 0 .3rem; } h3 + p { margin-top: 0; }
     img { width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line);
       border-radius: 6px; }
     figcaption, summary { color: var(--soft); margin-top: .4rem; }

@@ -72,8 +72,7 @@ extension CommandSet {
     switch option.completion {
     // A placeholder such as <true|false> has said it already.
     case .words(let words) where option.placeholder == "<\(words.joined(separator: "|"))>": break
-    case .words(let words): help += " One of: \(words.joined(separator: ", "))."
-    case .wordList(let words): help += " Any of: \(words.joined(separator: ", "))."
+    case .words, .wordList: help += option.completion.listed
     case .none, .file, .directory: break
     }
     return (short + option.spelling, help + standard)

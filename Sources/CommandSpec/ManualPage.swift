@@ -71,12 +71,7 @@ extension CommandSet {
   }
 
   private func mdocHelp(_ option: OptionDescription) -> String {
-    var text = option.help
-    switch option.completion {
-    case .words(let words): text += " One of: \(words.joined(separator: ", "))."
-    case .wordList(let words): text += " Any of: \(words.joined(separator: ", "))."
-    case .none, .file, .directory: break
-    }
+    let text = option.help + option.completion.listed
     return option.defaultText.map { "\(text) Default: \($0)" } ?? text
   }
 

@@ -17,4 +17,18 @@ public enum ValueCompletion: Equatable, Sendable {
 
   /// The path of a directory.
   case directory
+
+  /// The most words that help lists; of longer lists the option's own help says where they are.
+  static let listedMax = 16
+
+  /// A sentence for help that lists the words; empty where there are none or too many.
+  var listed: String {
+    switch self {
+    case .words(let words) where words.count <= Self.listedMax:
+      " One of: \(words.joined(separator: ", "))."
+    case .wordList(let words) where words.count <= Self.listedMax:
+      " Any of: \(words.joined(separator: ", "))."
+    default: ""
+    }
+  }
 }

@@ -102,6 +102,78 @@ struct EmbeddedProfileTests {
   }
 }
 
+@Suite("Plausible ranges")
+struct PlausibleRangeTests {
+  private func resolved(_ text: String) throws -> ResolvedProfile {
+    try ProfileLibrary.embedded.resolve(Array(text.utf8), named: "my.json")
+  }
+
+  @Test func `the default profile says what is plausible of what it fitted or assumed`() throws {
+    let profile = try ProfileLibrary.embedded.resolved(ProfileLibrary.defaultName)
+    let stated = Set(profile.plausible.map(\.key))
+    // What was fitted, assumed or never measured is uncertain by its own words.
+    for fact in profile.facts where Double(fact.value) != nil {
+      guard fact.source.contains("fitted") || fact.source.contains("assumed") else { continue }
+      #expect(stated.contains(fact.key), "\(fact.key) has no plausible range")
+    }
+    for range in profile.plausible {
+      let parameter = try #require(ProfileParameter.all.first { $0.key == range.key })
+      #expect(range.range.contains(parameter.get(profile.profile)))
+      #expect(range.source.count >= 10)
+    }
+  }
+
+  @Test func `a profile inherits ranges, and drops those that its own value has left`() throws {
+    let inside = try resolved(
+      child(parameters: #""buffer_blocks": {"value": 60, "source": "mine"}"#))
+    #expect(inside.plausible.contains { $0.key == "buffer_blocks" })
+    let outside = try resolved(
+      child(parameters: #""buffer_blocks": {"value": 16, "source": "mine"}"#))
+    #expect(!outside.plausible.contains { $0.key == "buffer_blocks" })
+    let own = try resolved(
+      child(#""plausible": {"buffer_blocks": {"range": [60, 70], "source": "mine too"}}"#))
+    let range = try #require(own.plausible.first { $0.key == "buffer_blocks" })
+    #expect(range.range == 60...70 && range.ends == "60 to 70" && range.source == "mine too")
+  }
+
+  @Test func `parameters that go along keep their proportion`() throws {
+    let profile = try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
+    let range = PlausibleRange(
+      key: "media_units", range: 2...8, scaledKeys: ["media_write_ns"], source: "planted")
+    let changed = range.setting(8, in: profile)
+    #expect(changed.mediaUnits == 8)
+    #expect(changed.mediaWriteNanoseconds == profile.mediaWriteNanoseconds * 2)
+    #expect(changed.mediaReadNanoseconds == profile.mediaReadNanoseconds)
+  }
+
+  @Test(arguments: [
+    (#""wpq_line": {"range": [1, 2], "source": "s"}"#, "unknown key 'wpq_line'; did you mean"),
+    (#""wpq_lines": {"range": [2, 2], "source": "s"}"#, "must be two ascending numbers"),
+    (#""wpq_lines": {"range": [1, 2, 3], "source": "s"}"#, "must be two ascending numbers"),
+    (#""wpq_lines": {"range": 4, "source": "s"}"#, "must be two ascending numbers"),
+    (#""wpq_lines": {"range": [0, 9], "source": "s"}"#, "ends at 0, which no profile may have"),
+    (#""wpq_lines": {"range": [4, 9.5], "source": "s"}"#, "ends at 9.5"),
+    (#""wpq_lines": {"source": "s"}"#, "'wpq_lines' has no range"),
+    (#""wpq_lines": {"range": [1, 9]}"#, "'wpq_lines' has no source"),
+    (#""wpq_lines": {"range": [1, 9], "why": 1, "source": "s"}"#, "unknown key 'why'"),
+    (#""wpq_lines": {"range": [1, 9], "scales": "x", "source": "s"}"#, "must be a list of keys"),
+    (#""wpq_lines": {"range": [1, 9], "scales": ["x"], "source": "s"}"#, "no other parameter"),
+  ])
+  func `a range that makes no sense is refused`(text: String, reason: String) {
+    let error = refusal(child("\"plausible\": {\(text)}"))
+    #expect(error?.reason.contains(reason) == true, "\(error?.description ?? "accepted")")
+    #expect(error?.line == 6)
+  }
+
+  @Test func `a value outside of the range beside it is refused`() {
+    let error = refusal(
+      child(
+        #""parameters": {"wpq_lines": {"value": 4, "source": "s"}}, "#
+          + #""plausible": {"wpq_lines": {"range": [5, 9], "source": "s"}}"#))
+    #expect(error?.reason == "'wpq_lines' is 4 and not within its plausible range, 5 to 9")
+  }
+}
+
 @Suite("Profile files")
 struct ProfileFileTests {
   @Test func `a file may extend an embedded profile`() throws {

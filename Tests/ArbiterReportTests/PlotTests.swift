@@ -53,6 +53,32 @@ struct PlotTests {
     #expect(plot.gnuplotScript.contains("size 960,762"))
   }
 
+  @Test func `a small picture leaves its title to the page and unlisted series to their color`() {
+    var plot = samplePlot()
+    plot.size = .small
+    plot.series = [
+      .init(
+        "model", [.init(x: 1, y: 1), .init(x: 2, y: 2)], style: .line, color: 3, isListed: false),
+      .init("measured", [.init(x: 1, y: 1.1)], style: .points, color: 3),
+      .init("missed", [.init(x: 1, y: 1.1)], style: .rings, isListed: false),
+    ]
+    let script = plot.gnuplotScript
+    #expect(script.contains("size 460,") && !script.contains("set title"))
+    let clauses = script.split(separator: "\n").filter { $0.contains(" using ") }
+    #expect(clauses.count == 3)
+    #expect(clauses[0].contains("with lines ") && clauses[0].contains("notitle"))
+    #expect(clauses[1].contains("with points ") && clauses[1].contains("title 'measured'"))
+    #expect(clauses[2].contains("pointtype 6") && clauses[2].contains("notitle"))
+    let colors = clauses.map { $0.components(separatedBy: "linecolor rgb ").last?.prefix(9) ?? "" }
+    #expect(colors[0] == colors[1] && colors[2] != colors[0])
+  }
+
+  @Test func `a line of one point can be seen`() {
+    var plot = samplePlot()
+    plot.series = [.init("model", [.init(x: 1, y: 1)], style: .line)]
+    #expect(plot.gnuplotScript.contains("with points linewidth 1.6"))
+  }
+
   @Test func `text cannot leave its string in the script`() {
     let plot = samplePlot(title: "it's \"odd\"\nset output '/tmp/x' \\")
     let lines = plot.gnuplotScript.split(separator: "\n")

@@ -224,6 +224,74 @@ struct ReportPageTests {
   }
 }
 
+/// A report of other things than runs, with parts of every kind.
+private func sectionedReport() -> Report {
+  var small = samplePlot(name: "small", title: "A <small> one")
+  small.size = .small
+  var table = Table([.init("name"), .init("value", .right)])
+  table.addGroup("A | group")
+  table.add(["a_b", .number(1.5)])
+  return Report(
+    title: "Sections", summary: "A summary with <marks>.", document: document([]),
+    sections: [
+      .init(
+        "First & only",
+        [
+          .text("Some * text."), .heading("Inside"), .table(table),
+          .plots([small, samplePlot(name: "large")]),
+        ])
+    ], files: [.init("own.csv", "a,b\r\n")])
+}
+
+@Suite("Report sections")
+struct ReportSectionTests {
+  @Test func `sections have their files and no empty list of results`() throws {
+    try withFolder { folder in
+      let outcome = try ReportFolder.write(
+        sectionedReport(), to: folder + "/r", process: 42, draw: pretend)
+      #expect(outcome.hasPictures)
+      #expect(
+        try names(in: folder + "/r") == [
+          ".arbiter-report", "index.html", "large.csv", "large.gnuplot", "large.svg", "own.csv",
+          "small.csv", "small.gnuplot", "small.svg",
+        ])
+      let page = try contents(outcome.page)
+      for text in [
+        "<h2>First &amp; only</h2>", "<p>Some * text.</p>", "<h3>Inside</h3>",
+        "<figure class=\"small\">", "<strong>A &lt;small&gt; one.</strong>",
+      ] { #expect(page.contains(text), "\(text)") }
+      if let check = try run("xmllint", ["--noout", "--nonet", outcome.page]) {
+        #expect(check.code == 0, "\(check.said)")
+      }
+      // The older report knows its files, and gives way.
+      try ReportFolder.write(sampleReport(), to: folder + "/r", process: 42, draw: pretend)
+      #expect(try names(in: folder + "/r") == everyFile)
+    }
+  }
+
+  @Test func `as Markdown every picture is beside the page and nothing is markup by accident`()
+    throws
+  {
+    try withFolder { folder in
+      let report = sectionedReport()
+      let drawn = try report.drawPictures(in: folder, draw: pretend)
+      #expect(drawn == ["small", "large"])
+      #expect(try names(in: folder) == ["large.svg", "small.svg"])
+      let page = report.markdown(note: "See [there](x.md).", pictures: "p", drawn: drawn)
+      #expect(page.hasPrefix("# Sections\n\nSee [there](x.md).\n\nA summary with \\<marks\\>."))
+      for text in [
+        "\n## First & only\n", "\n### Inside\n", "Some \\* text.", "| **A \\| group** |  |",
+        "| a\\_b | 1.50 |", "|---|---:|", "<img src=\"p/small.svg\"", "](p/large.svg)",
+        "<b>A &lt;small&gt; one.</b>",
+      ] { #expect(page.contains(text), "\(text)") }
+      let lines = page.split(separator: "\n")
+      #expect(lines.allSatisfy { $0.count <= 100 || $0.hasPrefix("|") || $0.contains("](") })
+      let bare = report.markdown(note: "", pictures: "p", drawn: [])
+      #expect(!bare.contains("p/large.svg") && bare.contains("| baseline | 1 | 2.28 |"))
+    }
+  }
+}
+
 @Suite("Base 64")
 struct Base64Tests {
   @Test(arguments: 0..<70)

@@ -51,6 +51,13 @@ func exists(_ path: String) -> Bool {
   FileManager.default.fileExists(atPath: path)
 }
 
+/// What the checker of XML says of some files in a folder; nothing where all is in order.
+func complaints(ofXML names: [String], in folder: String) throws -> String {
+  guard works("command -v xmllint"), !names.isEmpty else { return "" }
+  let run = try shell("xmllint --noout --nonet \(names.joined(separator: " "))", in: folder)
+  return run.code == 0 ? "" : "xmllint: \(run.error)"
+}
+
 /// Whether a script succeeds, for tests that need something of the machine.
 func works(_ script: String) -> Bool {
   (try? shell(script).code == 0) ?? false

@@ -8,7 +8,6 @@ internal import ArbiterReport
 internal import ArbiterScheduler
 internal import ArbiterWorkloads
 internal import CommandSpec
-internal import Glibc
 
 /// Options of `arbiter compare`.
 struct CompareOptions: Equatable {
@@ -20,6 +19,7 @@ struct CompareOptions: Equatable {
   var duration = TimeSpan.milliseconds(12)
   var seed: UInt64 = 1
   var report = "arbiter-report"
+  var fidelity = FidelityPart.brief
   var output = OutputOptions()
 
   static let groups: [OptionGroup<CompareOptions>] = [
@@ -42,7 +42,10 @@ struct CompareOptions: Equatable {
       [
         .init(
           "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for the page, the plots and their data; none writes no report.")
+          help: "Folder for the page, the plots and their data; none writes no report."),
+        .init(
+          "fidelity", \.fidelity,
+          help: "Whether the page ends with the model beside published measurements."),
       ]),
     OutputOptions.group.within(\.output),
   ]
@@ -52,9 +55,7 @@ struct CompareOptions: Equatable {
     try checkSchemes(options.schemes)
     try checkAccess(options.access, atMost: .gibibytes(1))
     try checkTime("duration", options.duration, .microseconds(10) ... .seconds(100))
-    if options.report.isEmpty {
-      throw UsageError("--report is empty", hint: "name a folder, or give --report=none")
-    }
+    try ReportPlace(options.report).validate()
     if options.workload.problem != nil {
       throw UsageError(
         "--access=\(options.access) does not divide the threads' regions of "
@@ -84,24 +85,14 @@ struct CompareOptions: Equatable {
     scenario.parameters = Self.command.resolve(single, tool: "arbiter").parameters
     return scenario
   }
+}
 
-  private var writesReport: Bool { report != "none" }
+/// How much of the judgement of the model a page shows.
+enum FidelityPart: String, WordValue, CaseIterable {
+  case brief
+  case none
 
-  /// Says what is wrong with the report's place in the words of the command line.
-  private func inReportFolder<T>(_ body: () throws -> T) throws -> T {
-    do {
-      return try body()
-    } catch let error as ReportError where error.code == .notAReport {
-      throw Failure(
-        ExitCode.usage, "\(error)", hint: "name another folder: --report=<FOLDER>")
-    } catch let error as ReportError where error.code == .system {
-      let isDenied = error.errorNumber == EACCES || error.errorNumber == EPERM
-      throw Failure(
-        isDenied ? ExitCode.permission : ExitCode.inputOutput,
-        "cannot write the report --report=\(report): \(Console.reason(error.errorNumber))",
-        hint: "name a folder that you may write, or give --report=none")
-    }
-  }
+  static var placeholder: String { "<brief|none>" }
 }
 
 extension CompareOptions {
@@ -115,7 +106,8 @@ extension CompareOptions {
       beside its data and script, with a line on how it compares with the paper.
 
       All figures are those of a model. What hardware was measured to do, and how far the model is \
-      from it, is in Documentation/results/calibration.md.
+      from it, stands at the end of the page; `arbiter fidelity` writes it whole, and `arbiter \
+      sensitivity` says which of the conclusions hang on what is uncertain in the model.
       """,
     initial: CompareOptions(), groups: groups,
     examples: [
@@ -124,16 +116,15 @@ extension CompareOptions {
         "Two schemes as JSON, without a report",
         "compare --scheme=baseline,arbiter --report=none --format=json"),
     ],
-    seeAlso: ["arbiter-simulate"],
+    seeAlso: ["arbiter-fidelity", "arbiter-sensitivity", "arbiter-simulate"],
     validate: { (options: CompareOptions) throws(UsageError) in try validate(options) },
     run: { try compare($0) })
 
   private static func compare(_ invocation: Invocation<CompareOptions>) throws -> Int32 {
     let options = invocation.options
     let profile = try loadProfile(options.profile)
-    if options.writesReport {
-      try options.inReportFolder { try ReportFolder.checkWritable(options.report) }
-    }
+    let place = ReportPlace(options.report)
+    try place.check()
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: profile)
     let main = options.threads.counts.flatMap { count in
@@ -141,21 +132,18 @@ extension CompareOptions {
     }
     let study = CompareStudy(options: options, profile: profile)
     let all = try session.run(
-      main + (options.writesReport ? study.scenarios : []), title: "compare")
+      main + (place.isWanted ? study.scenarios : []), title: "compare")
     let results = all.prefix(main.count).compactMap(\.self)
     let findings = CompareFindings(
       results: results, study: study, extra: all.dropFirst(main.count).compactMap(\.self)[...])
     var remarks = findings.sentences
-    if options.writesReport && !session.wasInterrupted {
-      let outcome = try options.inReportFolder {
-        try ReportFolder.write(
-          findings.report(document: session.document(results)), to: options.report)
+    if place.isWanted && !session.wasInterrupted {
+      var report = findings.report(document: session.document(results))
+      if options.fidelity == .brief {
+        let study = try FidelityStudy(numbers: [], own: nil, seeds: [options.seed], traces: false)
+        report.sections.append(try FidelityOptions.findings(of: study, in: session).briefSection)
       }
-      let missing = outcome.hasPictures ? "" : " (no pictures: install the package gnuplot-nox)"
-      remarks.append("Report: \(outcome.page)\(missing)")
-      if options.output.format != .text && !options.output.isQuiet {
-        Console.note("arbiter: report: \(outcome.page)\(missing)\n")
-      }
+      if !session.wasInterrupted { remarks.append(try place.write(report, for: session)) }
     }
     let table = ResultTable.byThreads(results, hiding: ["delay", "fairness"])
     try session.print(results, table: table, remarks: remarks)

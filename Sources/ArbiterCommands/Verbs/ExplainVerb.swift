@@ -18,8 +18,8 @@ struct ExplainOptions: Equatable {
         "<NAME>", \.name,
         completion: .words(
           ResultField.all.map(\.flatName) + SummaryGlossary.entries.map(\.name)
-            + ProfileLibrary.embedded.names),
-        help: "A field of the results or a profile; all names without it.")
+            + ProfileParameter.all.map(\.key) + ProfileLibrary.embedded.names),
+        help: "A field of the results, a profile or a number of profiles; all names without it.")
     ],
     examples: [
       Example("What write_amplification_ratio means", "explain write_amplification_ratio"),
@@ -35,8 +35,9 @@ struct ExplainOptions: Equatable {
       let fields = ResultField.all.map { "  \($0.flatName)\n" }.joined()
       let profiles = ProfileLibrary.embedded.names.map { "  \($0)\n" }.joined()
       let summary = SummaryGlossary.entries.map { "  \($0.name)\n" }.joined()
+      let numbers = ProfileParameter.all.map { "  \($0.key)\n" }.joined()
       return "Fields of a result:\n\(fields)\nMore fields of a run's summary:\n\(summary)\n"
-        + "Profiles:\n\(profiles)"
+        + "Profiles:\n\(profiles)\nNumbers of a profile:\n\(numbers)"
     }
     if let field = ResultField.all.first(where: { $0.flatName == name }) {
       return "\(field.flatName): \(field.meaning)\n"
@@ -44,19 +45,45 @@ struct ExplainOptions: Equatable {
     if let entry = SummaryGlossary.entries.first(where: { $0.name == name }) {
       return "\(entry.name): \(entry.meaning)\n"
     }
+    if let parameter = ProfileParameter.all.first(where: { $0.key == name }) {
+      return try self.text(of: parameter)
+    }
     guard ProfileLibrary.embedded.names.contains(name) else {
       let known =
         ResultField.all.map(\.flatName) + SummaryGlossary.entries.map(\.name)
-        + ProfileLibrary.embedded.names
+        + ProfileParameter.all.map(\.key) + ProfileLibrary.embedded.names
       let nearest = nearestName(to: name, among: known).map { "did you mean '\($0)'?" }
       throw Failure(
         ExitCode.usage, "nothing is named '\(name)'",
         hint: nearest ?? "'arbiter explain' lists the names")
     }
-    var table = Table([.init("parameter"), .init("value", .right), .init("source")])
-    for fact in try ProfileLibrary.embedded.sources(of: name) {
-      table.add([.text(fact.key), .text(fact.value), .text(fact.source)])
+    let profile = try ProfileLibrary.embedded.resolved(name)
+    var facts = Table([.init("parameter"), .init("value", .right), .init("source")])
+    for fact in profile.facts {
+      facts.add([.text(fact.key), .text(fact.value), .text(fact.source)])
     }
-    return table.text(width: Console.output().columns)
+    let width = Console.output().columns
+    guard !profile.plausible.isEmpty else { return facts.text(width: width) }
+    var ranges = Table([.init("uncertain"), .init("plausible", .right), .init("why")])
+    for range in profile.plausible {
+      ranges.add([.text(range.key), .text(range.ends), .text(range.source)])
+    }
+    return facts.text(width: width) + "\n" + ranges.text(width: width)
+  }
+
+  /// What a number of profiles means, and what is known of it in the default profile.
+  private static func text(of parameter: ProfileParameter) throws -> String {
+    let profile = try ProfileLibrary.embedded.resolved(ProfileLibrary.defaultName)
+    let kind = parameter.isWhole ? "a whole number" : "a number"
+    var text =
+      "\(parameter.key): \(parameter.meaning); \(kind) from \(plain(parameter.range.lowerBound)) "
+      + "to \(plain(parameter.range.upperBound)).\n"
+    if let fact = profile.facts.first(where: { $0.key == parameter.key }) {
+      text += "\(profile.profile.name): \(fact.value) (\(fact.source)).\n"
+    }
+    if let range = profile.plausible.first(where: { $0.key == parameter.key }) {
+      text += "Plausible: \(range.ends) (\(range.source)).\n"
+    }
+    return text
   }
 }

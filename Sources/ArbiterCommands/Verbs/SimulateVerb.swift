@@ -22,11 +22,13 @@ struct SimulateOptions: Equatable {
   var readShare = Share(0)
   var think = TimeSpan.zero
   var admission = SchemeOptions(period: .milliseconds(1))
+  var vary: Variation?
   var from = StartState.clean
   var warmUp: TimeSpan?
   var duration = TimeSpan.milliseconds(20)
   var seed: UInt64 = 1
   var isDryRun = false
+  var report = "none"
   var output = OutputOptions()
 
   /// Time that the scheme gets before the measurement: twelve periods unless told otherwise.
@@ -45,6 +47,10 @@ struct SimulateOptions: Equatable {
         .init(
           "modules", \.modules, placeholder: "<COUNT>",
           help: "Modules of the interleave set, 1 to 12."),
+        .init(
+          "vary", \.vary,
+          help: "A number of the profile and the values that runs give it: KEY=A..B, "
+            + "KEY=A..B/COUNT or KEY=A,B,C; 'arbiter explain' lists the keys."),
         .init("from", \.from, help: "State of the module when the scheme takes over."),
       ]),
     OptionGroup(
@@ -71,11 +77,19 @@ struct SimulateOptions: Equatable {
           "dry-run", \.isDryRun,
           help: "Print the command line of every run, with all options, and run nothing."),
       ]),
+    OptionGroup(
+      "Report",
+      [
+        .init(
+          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
+          help: "Folder for a page with plots and their data; none writes no report.")
+      ]),
     OutputOptions.group.within(\.output),
   ]
 
   static func validate(_ options: SimulateOptions) throws(UsageError) {
     try options.output.validate()
+    try ReportPlace(options.report).validate()
     try checkSchemes(options.admission.schemes)
     try checkAccess(options.access, atMost: .gibibytes(1))
     try options.checkRegion()
@@ -126,21 +140,28 @@ struct SimulateOptions: Equatable {
       regionBytes: region.bytes, readShare: readShare.value, think: think)
   }
 
-  /// The options of every single run: each thread count with each scheme.
+  /// The options of every single run: each value of the profile with each thread count and scheme.
   var singles: [SimulateOptions] {
-    threads.counts.flatMap { count in
-      admission.schemes.map { scheme in
-        var single = self
-        single.threads = ThreadCounts([count])
-        single.admission.schemes = [scheme]
-        single.warmUp = warmUpSpan
-        return single
+    let variations: [Variation?] =
+      vary.map { vary in vary.values.map { Variation(key: vary.key, value: $0) } } ?? [nil]
+    return variations.flatMap { variation in
+      threads.counts.flatMap { count in
+        admission.schemes.map { scheme in
+          var single = self
+          single.vary = variation
+          single.threads = ThreadCounts([count])
+          single.admission.schemes = [scheme]
+          single.warmUp = warmUpSpan
+          return single
+        }
       }
     }
   }
 
   /// The run of options that name one thread count and one scheme.
-  func scenario(on device: DeviceProfile, tool: String) -> Scenario {
+  func scenario(on device: DeviceProfile, tool: String) throws(Failure) -> Scenario {
+    var device = device
+    if let vary, let value = vary.values.first { device = try vary.profile(value, from: device) }
     var scenario = Scenario(
       profileName: device.name, profile: device, threads: threads.counts.first ?? 1)
     let scheme = admission.schemes.first ?? .baseline
@@ -155,6 +176,12 @@ struct SimulateOptions: Equatable {
     scenario.seed = seed
     scenario.fixedDelay = admission.fixedSettings(isFenced: scheme == .fence)
     scenario.parameters = Self.command.resolve(self, tool: tool).parameters
+    if let vary {
+      scenario.parameters += [
+        .init("varied_parameter", .string(vary.key)),
+        .init("varied_value", .figure(vary.values.first)),
+      ]
+    }
     return scenario
   }
 }
@@ -168,6 +195,9 @@ extension SimulateOptions {
       present: bandwidth, amplification and latency are those of the profile, and wall time only \
       says how long the computation took.
 
+      With --vary every run is made once for each value of one number of the profile; `arbiter \
+      explain` with the profile's name lists the numbers.
+
       The same options and the same seed give the same results on every machine.
       """,
     initial: SimulateOptions(), groups: groups,
@@ -179,6 +209,9 @@ extension SimulateOptions {
       Example(
         "Random readers and writers on six modules",
         "simulate --modules=6 --pattern=random --read-share=50% --format=json"),
+      Example(
+        "What a smaller buffer would change",
+        "simulate --vary=buffer_blocks=16..64/4 --threads=8,26"),
       Example("What would be run", "simulate --threads=4 --dry-run"),
     ],
     seeAlso: ["arbiter-compare", "arbiter-explain"],
@@ -188,6 +221,8 @@ extension SimulateOptions {
   private static func simulate(_ invocation: Invocation<SimulateOptions>) throws -> Int32 {
     let options = invocation.options
     let device = try loadProfile(options.profile)
+    let place = ReportPlace(options.report)
+    try place.check()
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: device)
     let tool = invocation.resolved.tool
@@ -195,9 +230,15 @@ extension SimulateOptions {
       try session.write(options.singles.map { $0.commandLine(tool: tool) + "\n" }.joined())
       return ExitCode.done
     }
-    let scenarios = options.singles.map { $0.scenario(on: device, tool: tool) }
+    let scenarios = try options.singles.map { try $0.scenario(on: device, tool: tool) }
     let results = try session.run(scenarios, title: "simulate").compactMap(\.self)
-    try session.print(results, table: ResultTable.byThreads(results))
+    var remarks: [String] = []
+    if place.isWanted && !session.wasInterrupted {
+      let report = SimulateReport(options: options, profile: device, results: results)
+      remarks.append(try place.write(report.report(session.document(results)), for: session))
+    }
+    try session.print(
+      results, table: ResultTable.byThreads(results, varying: options.vary?.key), remarks: remarks)
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
   }
 
@@ -206,6 +247,7 @@ extension SimulateOptions {
   private func commandLine(tool: String) -> String {
     var run = self
     run.isDryRun = false
+    run.report = "none"
     run.output = OutputOptions()
     let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
     let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)

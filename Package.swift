@@ -49,6 +49,8 @@ let package = Package(
     .executable(name: "arbiter", targets: ["arbiter"]),
     // `./install` makes libarbiter.so of it, with the Swift runtime inside.
     .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
+    // For tests of programs that keep data in persistent memory.
+    .library(name: "ArbiterCrashTesting", targets: ["ArbiterCrashTesting"]),
     // The mechanism alone, for the benchmarks in C.
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
@@ -75,13 +77,15 @@ let package = Package(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     room("ArbiterMetrics", sees: ["ArbiterCore"]),
+    room("ArbiterPersistence", sees: ["ArbiterCore"]),
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
     room(
       "ArbiterSimulator",
       sees: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterWorkloads",
       ]),
     room(
       "ArbiterCalibration",
@@ -92,6 +96,9 @@ let package = Package(
     room(
       "ArbiterMemory",
       sees: ["CArbiter", "CArbiterPersist", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
+    room(
+      "ArbiterCrashTesting",
+      sees: ["ArbiterCore", "ArbiterPersistence", "ArbiterPlatform", "ArbiterMemory"]),
     room(
       "ArbiterRuntime",
       sees: [
@@ -203,6 +210,13 @@ let package = Package(
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
+    tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),
+    tests(
+      of: "ArbiterCrashTesting",
+      sees: [
+        "ArbiterTestSupport", "CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPersistence",
+        "ArbiterPlatform",
+      ]),
     tests(of: "ArbiterDevice"),
     tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
     tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
@@ -216,7 +230,7 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterTestSupport", "ArbiterWorkloads",
+        "ArbiterPersistence", "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )

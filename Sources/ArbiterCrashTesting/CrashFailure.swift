@@ -86,7 +86,7 @@ extension CrashFailure: CustomStringConvertible {
       text += "line \(loss.line), bytes \(loss.bytes.lowerBound)..<\(loss.bytes.upperBound): "
       text += "\(loss.operation)"
       // Each costs a look into the debug information.
-      text += (index < 3 ? at(loss.site) : "") + "\n"
+      text += (index == 0 ? at(loss.site) : "") + "\n"
     }
     if losses.count > shown { text += "                and \(losses.count - shown) more\n" }
     return text

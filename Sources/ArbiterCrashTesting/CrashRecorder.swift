@@ -173,7 +173,7 @@ final class CrashRecorder: RegionObserver, @unchecked Sendable {
   private func addCall(_ name: String, _ bytes: Range<Int>?) -> Int {
     let thread = currentThread
     recording.calls.append(
-      RecordedCall(name: name, bytes: bytes, thread: thread, backtrace: capture()))
+      RecordedCall(name: name, bytes: bytes, thread: thread, site: CallSite(backtrace: capture())))
     return recording.calls.count - 1
   }
 
@@ -189,7 +189,7 @@ final class CrashRecorder: RegionObserver, @unchecked Sendable {
     guard placesLeft > 0 else { return nil }
     placesLeft -= 1
     if images == nil { images = ImageMap.capture() }
-    return try? Backtrace.capture(limit: 24, top: 0, images: images)
+    return try? Backtrace.capture(limit: 12, top: 0, images: images)
   }
 }
 

@@ -3,7 +3,6 @@
 
 internal import ArbiterMemory
 internal import ArbiterPersistence
-internal import Runtime
 
 /// What a recorded operation means to the model.
 enum RecordedStep {
@@ -32,16 +31,14 @@ struct RecordedCall {
   var name: String
   var bytes: Range<Int>?
   var thread: Int
-  var backtrace: Backtrace?
+  /// From where the program made the call.
+  var site: CallSite
 
   /// The operation and its bytes, in the words of a report.
   var text: String {
     guard let bytes else { return name }
     return "\(name) of \(bytes.count) B at \(bytes.lowerBound)"
   }
-
-  /// From where the program made the call.
-  var site: CallSite { CallSite(backtrace: backtrace) }
 }
 
 /// Everything that a run did to its region, in order.

@@ -43,8 +43,8 @@ let package = Package(
     .library(
       name: "ArbiterModel",
       targets: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
     // `./install` makes libarbiter.so of it, with the Swift runtime inside.
@@ -112,9 +112,9 @@ let package = Package(
     room(
       "Arbiter",
       sees: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
-        "ArbiterReport",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
+        "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     .target(
       name: "ArbiterC",

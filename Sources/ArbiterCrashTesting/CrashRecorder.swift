@@ -146,7 +146,8 @@ final class CrashRecorder: RegionObserver, @unchecked Sendable {
         let now = unsafe base.load(fromByteOffset: offset, as: UInt64.self)
         let before = unsafe copy.load(fromByteOffset: offset, as: UInt64.self)
         guard now != before else { continue }
-        words.append(WordStore(word: offset >> 3, mask: Self.changedBytes(now ^ before), value: now))
+        let mask = Self.changedBytes(now ^ before)
+        words.append(WordStore(word: offset >> 3, mask: mask, value: now))
         unsafe copy.storeBytes(of: now, toByteOffset: offset, as: UInt64.self)
       }
     }

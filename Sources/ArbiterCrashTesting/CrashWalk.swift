@@ -106,7 +106,7 @@ struct CrashWalk: ~Copyable {
     summary.crashPointCount += 1
     let isExhaustive = openLines()
     pointStates = 0
-    // Dedicated order: a program whose own order is wrong fails with everything that it stored.
+    // First everything: with that a program fails whose own order is wrong.
     var failing: [Int]?
     if visit(everything, check) == false {
       failing = everything
@@ -130,9 +130,11 @@ struct CrashWalk: ~Copyable {
     lines = []
     variants = []
     deltas = []
+    var place = 0
     for number in model.open.keys.sorted() {
       let stores = model.open[number] ?? []
-      if let place = previous.firstIndex(where: { $0.line == number }),
+      while place < previous.count, previous[place].line < number { place += 1 }
+      if place < previous.count, previous[place].line == number,
         previous[place].stores == stores, previous[place].settled == settled[number]
       {
         lines.append(previous[place])
@@ -162,7 +164,7 @@ struct CrashWalk: ~Copyable {
   /// Visits every combination; returns the first that fails.
   private mutating func exhaust(_ check: Check) -> [Int]? {
     var state = nothing
-    while true {
+    while pointStates < pointMax {
       if visit(state, check) == false { return state }
       var place = 0
       while place < state.count {
@@ -173,11 +175,12 @@ struct CrashWalk: ~Copyable {
       }
       if place == state.count { return nil }
     }
+    return nil
   }
 
   /// Visits none, each single line, all but one, and random states; returns the first that fails.
   private mutating func sample(_ check: Check) -> [Int]? {
-    if visit(nothing, check) == false { return nothing }
+    if pointStates < pointMax, visit(nothing, check) == false { return nothing }
     for base in [nothing, everything] {
       for place in lines.indices {
         var state = base
@@ -204,6 +207,7 @@ struct CrashWalk: ~Copyable {
     return nil
   }
 
+  /// States that may be checked at this point: as many as the bounds of point and run leave.
   private var pointMax: Int {
     min(options.statesPerPointMax, options.statesMax - summary.stateCount + pointStates)
   }

@@ -47,6 +47,7 @@ public struct WordStore: Sendable, Hashable {
   /// - Parameters:
   ///   - bytes: What is stored.
   ///   - offset: Where; need not be aligned.
+  /// - Returns: A store for each word that the bytes touch.
   /// - Complexity: O(*n*).
   public static func pieces(of bytes: some Sequence<UInt8>, at offset: Int) -> [WordStore] {
     var pieces: [WordStore] = []

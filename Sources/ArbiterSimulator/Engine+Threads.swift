@@ -243,7 +243,7 @@ extension Engine {
     let line = PendingLine(
       address: place.address, entered: threads[index].entered, owner: owner, operation: operation,
       module: place.module)
-    if operation.isStore && threads[index].isWorker { note(.executed, line) }
+    if isTracing && operation.isStore && threads[index].isWorker { note(.executed, line) }
     return line
   }
 

@@ -65,6 +65,7 @@ extension Simulation {
   /// - Parameters:
   ///   - domain: What survives by itself.
   ///   - count: How many of the recorded events had happened; nil for all, which is now.
+  /// - Returns: Every line that was stored to, with what survives of it.
   /// - Precondition: The count is at most ``persistenceEventCount``.
   /// - Complexity: O(events).
   public func survivingImage(

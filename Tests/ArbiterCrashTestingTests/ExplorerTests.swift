@@ -102,6 +102,44 @@ struct ExplorerTests {
       ])
   }
 
+  @Test(arguments: PersistenceDomain.allCases)
+  func `every operation that promises survival is seen`(domain: PersistenceDomain) throws {
+    let text = Array("thirty-three bytes, unaligned...".utf8) + [0]
+    let places = [3, 203, 403, 603, 803, 1003, 1203]
+    let long = [UInt8](repeating: 7, count: 700)
+    try CrashExplorer(bytes: 4096, options: .init(domain: domain)).explore { region, run in
+      unsafe try text.withUnsafeBytes { bytes throws in
+        unsafe region.store(bytes, at: places[0])
+        try region.persist(places[0]..<places[0] + text.count)
+        run.acknowledge(1)
+        unsafe try region.copyAndPersist(bytes, to: places[1])
+        run.acknowledge(2)
+        region.move(places[0]..<places[0] + text.count, to: places[2])
+        region.drain()
+        run.acknowledge(3)
+        unsafe region.store(bytes, at: places[3])
+        try region.deepFlush(places[3]..<places[3] + text.count)
+        run.acknowledge(4)
+        unsafe try region.writeChecked(bytes, at: places[4])
+        try region.persist(places[4]..<places[4] + text.count)
+        run.acknowledge(5)
+      }
+      region.fill(places[5]..<places[5] + 33, with: 7, by: .cached)
+      region.drain()
+      run.acknowledge(6)
+      // Long enough to go past the cache, but for its ends.
+      unsafe long.withUnsafeBytes { unsafe region.copy($0, to: places[6]) }
+      region.drain()
+      run.acknowledge(7)
+    } check: { image in
+      for (index, place) in places.prefix(image.acknowledged).enumerated() {
+        let expected = index < 5 ? text : index == 5 ? Array(long.prefix(33)) : long
+        if image.bytes(place..<place + expected.count) != expected { return false }
+      }
+      return true
+    }
+  }
+
   @Test func `what comes before the beginning has survived`() throws {
     let covered = try CrashExplorer(bytes: 4096).explore { region, run in
       region.storeAtomically(7, at: 0)
@@ -180,10 +218,16 @@ struct ExplorerTests {
   @Test func `an error of the program comes through, one of the check is the reason`() throws {
     struct Stop: Error {}
     #expect(throws: Stop.self) {
-      try CrashExplorer(bytes: 64).explore { _ in throw Stop() } check: { _ in true }
+      try CrashExplorer(bytes: 64).explore { _ in
+        throw Stop()
+      } check: { _ in
+        true
+      }
     }
     let failure = try #require(throws: CrashFailure.self) {
-      try CrashExplorer(bytes: 64).explore { $0.storeAtomically(1, at: 0) } check: {
+      try CrashExplorer(bytes: 64).explore {
+        $0.storeAtomically(1, at: 0)
+      } check: {
         if $0.word(at: 0) == 1 { throw Stop() }
         return true
       }

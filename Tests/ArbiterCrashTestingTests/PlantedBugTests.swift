@@ -86,7 +86,7 @@ struct PlantedBugTests {
     #expect(text.contains("missing flush"))
     #expect(text.contains("store of 80 B at 64"))
     #if DEBUG
-      #expect(text.contains("ArbiterCrashTestingTests/Structures.swift:"), "\(text)")
+    #expect(text.contains("ArbiterCrashTestingTests/Structures.swift:"), "\(text)")
     #endif
   }
 

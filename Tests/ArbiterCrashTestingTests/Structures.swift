@@ -60,7 +60,7 @@ func publish(
   try publishWord()
 }
 
-/// A log without checksums: a count that promises records. Records may cross lines.
+/// A log without checksums: a count that promises records, which may cross lines.
 enum CountedLog {
   static let recordWords = 10
 

@@ -142,7 +142,8 @@ struct SurvivingImageTests {
   }
 
   @Test func `a fence of a thread waits for what workers store for it`() throws {
-    let fenced = Workload(accessBytes: 192, fence: .every(bytes: 384))
+    let fenced = Workload(
+      accessBytes: 192, fence: .every(bytes: 384), regionBytes: 192 * 100_003)
     var simulation = try Simulation(
       machine(
         fenced, threads: 6,

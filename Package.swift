@@ -43,12 +43,14 @@ let package = Package(
     .library(
       name: "ArbiterModel",
       targets: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration", "ArbiterProfiles",
       ]),
     .executable(name: "arbiter", targets: ["arbiter"]),
     // `./install` makes libarbiter.so of it, with the Swift runtime inside.
     .library(name: "arbiter-c", type: .dynamic, targets: ["ArbiterC"]),
+    // For tests of programs that keep data in persistent memory.
+    .library(name: "ArbiterCrashTesting", targets: ["ArbiterCrashTesting"]),
     // The mechanism alone, for the benchmarks in C.
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
@@ -75,13 +77,15 @@ let package = Package(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     room("ArbiterMetrics", sees: ["ArbiterCore"]),
+    room("ArbiterPersistence", sees: ["ArbiterCore"]),
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
     room(
       "ArbiterSimulator",
       sees: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice",
+        "ArbiterScheduler", "ArbiterWorkloads",
       ]),
     room(
       "ArbiterCalibration",
@@ -95,6 +99,9 @@ let package = Package(
       "ArbiterMemory",
       sees: ["CArbiter", "CArbiterPersist", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
+      "ArbiterCrashTesting",
+      sees: ["ArbiterCore", "ArbiterPersistence", "ArbiterPlatform", "ArbiterMemory"]),
+    room(
       "ArbiterRuntime",
       sees: [
         "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
@@ -107,9 +114,9 @@ let package = Package(
     room(
       "Arbiter",
       sees: [
-        "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
-        "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles",
-        "ArbiterReport",
+        "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
+        "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
+        "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
       ]),
     .target(
       name: "ArbiterC",
@@ -205,6 +212,13 @@ let package = Package(
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
+    tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),
+    tests(
+      of: "ArbiterCrashTesting",
+      sees: [
+        "ArbiterTestSupport", "CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPersistence",
+        "ArbiterPlatform",
+      ]),
     tests(of: "ArbiterDevice"),
     tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
     tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
@@ -218,7 +232,7 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterTestSupport", "ArbiterWorkloads",
+        "ArbiterPersistence", "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )

@@ -33,6 +33,12 @@ let package = Package(
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
     .executableTarget(
+      name: "crash-states",
+      dependencies: [
+        "BenchmarkSupport", .product(name: "Arbiter", package: "arbiter"),
+        .product(name: "ArbiterCrashTesting", package: "arbiter"),
+      ], swiftSettings: strict),
+    .executableTarget(
       name: "run-startup",
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),

@@ -7,6 +7,7 @@
 @_exported public import ArbiterDevice
 @_exported public import ArbiterMemory
 @_exported public import ArbiterMetrics
+@_exported public import ArbiterPersistence
 @_exported public import ArbiterPlatform
 @_exported public import ArbiterReport
 @_exported public import ArbiterRuntime

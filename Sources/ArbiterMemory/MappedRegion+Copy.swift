@@ -16,6 +16,7 @@ extension MappedRegion {
   public func store(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     check(offset, count: bytes.count)
     guard let source = bytes.baseAddress else { return }
+    if observer != nil { return unsafe storeObserved(bytes, at: offset) }
     // SAFETY: the target lies within the mapping by the check above.
     unsafe (base + offset).copyMemory(from: source, byteCount: bytes.count)
   }
@@ -39,6 +40,9 @@ extension MappedRegion {
   ) {
     check(offset, count: bytes.count)
     guard let source = bytes.baseAddress else { return }
+    if observer != nil {
+      return unsafe moveObserved(from: source, to: offset, byteCount: bytes.count, by: method)
+    }
     // SAFETY: the target lies within the mapping by the check above.
     unsafe operations.move(from: source, to: base + offset, byteCount: bytes.count, by: method)
   }
@@ -55,6 +59,11 @@ extension MappedRegion {
   public func move(_ range: Range<Int>, to offset: Int, by method: CopyMethod = .automatic) {
     check(range)
     check(offset, count: range.count)
+    if observer != nil {
+      // SAFETY: both ranges lie within the mapping by the checks above.
+      return unsafe moveObserved(
+        from: base + range.lowerBound, to: offset, byteCount: range.count, by: method)
+    }
     // SAFETY: both ranges lie within the mapping by the checks above.
     unsafe operations.move(
       from: base + range.lowerBound, to: base + offset, byteCount: range.count, by: method)
@@ -71,6 +80,7 @@ extension MappedRegion {
   @inlinable
   public func fill(_ range: Range<Int>, with byte: UInt8, by method: CopyMethod = .automatic) {
     check(range)
+    if observer != nil { return fillObserved(range, with: byte, by: method) }
     // SAFETY: the range lies within the mapping by the check above.
     unsafe operations.fill(
       base + range.lowerBound, byteCount: range.count, with: byte, by: method)
@@ -103,6 +113,7 @@ extension MappedRegion {
   public func storeAtomically(_ word: UInt64, at offset: Int) {
     check(offset, count: 8)
     precondition(offset & 7 == 0, "an atomic word must be aligned to 8 bytes")
+    if observer != nil { return storeAtomicallyObserved(word, at: offset) }
     // SAFETY: the word lies within the mapping, which starts on a page, by the checks above.
     unsafe arb_store_word(base + offset, word)
   }

@@ -18,6 +18,7 @@ extension MappedRegion {
   @inlinable
   public func flush(_ range: Range<Int>) {
     check(range)
+    if observer != nil { return flushObserved(range) }
     // SAFETY: the range lies within the mapping by the check above.
     unsafe operations.flush(base + range.lowerBound, byteCount: range.count)
   }
@@ -29,6 +30,7 @@ extension MappedRegion {
   /// - Complexity: One fence.
   @inlinable @inline(__always)
   public func drain() {
+    if observer != nil { return drainObserved() }
     arb_fence_store()
   }
 
@@ -60,6 +62,7 @@ extension MappedRegion {
   /// - Complexity: O(*n*) in cache lines, one fence and a few system calls.
   public func deepFlush(_ range: Range<Int>) throws(PlatformError) {
     check(range)
+    if observer != nil { flushObserved(range, isDeep: true) }
     // Also where the caches survive a loss of power: here they are to be emptied.
     // SAFETY: the range lies within the mapping by the check above.
     unsafe PersistOperations(granularity: .cacheLine, flush: flushInstruction)

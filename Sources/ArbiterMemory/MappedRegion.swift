@@ -87,6 +87,8 @@ public struct MappedRegion: ~Copyable {
   public let operations: PersistOperations
   /// The first byte of the mapping, aligned to a page; valid as long as the region lives.
   public let base: UnsafeMutableRawPointer
+  /// Who is told of every operation; nil outside of tests.
+  public let observer: (any RegionObserver)?
   let tree: SystemTree
   let fileOffset: Int
   private(set) var descriptor: Int32
@@ -122,19 +124,22 @@ public struct MappedRegion: ~Copyable {
   ///   - byteCount: Bytes to map; rounded up to pages. At least 1.
   ///   - options: Whether pages are touched, and the granularity to believe in.
   ///   - processor: What the processor can do.
+  ///   - observer: Who is told of every operation on the region; for tests.
   /// - Throws: ``PlatformError``: `invalidArgument`, `resourceLimit`, `noSpace` or `system`.
   public init(
     anonymousNamed name: String, byteCount: ByteCount, options: Options = Options(),
-    processor: ProcessorFeatures = .detect()
+    processor: ProcessorFeatures = .detect(), observer: (any RegionObserver)? = nil
   ) throws(PlatformError) {
     let size = try Self.wholePages(byteCount, path: "memfd:\(name)", options: options)
     let file = try RegionFile.memory(name: name, byteCount: options.fileOffset + size)
-    try self.init(file, size: size, options: options, tree: SystemTree(), processor: processor)
+    try self.init(
+      file, size: size, options: options, tree: SystemTree(), processor: processor,
+      observer: observer)
   }
 
   private init(
     _ file: RegionFile, size: Int, options: Options, tree: SystemTree,
-    processor: ProcessorFeatures
+    processor: ProcessorFeatures, observer: (any RegionObserver)? = nil
   ) throws(PlatformError) {
     do throws(PlatformError) {
       let kind = try FileSystemKind.of(path: file.currentPath, tree: tree)
@@ -164,6 +169,7 @@ public struct MappedRegion: ~Copyable {
       flushInstruction = processor.bestFlush
       operations = PersistOperations(granularity: granularity, flush: flushInstruction)
       unsafe base = unsafe mapping.base
+      self.observer = observer
       self.tree = tree
       fileOffset = options.fileOffset
       descriptor = file.descriptor

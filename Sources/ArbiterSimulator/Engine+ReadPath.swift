@@ -78,8 +78,10 @@ extension Engine {
         clock.schedule(index, at: threads[index].loads.nextReturn)
       }
     case .storePlain:
+      note(.cached, line)
       storeToCache(index, line)
     case .storeWriteBack, .storeWriteBackCached, .storeNonTemporal:
+      note(.cached, line)
       enqueueStore(index, line)
     }
   }

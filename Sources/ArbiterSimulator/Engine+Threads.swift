@@ -209,7 +209,9 @@ extension Engine {
     case .storeWriteBackCached:
       guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
       issue = times.writeBackIssue
-      enqueueStore(index, newLine(index, operation))
+      let line = newLine(index, operation)
+      note(.cached, line)
+      enqueueStore(index, line)
     case .storeWriteBack, .storePlain:
       guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return }
       issue = operation == .storePlain ? times.loadIssue : times.writeBackIssue
@@ -238,9 +240,11 @@ extension Engine {
     let owner = threads[index].isWorker ? threads[index].owner : Int32(truncatingIfNeeded: index)
     let place = locate(threads[index].address)
     if operation.isStore && !threads[index].isWorker { noteIssue(index, place.address) }
-    return PendingLine(
+    let line = PendingLine(
       address: place.address, entered: threads[index].entered, owner: owner, operation: operation,
       module: place.module)
+    if isTracing && operation.isStore && threads[index].isWorker { note(.executed, line) }
+    return line
   }
 
   /// The module of an address and the address within it.

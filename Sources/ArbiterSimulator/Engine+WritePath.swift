@@ -24,7 +24,7 @@ extension Engine {
     let wanted = moduleCount == 1 ? nil : module
     let turn = drawTurn(of: threads[index].stores.waiting.count(ofModule: wanted))
     let line = threads[index].stores.waiting.remove(turn, ofModule: wanted)
-    note(.accepted, Int(line.owner), line.address)
+    note(.accepted, line)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
     let acknowledged = now &+ returnTime(of: line.operation)

@@ -5,6 +5,7 @@
 // can be checked afterwards. One predictable branch per event while off.
 
 internal import ArbiterCore
+package import ArbiterDevice
 
 /// Something that happened to a thread.
 package struct TracedEvent: Sendable, Hashable {
@@ -12,6 +13,10 @@ package struct TracedEvent: Sendable, Hashable {
   package enum Kind: Sendable, Hashable {
     /// A core issued a store.
     case issued
+    /// A core of the delegation scheme issued a store for a thread.
+    case executed
+    /// A store through the cache has its line: other cores see it.
+    case cached
     /// A module accepted a store: it is in the persistence domain.
     case accepted
     /// A fence found all earlier stores of the thread accepted.
@@ -36,8 +41,10 @@ package struct TracedEvent: Sendable, Hashable {
   package let time: Int64
   /// For an issued store: when its gate had let it pass; its window may have been full until later.
   package var passed: Int64 = 0
-  /// For an issued store: the address by which the program knows it.
+  /// For a store: the address by which the program knows its line.
   package var programAddress: UInt64 = 0
+  /// For a store: of which kind it is.
+  package var operation: Operation? = nil
 }
 
 extension Engine {
@@ -52,6 +59,28 @@ extension Engine {
     trace.append(TracedEvent(kind: kind, thread: thread, address: address, time: now))
   }
 
+  /// Keeps what happened to a store's line.
+  @inline(__always)
+  mutating func note(_ kind: TracedEvent.Kind, _ line: PendingLine) {
+    if isTracing { keep(kind, line) }
+  }
+
+  @inline(never)
+  private mutating func keep(_ kind: TracedEvent.Kind, _ line: PendingLine) {
+    trace.append(
+      TracedEvent(
+        kind: kind, thread: Int(line.owner), address: line.address, time: now,
+        programAddress: programAddress(of: line), operation: line.operation))
+  }
+
+  /// The inverse of ``locate(_:)``.
+  private func programAddress(of line: PendingLine) -> UInt64 {
+    if moduleCount == 1 { return line.address }
+    let offset = line.address & ((1 << interleaveShift) &- 1)
+    let chunk = (line.address >> interleaveShift) * UInt64(moduleCount) + UInt64(line.module)
+    return chunk << interleaveShift | offset
+  }
+
   /// Keeps the issue of a store for tests that watch.
   @inline(__always)
   mutating func noteIssue(_ thread: Int, _ address: UInt64) {
@@ -64,6 +93,6 @@ extension Engine {
       TracedEvent(
         kind: .issued, thread: thread, address: address, time: now,
         passed: max(threads[thread].entered, min(now, threads[thread].passTime)),
-        programAddress: threads[thread].address))
+        programAddress: threads[thread].address, operation: threads[thread].access.operation))
   }
 }

@@ -45,6 +45,7 @@ public struct VansExporter: Sendable {
   public init(_ file: TraceFile, interleaving: Interleaving, seed: UInt64 = 1) {
     self.interleaving = interleaving
     let bases = Self.bases(of: file)
+    regionStarts = file.regions.map { ($0.number, bases[Int($0.number)]) }
     lanes = file.threads.map {
       LineLane(cursor: file.events(ofThread: $0.number), source: $0.source, bases: bases)
     }
@@ -56,6 +57,9 @@ public struct VansExporter: Sendable {
       if let start = lane.startHint { heap.push(index, at: start) }
     }
   }
+
+  /// Where each region begins in the text.
+  public let regionStarts: [(region: UInt8, start: UInt64)]
 
   /// Where each region begins in the text, by number.
   static func bases(of file: TraceFile) -> [UInt64] {

@@ -64,6 +64,8 @@ let package = Package(
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
     cRoom(
+      "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
+    cRoom(
       "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
       // debug information, which would be most of a library that lands in every program.
@@ -81,6 +83,11 @@ let package = Package(
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    room(
+      "ArbiterTrace",
+      sees: [
+        "CArbiterRecord", "CArbiterTrace", "ArbiterCore", "ArbiterDevice", "ArbiterWorkloads",
+      ]),
     room(
       "ArbiterSimulator",
       sees: [
@@ -139,6 +146,7 @@ let package = Package(
         "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
         "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration",
         "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterTrace",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -221,6 +229,11 @@ let package = Package(
       ]),
     tests(of: "ArbiterDevice"),
     tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
+    tests(
+      of: "ArbiterTrace",
+      sees: [
+        "ArbiterCore", "ArbiterTestSupport", "ArbiterWorkloads", "CArbiterRecord", "CArbiterTrace",
+      ]),
     tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
     .testTarget(
       name: "CalibrationTests",

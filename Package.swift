@@ -62,7 +62,7 @@ let package = Package(
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
     cRoom(
-      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate", "CArbiterRecord"], exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
       // debug information, which would be most of a library that lands in every program.
       linkerSettings: [

@@ -62,7 +62,10 @@ let package = Package(
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
     cRoom(
-      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate", "CArbiterRecord"], exclude: ["exports.map"],
+      "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
+    cRoom(
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate", "CArbiterRecord"],
+      exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
       // debug information, which would be most of a library that lands in every program.
       linkerSettings: [
@@ -78,6 +81,11 @@ let package = Package(
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    room(
+      "ArbiterTrace",
+      sees: [
+        "CArbiterRecord", "CArbiterTrace", "ArbiterCore", "ArbiterDevice", "ArbiterWorkloads",
+      ]),
     room(
       "ArbiterSimulator",
       sees: [
@@ -129,7 +137,7 @@ let package = Package(
       sees: [
         "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
         "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
-        "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -205,6 +213,11 @@ let package = Package(
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
     tests(of: "ArbiterDevice"),
     tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
+    tests(
+      of: "ArbiterTrace",
+      sees: [
+        "ArbiterCore", "ArbiterTestSupport", "ArbiterWorkloads", "CArbiterRecord", "CArbiterTrace",
+      ]),
     tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
     .testTarget(
       name: "CalibrationTests",
@@ -225,7 +238,8 @@ let package = Package(
 // this leaves what real threads on real memory need, and their tests.
 if Context.environment["ARBITER_SANITIZE"] != nil {
   let kept: Set = [
-    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord", "ArbiterCore",
+    "CArbiter", "CArbiterCounters", "CArbiterGate", "CArbiterPersist", "CArbiterRecord",
+    "ArbiterCore",
     "ArbiterMetrics", "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads",
     "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "CTestSupport", "ArbiterTestSupport",
     "ArbiterPlatformTests", "ArbiterMemoryTests", "ArbiterRuntimeTests",

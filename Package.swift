@@ -135,7 +135,8 @@ let package = Package(
     room(
       "ArbiterCommands",
       sees: [
-        "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "CArbiter", "CArbiterRecord", "CommandSpec", "ArbiterCore", "ArbiterMetrics",
+        "ArbiterDevice",
         "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform",
         "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
       ]),

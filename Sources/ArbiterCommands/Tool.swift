@@ -21,7 +21,10 @@ public enum Tool {
       VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
       VerbGroup(
         "Machine",
-        [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
+        [
+          Verb(RunOptions.command), Verb(RecordOptions.command), Verb(BenchOptions.command),
+          Verb(DoctorOptions.command),
+        ]),
       VerbGroup(
         "Tool",
         [

@@ -7,13 +7,34 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-void arb_trace_reader_init(ArbTraceReader *reader, ArbTraceSession *session) {
-  memset(reader, 0, sizeof *reader);
+/* What the reader remembers of a lane. */
+typedef struct {
+  uint64_t tail;
+  uint64_t start_nanoseconds; /* of the last event: starts of a thread never run backwards */
+  uint64_t lost_count;        /* events that no sound thread produces, dropped */
+} LaneMemory;
+
+struct ArbTraceReader {
+  ArbTraceSession *session;
+  ArbTraceRegionEntry *regions;
+  ArbTraceLane *lanes;
+  ArbTraceEvent *rings;
+  uint32_t lane_count;
+  uint32_t ring_events;
+  int64_t start_ticks;
+  double ticks_per_nanosecond;
+  LaneMemory memory[ARB_TRACE_LANE_COUNT_MAX];
+};
+
+ArbTraceReader *arb_trace_reader_make(ArbTraceSession *session) {
+  ArbTraceReader *reader = calloc(1, sizeof *reader);
+  if (reader == NULL) return NULL;
   reader->session = session;
   reader->regions = arb_trace_regions(session);
   reader->lanes = arb_trace_lane(session, 0);
@@ -22,7 +43,10 @@ void arb_trace_reader_init(ArbTraceReader *reader, ArbTraceSession *session) {
   reader->ring_events = session->ring_events;
   reader->start_ticks = session->start_ticks;
   reader->ticks_per_nanosecond = session->ticks_per_nanosecond;
+  return reader;
 }
+
+void arb_trace_reader_dispose(ArbTraceReader *reader) { free(reader); }
 
 void arb_trace_reader_beat(ArbTraceReader *reader) {
   __atomic_store_n(&reader->session->heartbeat_ticks, arb_read_tsc(), __ATOMIC_RELAXED);
@@ -41,7 +65,7 @@ static int64_t nanoseconds_of(const ArbTraceReader *reader, int64_t ticks) {
 void arb_trace_reader_glance(const ArbTraceReader *reader, uint32_t index,
                              ArbTraceLaneGlance *glance) {
   const ArbTraceLane *lane = &reader->lanes[index];
-  const ArbTraceLaneMemory *memory = &reader->memory[index];
+  const LaneMemory *memory = &reader->memory[index];
   memset(glance, 0, sizeof *glance);
   /* Acquires the fields of the thread that took the lane (take in recorder.c). */
   glance->is_used = __atomic_load_n(&lane->use, __ATOMIC_ACQUIRE) == ARB_TRACE_LANE_USED;
@@ -52,8 +76,7 @@ void arb_trace_reader_glance(const ArbTraceReader *reader, uint32_t index,
   glance->thread = lane->thread;
   memcpy(glance->name, lane->name, sizeof glance->name - 1);
   glance->is_waiting = __atomic_load_n(&lane->is_waiting, __ATOMIC_RELAXED);
-  glance->lost_count = __atomic_load_n(&lane->lost_count, __ATOMIC_RELAXED) +
-                       memory->lost_overrun + memory->unsound_count;
+  glance->lost_count = __atomic_load_n(&lane->lost_count, __ATOMIC_RELAXED) + memory->lost_count;
   uint64_t pending = __atomic_load_n(&lane->head, __ATOMIC_RELAXED) - memory->tail;
   glance->pending = pending <= reader->ring_events ? pending : 0;
   glance->removed_nanoseconds =
@@ -63,7 +86,7 @@ void arb_trace_reader_glance(const ArbTraceReader *reader, uint32_t index,
 }
 
 /* Turns an event into what a file says; returns 0 where it is not sound. */
-static int translate(ArbTraceReader *reader, ArbTraceLaneMemory *memory, ArbTraceEvent *event) {
+static int translate(ArbTraceReader *reader, LaneMemory *memory, ArbTraceEvent *event) {
   if (!arb_trace_event_is_sound(event)) return 0;
   uint64_t start = (uint64_t)nanoseconds_of(
       reader, (int64_t)(event->start - (uint64_t)reader->start_ticks));
@@ -90,7 +113,7 @@ static void make_room(ArbTraceLane *lane, uint64_t tail) {
 uint32_t arb_trace_reader_drain(ArbTraceReader *reader, uint32_t index, ArbTraceEvent *events,
                                 uint32_t capacity) {
   ArbTraceLane *lane = &reader->lanes[index];
-  ArbTraceLaneMemory *memory = &reader->memory[index];
+  LaneMemory *memory = &reader->memory[index];
   const ArbTraceEvent *ring = reader->rings + (size_t)index * reader->ring_events;
   uint32_t count = 0;
   while (count < capacity) {
@@ -100,7 +123,7 @@ uint32_t arb_trace_reader_drain(ArbTraceReader *reader, uint32_t index, ArbTrace
     if (pending == 0) break;
     if (pending > reader->ring_events) {
       /* No thread gets here: somebody wrote nonsense. */
-      memory->lost_overrun++;
+      memory->lost_count++;
       memory->tail = head;
       make_room(lane, head);
       break;
@@ -112,7 +135,7 @@ uint32_t arb_trace_reader_drain(ArbTraceReader *reader, uint32_t index, ArbTrace
       if (translate(reader, memory, event)) {
         count++;
       } else {
-        memory->unsound_count++;
+        memory->lost_count++;
       }
     }
     make_room(lane, memory->tail);

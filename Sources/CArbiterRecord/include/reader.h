@@ -10,25 +10,7 @@
 
 #include "trace_session.h"
 
-/* What the reader remembers of a lane. */
-typedef struct {
-  uint64_t tail;
-  uint64_t start_nanoseconds; /* of the last event: starts of a thread never run backwards */
-  uint64_t lost_overrun;      /* events lost because the lane's numbers made no sense */
-  uint64_t unsound_count;     /* events that no sound thread produces, dropped */
-} ArbTraceLaneMemory;
-
-typedef struct {
-  ArbTraceSession *_Nullable session;
-  ArbTraceRegionEntry *_Nullable regions;
-  ArbTraceLane *_Nullable lanes;
-  ArbTraceEvent *_Nullable rings;
-  uint32_t lane_count;
-  uint32_t ring_events;
-  int64_t start_ticks;
-  double ticks_per_nanosecond;
-  ArbTraceLaneMemory memory[ARB_TRACE_LANE_COUNT_MAX];
-} ArbTraceReader;
+typedef struct ArbTraceReader ArbTraceReader;
 
 /* A lane as it is now. */
 typedef struct {
@@ -43,8 +25,11 @@ typedef struct {
   char name[16];
 } ArbTraceLaneGlance;
 
-/* Prepares to read a session that the caller has made. */
-void arb_trace_reader_init(ArbTraceReader *_Nonnull reader, ArbTraceSession *_Nonnull session);
+/* Prepares to read a session that the caller has made; NULL where there is no memory. */
+ArbTraceReader *_Nullable arb_trace_reader_make(ArbTraceSession *_Nonnull session);
+
+/* Frees what arb_trace_reader_make took; the session stays. */
+void arb_trace_reader_dispose(ArbTraceReader *_Nullable reader);
 
 /* Says that the reader lives. */
 void arb_trace_reader_beat(ArbTraceReader *_Nonnull reader);

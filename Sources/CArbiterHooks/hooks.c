@@ -17,6 +17,11 @@
 _Thread_local ArbHookThread arb_hook_thread __attribute__((tls_model("initial-exec")));
 ArbTraceSession *arb_hooks_session;
 
+/* The linker takes the wrappers in with the hooks, whether or not the program calls what they wrap:
+ * gold asks for them on behalf of libgcc. */
+extern char __wrap_memcpy[], __wrap_mmap[];
+__attribute__((used)) static char *const wrappers[] = {__wrap_memcpy, __wrap_mmap};
+
 /* --- A thread's accesses ----------------------------------------------------------------------- */
 
 /* Whether the thread runs a handler on a stack of its own, which may lie anywhere. */
@@ -66,7 +71,6 @@ static int find_range(ArbHookThread *thread, uint64_t address) {
 void arb_hook_slow(uint64_t key, uint64_t address) {
   ArbHookThread *thread = &arb_hook_thread;
   if (!enter(thread, (uintptr_t)__builtin_frame_address(0))) return;
-  int saved_errno = errno;
   if (find_range(thread, address)) {
     const ArbRunState *run = &thread->run;
     if ((uint32_t)key <= run->range_bytes - (address - run->range_start)) {
@@ -76,7 +80,6 @@ void arb_hook_slow(uint64_t key, uint64_t address) {
       arb_recorder_count_lost(&thread->recorder, 1);
     }
   }
-  errno = saved_errno;
   thread->guard = 0;
 }
 

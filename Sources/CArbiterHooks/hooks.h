@@ -77,8 +77,9 @@ static inline __attribute__((always_inline)) void arb_hook_access(uint32_t opera
                                                                   uint32_t length,
                                                                   const void *place) {
   uint64_t address = (uint64_t)(uintptr_t)place;
-  if (ARB_LIKELY(address - __atomic_load_n(&arb_hooks_low, __ATOMIC_RELAXED) >=
-                 __atomic_load_n(&arb_hooks_bytes, __ATOMIC_RELAXED))) {
+  /* No hint to the compiler: neither way is rare. */
+  if (address - __atomic_load_n(&arb_hooks_low, __ATOMIC_RELAXED) >=
+      __atomic_load_n(&arb_hooks_bytes, __ATOMIC_RELAXED)) {
     return;
   }
   uint64_t key = ARB_RUN_KEY(operation, length);

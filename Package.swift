@@ -53,6 +53,10 @@ let package = Package(
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
     .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
+    // What programs that were compiled with the recording hooks are linked with.
+    .library(name: "arbiter-hooks", type: .static, targets: ["CArbiterHooks"]),
+    // The same without hooks, for the benchmark of recording.
+    .library(name: "CArbiterRecord", targets: ["CArbiterRecord"]),
   ],
   targets: [
     cRoom("CArbiter"),
@@ -61,6 +65,7 @@ let package = Package(
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
+    cRoom("CArbiterHooks", sees: ["CArbiter", "CArbiterRecord"]),
     cRoom(
       "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
     cRoom(
@@ -103,8 +108,9 @@ let package = Package(
     room(
       "ArbiterRuntime",
       sees: [
-        "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
+        "CArbiter", "CArbiterGate", "CArbiterRecord", "ArbiterCore", "ArbiterMetrics",
+        "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform",
+        "ArbiterMemory",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],

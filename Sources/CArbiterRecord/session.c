@@ -143,9 +143,27 @@ int64_t arb_trace_session_from_environment(ArbTraceMapping *mapping) {
   return arb_trace_session_open(path, mapping);
 }
 
+/* Whether a thread of this process has a lane: its list of robust mutexes points there. */
+static int is_in_use(const ArbTraceSession *session) {
+  int32_t process = (int32_t)getpid();
+  for (uint32_t index = 0; index < session->lane_count; index++) {
+    const ArbTraceLane *lane = arb_trace_lane(session, index);
+    if (__atomic_load_n(&lane->use, __ATOMIC_ACQUIRE) == ARB_TRACE_LANE_USED &&
+        lane->process == process) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 void arb_trace_session_close(ArbTraceMapping *mapping) {
+  ArbTraceSession *session = mapping->session;
+  if (session != NULL) {
+    /* Refused unless the calling thread is the reader, whose list would point there as well. */
+    pthread_mutex_unlock(&session->reader);
+    if (!is_in_use(session)) munmap(session, session->byte_count);
+  }
   if (mapping->descriptor >= 0) close(mapping->descriptor);
-  if (mapping->session != NULL) munmap(mapping->session, mapping->session->byte_count);
   *mapping = (ArbTraceMapping){NULL, -1};
 }
 

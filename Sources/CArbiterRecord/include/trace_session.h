@@ -172,8 +172,8 @@ int64_t arb_trace_session_open(const char *_Nonnull path, ArbTraceMapping *_Nonn
  * session in `mapping`. */
 int64_t arb_trace_session_from_environment(ArbTraceMapping *_Nonnull mapping);
 
-/* Unmaps a session. Not to be called while a thread of this process owns a lane: the thread's list
- * of robust mutexes points into the memory. */
+/* Unmaps a session, unless a thread of this process still has a lane: a thread's list of robust
+ * mutexes points into the memory. The reader's thread ends the session with it. */
 void arb_trace_session_close(ArbTraceMapping *_Nonnull mapping);
 
 /* The number of the region of this identity, made where there is none yet; ARB_TRACE_NO_REGION where

@@ -212,8 +212,10 @@ let package = Package(
     // Runs the built tool as a child process.
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["ArbiterCommands", "ArbiterTestSupport"],
-      exclude: ["bad-input.txt"], swiftSettings: strict),
+      dependencies: [
+        "ArbiterCommands", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads",
+      ],
+      exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

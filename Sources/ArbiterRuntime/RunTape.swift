@@ -72,8 +72,9 @@ struct RunTape: ~Copyable {
       isRunning = false
       return
     }
-    isRunning = unsafe arb_recorder_attach(
-      &recorder, recording.session, ARB_TRACE_FROM_WORKLOAD) == 0
+    isRunning =
+      unsafe arb_recorder_attach(
+        &recorder, recording.session, ARB_TRACE_FROM_WORKLOAD) == 0
     event.region = recording.region
     event.operation = UInt64(recording.operation.rawValue)
     event.count = 1

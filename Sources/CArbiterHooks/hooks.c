@@ -59,12 +59,8 @@ static int find_range(ArbHookThread *thread, uint64_t address) {
         arb_recorder_attach(recorder, arb_hooks_session, ARB_TRACE_FROM_HOOKS) != 0;
     if (thread->is_refused) return 0;
   }
-  arb_run_end(run, recorder);
   thread->generation = generation;
-  run->range_start = range.start;
-  run->range_bytes = range.bytes;
-  run->range_offset = range.offset;
-  run->region = (uint32_t)range.region;
+  arb_run_enter_range(run, range.start, range.bytes, range.offset, (uint32_t)range.region);
   return 1;
 }
 

@@ -153,10 +153,10 @@ int arb_trace_reader_has_left(ArbTraceReader *reader, uint32_t index) {
     return 0;
   }
   uint64_t head = __atomic_load_n(&lane->head, __ATOMIC_ACQUIRE);
-  if (__atomic_load_n(&lane->is_open, __ATOMIC_RELAXED) == 1 &&
-      head - reader->memory[index].tail < reader->ring_events) {
-    __atomic_store_n(&lane->is_open, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&lane->head, head + 1, __ATOMIC_RELEASE);
+  /* Acquires the runs that were not handed over (open_run in runs.c). */
+  uint64_t reach = __atomic_load_n(&lane->reach, __ATOMIC_ACQUIRE);
+  if (reach > head && reach - reader->memory[index].tail <= reader->ring_events) {
+    __atomic_store_n(&lane->head, reach, __ATOMIC_RELEASE);
   }
   return 1;
 }

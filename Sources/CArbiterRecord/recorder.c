@@ -119,9 +119,9 @@ static int take(ArbRecorder *recorder, ArbTraceSession *session, uint32_t index,
     pthread_mutex_unlock(&lane->owner);
     return 0;
   }
-  lane->head = lane->lost_count = 0;
+  lane->head = lane->reach = lane->lost_count = 0;
   lane->removed_ticks = lane->waited_ticks = 0;
-  lane->is_open = lane->is_waiting = 0;
+  lane->is_waiting = 0;
   lane->source = (uint32_t)source;
   lane->process = (int32_t)getpid();
   lane->thread = (int32_t)syscall(SYS_gettid);

@@ -38,66 +38,101 @@ static int sets_stride(ArbRunState *run, uint64_t key, uint64_t address) {
   return 1;
 }
 
-/* Hands over the run that goes on. */
-static void close_run(ArbRunState *run, ArbRecorder *recorder) {
-  run->key = 0;
-  __atomic_store_n(&recorder->lane->is_open, 0, __ATOMIC_RELAXED);
-  arb_recorder_publish(recorder);
+/* The look at the clock that ends runs. */
+typedef struct {
+  int64_t before; /* own time at the look before */
+  int64_t now;
+  int has_paused; /* since then */
+} Look;
+
+static Look look_at_clock(ArbRecorder *recorder) {
+  int64_t ticks = recorder->last_ticks;
+  Look look = {.before = ticks - recorder->removed_ticks};
+  look.now = arb_recorder_now(recorder);
+  look.has_paused = recorder->last_ticks - ticks > recorder->gap_ticks;
+  return look;
 }
 
-void arb_run_begin(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64_t address) {
-  if (sets_stride(run, key, address)) return;
-  int64_t before_ticks = recorder->last_ticks;
-  int64_t before = before_ticks - recorder->removed_ticks;
-  int64_t now = arb_recorder_now(recorder);
-  int has_paused = recorder->last_ticks - before_ticks > recorder->gap_ticks;
-  ArbTraceEvent *place = NULL;
-  if (run->key != 0) {
-    if (!has_paused && is_next(run, key, address)) {
-      run->event->count++;
-      plan_check(run, run->event->count, (uint32_t)key);
-      return;
-    }
-    /* After a pause the run ends where the clock was read last: within ARB_RUN_CHECK accesses. */
-    run->event->span = arb_trace_span((int64_t)run->event->start, has_paused ? before : now);
-    if (recorder->head + 1 != recorder->room_until) {
-      place = &recorder->ring[(recorder->head + 1) & recorder->ring_mask];
-    } else {
-      close_run(run, recorder);
-    }
+/* Hands over the runs that wait, spread evenly over the time since the first of them began. After a
+ * pause that is the time until the clock was read last, before it. */
+static void hand_over(ArbRunState *run, ArbRecorder *recorder, const Look *look) {
+  uint64_t count = run->next - recorder->head;
+  int64_t end = look->has_paused ? look->before : look->now;
+  int64_t step = end > run->first_start ? (end - run->first_start) / (int64_t)count : 0;
+  int64_t start = run->first_start;
+  for (uint64_t index = recorder->head; index != run->next; index++, start += step) {
+    ArbTraceEvent *event = &recorder->ring[index & recorder->ring_mask];
+    event->start = (uint64_t)start;
+    event->span = arb_trace_span(start, start + step);
   }
-  int is_behind = place != NULL;
-  if (!is_behind) place = arb_recorder_place(recorder);
-  if (place == NULL) return;
-  *place = (ArbTraceEvent){
-      /* Room may have been waited for. */
-      .start = (uint64_t)(recorder->last_ticks - recorder->removed_ticks),
+  int64_t quick = (int64_t)(ARB_RUN_QUICK_NANOSECONDS * recorder->ticks_per_nanosecond);
+  run->runs_left = !look->has_paused && step < quick ? ARB_RUN_BATCH - 1 : 0;
+  run->key = 0;
+  uint64_t quarter = recorder->ring_mask >> 2;
+  int rings = (recorder->head ^ run->next) > quarter;
+  recorder->head = run->next;
+  /* Releases the events to the reader (arb_trace_reader_drain). */
+  __atomic_store_n(&recorder->lane->head, recorder->head, __ATOMIC_RELEASE);
+  if (rings) arb_recorder_ring_bell(recorder);
+}
+
+/* Begins a run at the next place, for which there is room. */
+static void open_run(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64_t address) {
+  ArbTraceEvent *event = &recorder->ring[run->next & recorder->ring_mask];
+  *event = (ArbTraceEvent){
+      .start = (uint64_t)run->first_start,
       .offset = (run->range_offset + (address - run->range_start)) & ARB_TRACE_OFFSET_MAX,
       .region = (uint8_t)run->region,
       .operation = (uint8_t)((key >> 32) - 1),
       .length = (uint32_t)key,
       .count = 1,
   };
+  arb_recorder_prefetch(recorder);
   run->base = address;
   run->stride = 0;
-  run->event = place;
+  run->event = event;
   run->check = 1;
   run->key = key;
-  if (is_behind) {
-    /* Only now, so that the place behind the last published event always holds a run. */
-    arb_recorder_publish(recorder);
-  } else {
-    /* For the reader, should the thread die; it looks only once the thread is gone. */
-    __atomic_store_n(&recorder->lane->is_open, 1, __ATOMIC_RELEASE);
+  run->next++;
+  /* Releases the event to a reader that finds the thread gone. */
+  __atomic_store_n(&recorder->lane->reach, run->next, __ATOMIC_RELEASE);
+}
+
+void arb_run_begin(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64_t address) {
+  if (sets_stride(run, key, address)) return;
+  int is_continued = run->key != 0 && is_next(run, key, address);
+  if (!is_continued && run->runs_left > 0 && run->next != recorder->room_until &&
+      run->next > recorder->head) {
+    run->runs_left--;
+    open_run(run, recorder, key, address);
+    return;
   }
+  Look look = look_at_clock(recorder);
+  if (is_continued && !look.has_paused) {
+    run->event->count++;
+    plan_check(run, run->event->count, (uint32_t)key);
+    return;
+  }
+  if (run->next > recorder->head) hand_over(run, recorder, &look);
+  if (arb_recorder_place(recorder) == NULL) return;
+  run->next = recorder->head;
+  /* Room may have been waited for. */
+  run->first_start = recorder->last_ticks - recorder->removed_ticks;
+  open_run(run, recorder, key, address);
+}
+
+void arb_run_enter_range(ArbRunState *run, uint64_t start, uint64_t byte_count, uint64_t offset,
+                         uint32_t region) {
+  run->key = 0;
+  run->range_start = start;
+  run->range_bytes = byte_count;
+  run->range_offset = offset;
+  run->region = region;
 }
 
 void arb_run_end(ArbRunState *run, ArbRecorder *recorder) {
-  if (run->key == 0) return;
-  int64_t before_ticks = recorder->last_ticks;
-  int64_t before = before_ticks - recorder->removed_ticks;
-  int64_t now = arb_recorder_now(recorder);
-  int has_paused = recorder->last_ticks - before_ticks > recorder->gap_ticks;
-  run->event->span = arb_trace_span((int64_t)run->event->start, has_paused ? before : now);
-  close_run(run, recorder);
+  run->key = 0;
+  if (run->next <= recorder->head) return;
+  Look look = look_at_clock(recorder);
+  hand_over(run, recorder, &look);
 }

@@ -27,7 +27,8 @@ final class RecordPlace {
   let folder = TemporaryFolder(in: "/dev/shm")
   static let hooks = "\(Tool.root)/Sources/CArbiterHooks/include"
   static let programs = "\(Tool.root)/Tests/CommandLineTests/Programs"
-  static let hasLibrary = works("echo 'int main(void){return 0;}' | clang -x c - -lpmem -o /dev/null")
+  static let hasLibrary = works(
+    "echo 'int main(void){return 0;}' | clang -x c - -lpmem -o /dev/null")
 
   /// Compiles a program with hooks.
   func build(_ program: String, _ flags: HookFlags = .clang) throws {
@@ -224,8 +225,11 @@ struct RecordTests {
       let events = try trace.all(ofThread: thread.number)
       #expect(events.count > 100)
       #expect(events.allSatisfy { $0.operation == .storeNonTemporal && $0.length == 256 })
-      #expect(zip(events, events.dropFirst()).allSatisfy { $0.offset + 256 == $1.offset
-        || $1.offset < $0.offset })
+      #expect(
+        zip(events, events.dropFirst()).allSatisfy {
+          $0.offset + 256 == $1.offset
+            || $1.offset < $0.offset
+        })
       // A thread's own time cannot be longer than the run was.
       let end = events.last.map { $0.startNanoseconds + UInt64($0.spanNanoseconds) } ?? 0
       #expect(end - (events.first?.startNanoseconds ?? 0) < 1_000_000_000)
@@ -274,7 +278,7 @@ struct RecordCallTests {
     let build = try place.script("clang -O2 '\(objects)' -lpmemobj -o objects")
     try #require(build.code == 0, "\(build.error)")
     let run = try place.script(
-      "export PMEM_IS_PMEM_FORCE=1; \"$arbiter\" record -q -o trace ./objects pool 100")
+      "export PMEM_IS_PMEM_FORCE=1; \"$arbiter\" record -q -o trace ./objects pool 20 20")
     let trace = try place.trace()
     #expect(trace.regions.contains { $0.name.hasSuffix("/pool") }, "\(run.error)")
     let events = try trace.threads.flatMap { try trace.all(ofThread: $0.number) }
@@ -298,7 +302,8 @@ struct RecordCallTests {
     let trace = try place.trace()
     var bytes: UInt64 = 0
     for thread in trace.threads {
-      for event in try trace.all(ofThread: thread.number) where event.operation == .storeNonTemporal {
+      for event in try trace.all(ofThread: thread.number) where event.operation == .storeNonTemporal
+      {
         bytes += UInt64(event.length) * UInt64(event.count)
       }
     }

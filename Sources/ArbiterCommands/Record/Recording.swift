@@ -185,7 +185,7 @@ final class Recording {
     let events = unsafe UnsafeBufferPointer(start: batch, count: count)
     var accesses: UInt64 = 0
     var bytes: UInt64 = 0
-    for unsafe event in unsafe events {
+    for unsafeevent in unsafe events {
       accesses &+= UInt64(event.count)
       bytes &+= UInt64(event.count) &* UInt64(event.length)
     }

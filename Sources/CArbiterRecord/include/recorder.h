@@ -92,6 +92,13 @@ static inline void arb_recorder_exclude(ArbRecorder *_Nonnull recorder) {
   recorder->last_ticks = now;
 }
 
+/* Asks for the place a few events ahead, which lies in the reader's cache: a fence of the program
+ * would wait for it. A hint, which processors without the instruction ignore. */
+static inline void arb_recorder_prefetch(const ArbRecorder *_Nonnull recorder) {
+  const ArbTraceEvent *ahead = &recorder->ring[(recorder->head + 8) & recorder->ring_mask];
+  __asm__ volatile("prefetchw %0" ::"m"(*ahead));
+}
+
 /* The place of the next event; NULL where there is none and the event is lost. */
 static inline ArbTraceEvent *_Nullable arb_recorder_place(ArbRecorder *_Nonnull recorder) {
   if (__builtin_expect(recorder->head == recorder->room_until, 0) &&
@@ -103,6 +110,7 @@ static inline ArbTraceEvent *_Nullable arb_recorder_place(ArbRecorder *_Nonnull 
 
 /* Hands over the event at the place. */
 static inline void arb_recorder_publish(ArbRecorder *_Nonnull recorder) {
+  arb_recorder_prefetch(recorder);
   recorder->head++;
   /* Releases the event to the reader (arb_trace_reader_drain). */
   __atomic_store_n(&recorder->lane->head, recorder->head, __ATOMIC_RELEASE);

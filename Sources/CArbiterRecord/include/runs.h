@@ -3,8 +3,12 @@
  *
  * Accesses of a thread, one call each, merged into runs of equal accesses that lie evenly apart.
  * The run that goes on lies in the ring already, so that it survives the thread. An access that
- * continues it costs a comparison and an increment; the clock is read once in ARB_RUN_CHECK
- * accesses, so that a pause or the loss of the processor within a run ends it there.
+ * continues it costs a comparison and an increment.
+ *
+ * The clock is read when a run begins, and once in ARB_RUN_CHECK accesses of a long one, so that a
+ * pause or the loss of the processor ends it there. While runs follow each other within less than
+ * ARB_RUN_QUICK_NANOSECONDS it is read for one run in ARB_RUN_BATCH: they are handed over together,
+ * spread evenly over the time that they took.
  *
  * The span of a run is the time from its first access to the event after it, all of it the thread's
  * own, unless the thread paused in between.
@@ -15,19 +19,23 @@
 #include "recorder.h"
 
 #define ARB_RUN_CHECK 64u
+#define ARB_RUN_BATCH 16u
+#define ARB_RUN_QUICK_NANOSECONDS 500.0
 #define ARB_RUN_COUNT_MAX (1u << 30)
 
-/* A thread's run. All zero: none. `key` is compared first, so that no other field is looked at
- * while there is no run. */
+/* A thread's runs. All zero: none. */
 typedef struct {
-  uint64_t key;    /* operation << 32 | length; 0: no run goes on */
+  uint64_t key;    /* operation and length; 0: the next access begins a run */
   uint64_t base;   /* address of the first access */
   int64_t stride;
   uint64_t check;  /* number of accesses at which the slow path looks */
   ArbTraceEvent *_Nullable event; /* of the run, in the ring */
+  uint64_t next;        /* behind the place of the run; from the lane's head on, runs wait there */
+  int64_t first_start;  /* of the first of them, in the thread's own time */
+  uint32_t runs_left;   /* that may begin without a look at the clock */
+  uint32_t region;
   uint64_t range_start, range_bytes; /* memory in which runs of this region lie */
   uint64_t range_offset;
-  uint32_t region;
 } ArbRunState;
 
 #define ARB_RUN_KEY(operation, length) \
@@ -47,7 +55,11 @@ static inline int arb_run_continue(ArbRunState *_Nonnull run, uint64_t key, uint
 void arb_run_begin(ArbRunState *_Nonnull run, ArbRecorder *_Nonnull recorder, uint64_t key,
                    uint64_t address);
 
-/* Ends the run, if one goes on. */
+/* Gives the runs that follow another range, in which accesses of a region lie. */
+void arb_run_enter_range(ArbRunState *_Nonnull run, uint64_t start, uint64_t byte_count,
+                         uint64_t offset, uint32_t region);
+
+/* Hands over all runs. */
 void arb_run_end(ArbRunState *_Nonnull run, ArbRecorder *_Nonnull recorder);
 
 #endif

@@ -11,8 +11,8 @@
  *   rings     one for each lane: events, written by the thread and read by the reader
  *
  * The file is sparse: a ring costs memory once its thread uses it. A ring has one writer and one
- * reader. What a thread has published stays when the thread dies of whatever cause, and so does the
- * run that it was in the middle of (`is_open`).
+ * reader. What a thread has published stays when the thread dies of whatever cause, and so do the
+ * runs that it was in the middle of (`reach`).
  *
  * A lane belongs to the thread that holds its robust mutex. The kernel marks the mutex when the
  * thread ends, by whatever end, so that the reader needs no word from it; it then takes in the rest
@@ -79,9 +79,10 @@ typedef struct {
   uint64_t lost_count;   /* events dropped: no room in time, or no region */
   int64_t removed_ticks; /* taken out of the thread's time: waiting for a processor */
   int64_t waited_ticks;  /* the same: waiting for room in the ring, or for the recorder itself */
-  uint32_t is_open;      /* the place of the next event holds a run that goes on */
+  uint64_t reach;        /* where above `head`: up to here runs wait to be published */
   uint32_t is_waiting;   /* the thread sleeps until there is room */
-  uint64_t pad_a[11];
+  uint32_t pad;
+  uint64_t pad_a[10];
 
   /* Written by the reader. */
   uint64_t tail; /* events read */

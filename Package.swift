@@ -55,6 +55,10 @@ let package = Package(
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
     .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
+    // What programs that were compiled with the recording hooks are linked with.
+    .library(name: "arbiter-hooks", type: .static, targets: ["CArbiterHooks"]),
+    // The same without hooks, for the benchmark of recording.
+    .library(name: "CArbiterRecord", targets: ["CArbiterRecord"]),
   ],
   targets: [
     cRoom("CArbiter"),
@@ -63,10 +67,12 @@ let package = Package(
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
+    cRoom("CArbiterHooks", sees: ["CArbiter", "CArbiterRecord"]),
     cRoom(
       "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
     cRoom(
-      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate"], exclude: ["exports.map"],
+      "CArbiterPreload", sees: ["CArbiter", "CArbiterGate", "CArbiterRecord"],
+      exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
       // debug information, which would be most of a library that lands in every program.
       linkerSettings: [
@@ -111,8 +117,9 @@ let package = Package(
     room(
       "ArbiterRuntime",
       sees: [
-        "CArbiter", "CArbiterGate", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform", "ArbiterMemory",
+        "CArbiter", "CArbiterGate", "CArbiterRecord", "ArbiterCore", "ArbiterMetrics",
+        "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform",
+        "ArbiterMemory",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
@@ -143,10 +150,10 @@ let package = Package(
     room(
       "ArbiterCommands",
       sees: [
-        "CArbiter", "CommandSpec", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator", "ArbiterCalibration",
-        "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
-        "ArbiterTrace",
+        "CArbiter", "CArbiterRecord", "CommandSpec", "ArbiterCore", "ArbiterMetrics",
+        "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
+        "ArbiterCalibration", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
+        "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -214,8 +221,10 @@ let package = Package(
     // Runs the built tool as a child process.
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["ArbiterCommands", "ArbiterTestSupport", "CommandSpec"],
-      exclude: ["bad-input.txt"], swiftSettings: strict),
+      dependencies: [
+        "ArbiterCommands", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+      ],
+      exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

@@ -42,6 +42,29 @@ let package = Package(
       name: "run-startup",
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
+    .target(name: "PlainKernels", path: "Sources/recording-kernels/plain"),
+    // Compiled as Documentation/Recording.md says.
+    .target(
+      name: "HookedKernels", path: "Sources/recording-kernels/hooked",
+      cSettings: [
+        .unsafeFlags([
+          "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm",
+          "-tsan-instrument-read-before-write=1",
+        ])
+      ]),
+    .executableTarget(
+      name: "recording",
+      dependencies: [
+        "PlainKernels", "HookedKernels", .product(name: "CArbiterRecord", package: "arbiter"),
+        .product(name: "arbiter-hooks", package: "arbiter"),
+      ],
+      linkerSettings: [
+        .linkedLibrary("m"),
+        .unsafeFlags(
+          ["memcpy", "memmove", "memset", "mmap", "mmap64", "munmap", "mremap"].flatMap {
+            ["-Xlinker", "--wrap=\($0)"]
+          }),
+      ]),
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),

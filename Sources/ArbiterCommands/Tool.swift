@@ -24,7 +24,7 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
-      VerbGroup("Recordings", [Verb(TraceOptions.command)]),
+      VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),

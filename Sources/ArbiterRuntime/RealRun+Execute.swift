@@ -30,7 +30,10 @@ extension RealRun {
   ) throws(PlatformError) -> Outcome {
     let slices = try configuration.slices(ofBytes: region.byteCount)
     let method = try StoreMethod(configuration.operation, processor: processor)
-    let shared = unsafe RunShared(base: region.base, configuration, method)
+    let recording = RunRecording(
+      path: region.path, byteCount: region.byteCount, method: method)
+    let shared = unsafe RunShared(
+      base: region.base, configuration, method, recording: recording)
     var apparatus = try makeApparatus()
     let workers = startWriters(shared, slices, apparatus)
     let start = waitUntilEnded(

@@ -19,6 +19,7 @@ final class RunShared: Sendable {
   nonisolated(unsafe) let base: UnsafeMutableRawPointer
   let configuration: RealRun.Configuration
   let method: StoreMethod
+  let recording: RunRecording?
   let isStarted = Atomic<Bool>(false)
   let isStopped = Atomic<Bool>(false)
   let readyCount = Atomic<Int>(0)
@@ -28,11 +29,14 @@ final class RunShared: Sendable {
   let failure = Lock<PlatformError?>(nil)
   let ended = Doorbell()
 
-  init(base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod)
-  {
+  init(
+    base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod,
+    recording: RunRecording?
+  ) {
     unsafe self.base = base
     self.configuration = configuration
     self.method = method
+    self.recording = recording
     records = Lock(
       Array(repeating: RealRun.ThreadRecord(), count: configuration.threadCount))
   }
@@ -100,7 +104,9 @@ struct Writer {
     var histogram = Histogram()
     var unfencedBytes = 0
     var countdown = nextSample()
+    var tape = RunTape(shared.recording)
     shared.waitForStart()
+    tape.begin()
     let cpuStart = SystemClock.threadCPUNanoseconds()
     // Relaxed: the flag orders nothing, it only has to arrive.
     while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
@@ -108,6 +114,7 @@ struct Writer {
       let address = UInt64(truncatingIfNeeded: offset)
       countdown &-= 1
       let start = countdown == 0 ? TimeStampClock.nowOrdered() : 0
+      let taped = tape.now()
       door.enter(address, UInt64(truncatingIfNeeded: length))
       record.accessCount &+= 1
       var line = 0
@@ -128,15 +135,19 @@ struct Writer {
         countdown = nextSample()
       }
       door.leave(address, UInt64(truncatingIfNeeded: length))
+      tape.note(offset: address, length: length, since: taped)
       unfencedBytes &+= length
       if unfencedBytes >= fenceBytes {
+        let fenced = tape.now()
         LineWriter.fence()
         door.noteFence()
+        tape.noteFence(since: fenced)
         unfencedBytes = 0
       }
     }
     // What is still in write-combining buffers must be visible to whoever verifies.
     LineWriter.fence()
+    tape.end()
     door.finish()
     record.waits = door.waits
     finish(&record, histogram, cpuStart)
@@ -152,7 +163,9 @@ struct Writer {
     var record = RealRun.ThreadRecord()
     var unfencedBytes = 0
     var countdown = nextSample()
+    var tape = RunTape(shared.recording)
     shared.waitForStart()
+    tape.begin()
     let cpuStart = SystemClock.threadCPUNanoseconds()
     do throws(PlatformError) {
       while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
@@ -171,14 +184,18 @@ struct Writer {
             sequence: record.accessCount &+ 1, offset: UInt64(offset + line))
           unsafe LineWriter.storeCached(stamp.line, to: buffer + line)
         }
+        let taped = tape.now()
         // SAFETY: offset + length lies within this thread's slice of the mapping.
         unsafe try lane.submit(
           from: buffer, to: shared.base + offset, byteCount: length, method: shared.method,
           startTick: start)
+        tape.note(offset: UInt64(offset), length: length, since: taped)
         record.accessCount &+= 1
         unfencedBytes &+= length
         if unfencedBytes >= fenceBytes {
+          let fenced = tape.now()
           try lane.fence()
+          tape.noteFence(since: fenced)
           unfencedBytes = 0
         }
       }
@@ -188,6 +205,7 @@ struct Writer {
       // The buffer is freed below: what the workers still have of it must have ended.
       lane.settle()
     }
+    tape.end()
     finish(&record, Histogram(), cpuStart)
   }
 

@@ -144,8 +144,10 @@ ARB_EXPORT int pmem_deep_drain(const void *address, size_t byte_count) {
   ArbThread *thread = arb_enter(ARB_FRAME);
   if (thread == NULL) return real(address, byte_count);
   arb_count_deep(thread, (uint64_t)(uintptr_t)address, byte_count);
+  int64_t start = arb_record_start(thread, 0);
   int result = real(address, byte_count);
   arb_thread_note_fence(thread);
+  arb_record_fence(thread, start);
   thread->guard = ARB_GUARD_DOWN;
   return result;
 }
@@ -158,8 +160,10 @@ ARB_EXPORT void pmem_drain(void) {
     return;
   }
   arb_count_drain(thread);
+  int64_t start = arb_record_start(thread, 0);
   real();
   arb_thread_note_fence(thread);
+  arb_record_fence(thread, start);
   thread->guard = ARB_GUARD_DOWN;
 }
 

@@ -108,8 +108,10 @@ static void drain(const Behind *entry, uintptr_t frame) {
     return;
   }
   arb_count_drain(thread);
+  int64_t start = arb_record_start(thread, 0);
   behind(entry)();
   arb_thread_note_fence(thread);
+  arb_record_fence(thread, start);
   thread->guard = ARB_GUARD_DOWN;
 }
 
@@ -153,7 +155,7 @@ static AnyFunction ask(ArbReal *getter, struct pmem2_map *map) {
 
 /* Whether functions are to be wrapped: not those that libpmem2 asks for inside a call of ours. */
 static int is_active(void) {
-  return __atomic_load_n(&arb_preload_page, __ATOMIC_RELAXED) != NULL;
+  return __atomic_load_n(&arb_preload_is_active, __ATOMIC_RELAXED) != 0;
 }
 
 ARB_EXPORT ArbCopyFunction pmem2_get_memcpy_fn(struct pmem2_map *map) {
@@ -198,8 +200,10 @@ ARB_EXPORT int pmem2_deep_flush(struct pmem2_map *map, void *address, size_t byt
   ArbThread *thread = arb_enter(ARB_FRAME);
   if (thread == NULL) return real(map, address, byte_count);
   arb_count_deep(thread, (uint64_t)(uintptr_t)address, byte_count);
+  int64_t start = arb_record_start(thread, (uint64_t)(uintptr_t)address);
   int result = real(map, address, byte_count);
   arb_thread_note_fence(thread);
+  arb_record_flush(thread, address, byte_count, start);
   thread->guard = ARB_GUARD_DOWN;
   return result;
 }

@@ -3,7 +3,8 @@
  *
  * What the files of the preload library share. start.c finds the page, ranges.c finds the set of an
  * address, thread.c keeps a thread's gates, store.c carries out one call under the scheme in force,
- * delegate.c has workers do it, pmem.c and pmem2.c are the functions that programs call.
+ * delegate.c has workers do it, record.c records it, pmem.c and pmem2.c are the functions that
+ * programs call.
  */
 #ifndef ARBITER_PRELOAD_H
 #define ARBITER_PRELOAD_H
@@ -13,6 +14,7 @@
 #include <sys/types.h>
 
 #include "CArbiterGate.h"
+#include "CArbiterRecord.h"
 
 /* Also tells the compiler that nothing here goes through a table of addresses. */
 #pragma GCC visibility push(hidden)
@@ -61,10 +63,12 @@ typedef struct {
   } real;
 } ArbStore;
 
-/* A mapping and its set. */
+/* A mapping, its set, and what it is in recordings. */
 typedef struct {
   uint64_t start;
   uint64_t byte_count;
+  uint64_t offset; /* in the region */
+  int32_t region;  /* or ARB_TRACE_NO_REGION */
   uint32_t set;
   uint32_t generation; /* of the table when the range was found; see arb_ranges_forget */
 } ArbRange;
@@ -90,14 +94,22 @@ typedef struct {
   uint32_t refused;    /* bit per set: no slot was to be had */
   ArbLane lane; /* its pool is NULL until the thread delegates */
   ArbStore delegated; /* what a worker may still read where the thread left the call by a jump */
+  ArbRecorder recorder;
+  uint32_t is_unrecorded; /* no lane was to be had; asked again at every look at a mapping */
   ArbGate gates[ARB_SET_COUNT];
 } ArbThread;
 
 extern _Thread_local ArbThread arb_thread __attribute__((tls_model("initial-exec")));
 
-/* The page; NULL while the library has nothing to do. Written once, before `main`. */
+/* Whether the library has anything to do. Written once, before `main`, as what follows. */
+extern uint32_t arb_preload_is_active;
+
+/* The page; NULL where nothing is gated. */
 extern ArbPage *arb_preload_page;
 extern uint32_t arb_preload_session;
+
+/* The recording; NULL where nothing is recorded. */
+extern ArbTraceSession *arb_preload_trace;
 
 /* One line on stderr, from parts that end with NULL. */
 void arb_say(const char *const *parts);
@@ -116,16 +128,25 @@ void arb_ranges_forget(void);
 /* Takes the state of a fresh process, in the child of a fork. */
 void arb_ranges_reset(void);
 
+/* Makes `thread->last` the range of an address. Keeps errno. */
+void arb_thread_find_range(ArbThread *thread, uint64_t address);
+
 /* Where a thread has no gate for the set yet: looks up, attaches. May return NULL. Keeps errno. */
 ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address);
 
 /* Whether the call whose guard is up was left by a jump; takes back what it held. */
 int arb_thread_has_left(ArbThread *thread, uintptr_t frame);
 
+/* Whether `thread->last` is the range of an address. */
+static inline int arb_thread_knows(const ArbThread *thread, uint64_t address,
+                                   uint32_t generation) {
+  return address - thread->last.start < thread->last.byte_count &&
+         thread->last.generation == generation && thread->calls_left > 0;
+}
+
 /* The gate for an address; NULL where the thread runs ungated. */
 static inline ArbGate *arb_thread_gate(ArbThread *thread, uint64_t address, uint32_t generation) {
-  if (address - thread->last.start < thread->last.byte_count &&
-      thread->last.generation == generation && thread->calls_left > 0 &&
+  if (arb_thread_knows(thread, address, generation) &&
       (thread->attached >> thread->last.set & 1) != 0) {
     thread->calls_left--;
     return &thread->gates[thread->last.set];
@@ -136,11 +157,11 @@ static inline ArbGate *arb_thread_gate(ArbThread *thread, uint64_t address, uint
 /* Counts how often mappings were forgotten. */
 extern uint32_t arb_ranges_generation;
 
-/* The state of the calling thread if the call that it makes is to be gated; NULL if it is to pass:
- * there is no page, or the call comes from a real function. */
+/* The state of the calling thread if the call that it makes is to be gated or recorded; NULL if it
+ * is to pass: there is neither page nor recording, or the call comes from a real function. */
 static inline ArbThread *arb_enter(uintptr_t frame) {
   /* Relaxed: written before threads exist. */
-  if (__atomic_load_n(&arb_preload_page, __ATOMIC_RELAXED) == NULL) return NULL;
+  if (!__atomic_load_n(&arb_preload_is_active, __ATOMIC_RELAXED)) return NULL;
   ArbThread *thread = &arb_thread;
   if (__builtin_expect(thread->guard != ARB_GUARD_DOWN, 0) &&
       !arb_thread_has_left(thread, frame)) {
@@ -199,6 +220,30 @@ void arb_count_drain(ArbThread *thread);
 
 /* Counts a deep flush or drain. The guard is up before and after. */
 void arb_count_deep(ArbThread *thread, uint64_t address, uint64_t byte_count);
+
+/* Recording. */
+
+/* Of no moment: the call is not recorded. */
+#define ARB_NO_START INT64_MIN
+
+/* Finds the lane and the region of a call that is about to be made (address 0: it has none).
+ * Returns when it starts. Keeps errno. */
+int64_t arb_record_find(ArbThread *thread, uint64_t address);
+
+/* When a call starts, in the thread's own time; ARB_NO_START where nothing is recorded. */
+static inline int64_t arb_record_start(ArbThread *thread, uint64_t address) {
+  /* Relaxed: written before threads exist. */
+  if (__atomic_load_n(&arb_preload_trace, __ATOMIC_RELAXED) == NULL) return ARB_NO_START;
+  return arb_record_find(thread, address);
+}
+
+/* Record what has been done since `start`. */
+void arb_record_store(ArbThread *thread, const ArbStore *store, int64_t start);
+void arb_record_flush(ArbThread *thread, const void *address, size_t byte_count, int64_t start);
+void arb_record_fence(ArbThread *thread, int64_t start);
+
+/* What the environment tells libpmem about the size from which it stores past the caches. */
+void arb_record_read_threshold(void);
 
 /* Performs or passes on. */
 static inline void arb_store_submit(ArbStore *store, uintptr_t frame) {

@@ -1,10 +1,12 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Which interleave set an address belongs to. The kernel's list of mappings names the device that
- * holds the file behind an address; the control page names the set of a device. Found ranges are
- * kept in a table of the process. An answer that has become wrong costs a delay too many or too
- * few, never a byte: so a thread may use what it knows without asking anybody.
+ * Which interleave set and which region of a recording an address belongs to. The kernel's list of
+ * mappings names the file behind an address and the device that holds it; the control page names
+ * the set of a device, the recording numbers files. Found ranges are kept in a table of the
+ * process. An answer that has become wrong costs a delay too many or too few, or puts an event into
+ * the wrong region, and never costs a byte: so a thread may use what it knows without asking
+ * anybody.
  */
 #define _GNU_SOURCE
 #include "preload.h"
@@ -26,7 +28,8 @@ typedef struct {
   uint32_t generation;
   uint64_t start;
   uint64_t byte_count;
-  uint64_t set;
+  uint64_t offset;
+  uint64_t set_and_region; /* the region in the upper half */
 } Place;
 
 static Place table[RANGE_COUNT];
@@ -53,12 +56,14 @@ static int look_up(uint64_t address, uint32_t generation, ArbRange *range) {
     /* Acquire, so that the second look at the sequence stays behind them. */
     uint64_t start = __atomic_load_n(&place->start, __ATOMIC_ACQUIRE);
     uint64_t byte_count = __atomic_load_n(&place->byte_count, __ATOMIC_ACQUIRE);
-    uint64_t set = __atomic_load_n(&place->set, __ATOMIC_ACQUIRE);
+    uint64_t offset = __atomic_load_n(&place->offset, __ATOMIC_ACQUIRE);
+    uint64_t both = __atomic_load_n(&place->set_and_region, __ATOMIC_ACQUIRE);
     uint32_t of = __atomic_load_n(&place->generation, __ATOMIC_ACQUIRE);
     uint32_t after = __atomic_load_n(&place->sequence, __ATOMIC_RELAXED);
     if ((before & 1) != 0 || before != after || of != generation) continue;
     if (address - start >= byte_count) continue;
-    *range = (ArbRange){start, byte_count, (uint32_t)set, generation};
+    *range = (ArbRange){start, byte_count, offset, (int32_t)(both >> 32), (uint32_t)both,
+                        generation};
     return 1;
   }
   return 0;
@@ -78,14 +83,16 @@ static void insert(const ArbRange *range) {
   /* Release, so that whoever sees a new field sees the odd sequence too. */
   __atomic_store_n(&place->start, range->start, __ATOMIC_RELEASE);
   __atomic_store_n(&place->byte_count, range->byte_count, __ATOMIC_RELEASE);
-  __atomic_store_n(&place->set, range->set, __ATOMIC_RELEASE);
+  __atomic_store_n(&place->offset, range->offset, __ATOMIC_RELEASE);
+  uint64_t both = (uint64_t)(uint32_t)range->region << 32 | range->set;
+  __atomic_store_n(&place->set_and_region, both, __ATOMIC_RELEASE);
   __atomic_store_n(&place->generation, range->generation, __ATOMIC_RELEASE);
   __atomic_store_n(&place->sequence, sequence + 2, __ATOMIC_RELEASE);
 }
 
 /* A line of /proc/self/maps: "start-end rights offset major:minor inode   path". */
 typedef struct {
-  uint64_t start, end, major, minor;
+  uint64_t start, end, offset, major, minor, inode;
   const char *path;
 } Line;
 
@@ -114,17 +121,21 @@ static int parse(const char *text, Line *line) {
   if (*text++ != '-') return 0;
   text = read_hexadecimal(text, &line->end);
   if (*text != ' ') return 0;
-  text = skip_word(skip_word(skip_word(text)));
-  text = read_hexadecimal(text, &line->major);
+  text = read_hexadecimal(skip_word(skip_word(text)), &line->offset);
+  if (*text != ' ') return 0;
+  text = read_hexadecimal(skip_word(text), &line->major);
   if (*text++ != ':') return 0;
-  text = read_hexadecimal(text, &line->minor);
-  line->path = skip_word(skip_word(text));
+  text = skip_word(read_hexadecimal(text, &line->minor));
+  line->inode = 0;
+  for (; *text >= '0' && *text <= '9'; text++) line->inode = line->inode * 10 + (*text - '0');
+  line->path = skip_word(text);
   return line->end > line->start;
 }
 
 /* The set of a mapping. A device-DAX mapping is one of a character device, and the list names the
  * file system that the device's node lies in. */
 static uint32_t set_of(const Line *line) {
+  if (arb_preload_page == NULL) return ARB_SET_UNKNOWN;
   struct stat facts;
   uint64_t major = line->major, minor = line->minor;
   if (strncmp(line->path, "/dev/", 5) == 0 && stat(line->path, &facts) == 0 &&
@@ -133,6 +144,36 @@ static uint32_t set_of(const Line *line) {
     minor = minor(facts.st_rdev);
   }
   return arb_page_set_of_device(arb_preload_page, (uint32_t)major, (uint32_t)minor);
+}
+
+/* "anonymous memory at " and the address; `text` has room for it. */
+static void name_anonymous(char *text, uint64_t address) {
+  static const char words[] = "anonymous memory at 0x";
+  memcpy(text, words, sizeof words - 1);
+  text += sizeof words - 1;
+  int digit = 60;
+  while (digit > 0 && (address >> digit & 15) == 0) digit -= 4;
+  for (; digit >= 0; digit -= 4) *text++ = "0123456789abcdef"[address >> digit & 15];
+  *text = 0;
+}
+
+/* The region of a mapping in the recording. */
+static void find_region(const Line *line, ArbRange *range) {
+  if (arb_preload_trace == NULL) return;
+  uint64_t bytes = line->end - line->start;
+  if (line->inode != 0) {
+    range->offset = line->offset;
+    range->region = arb_trace_region_find(
+        arb_preload_trace, ARB_TRACE_REGION_FILE, line->major << 32 | line->minor, line->inode,
+        line->path, line->offset + bytes);
+    return;
+  }
+  char name[48];
+  name_anonymous(name, line->start);
+  range->offset = 0;
+  range->region =
+      arb_trace_region_find(arb_preload_trace, ARB_TRACE_REGION_ANONYMOUS, (uint64_t)getpid(),
+                            line->start, *line->path != 0 ? line->path : name, bytes);
 }
 
 /* Reads the kernel's list line by line, on the stack. Returns 0 where it cannot be read. */
@@ -158,6 +199,7 @@ static int search(uint64_t address, ArbRange *range) {
       range->start = line.start;
       range->byte_count = line.end - line.start;
       range->set = set_of(&line);
+      find_region(&line, range);
       is_found = 1;
     }
   }
@@ -174,7 +216,8 @@ ArbRange arb_range_find(uint64_t address) {
   ArbRange range;
   if (look_up(address, generation, &range)) return range;
   int saved_errno = errno;
-  range = (ArbRange){0, UINT64_MAX, arb_page_set_of_device(arb_preload_page, 0, 0), generation};
+  range = (ArbRange){0, UINT64_MAX, 0, ARB_TRACE_NO_REGION, ARB_SET_UNKNOWN, generation};
+  if (arb_preload_page != NULL) range.set = arb_page_set_of_device(arb_preload_page, 0, 0);
   /* Where the list cannot be read (no /proc), all memory is alike, and nobody looks again soon. */
   (void)search(address, &range);
   insert(&range);

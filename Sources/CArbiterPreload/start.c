@@ -19,8 +19,10 @@ __asm__(".section .swift1_autolink_entries,\"e\",@progbits\n"
         ".asciz \"-Wl,--as-needed\"\n"
         ".previous\n");
 
+uint32_t arb_preload_is_active;
 ArbPage *arb_preload_page;
 uint32_t arb_preload_session;
+ArbTraceSession *arb_preload_trace;
 
 /* What stderr was at load; no device has the number 0 and an inode 0. */
 static struct {
@@ -61,6 +63,7 @@ static void begin_child(void) {
   } else {
     arb_thread.attached = arb_thread.refused = arb_thread.calls_left = 0;
     arb_thread.last.byte_count = 0;
+    memset(&arb_thread.recorder, 0, sizeof arb_thread.recorder);
     for (uint32_t set = 0; set < ARB_SET_COUNT; set++) arb_thread.gates[set].is_copy = 1;
   }
   arb_ranges_reset();
@@ -85,35 +88,64 @@ static void decline(const char *what, const char *value, const char *reason) {
                            NULL});
 }
 
-__attribute__((constructor)) static void start(void) {
+/* Opens the control page that the environment names. */
+static ArbPage *find_page(void) {
   const char *path = getenv(ARB_ENVIRONMENT_CONTROL);
-  if (path == NULL || *path == 0) return;
-  const char *preference = getenv(ARB_ENVIRONMENT_SWITCH);
-  if (preference != NULL && strcmp(preference, "off") == 0) return;
-  int saved_errno = errno;
+  if (path == NULL || *path == 0) return NULL;
   const char *session_text = getenv(ARB_ENVIRONMENT_SESSION);
   int session = session_number(session_text);
-  ArbMapping mapping = {NULL, -1};
-  int64_t status = 0;
   if (session < 0) {
     decline("session", session_text, "not a number from 0 to 15");
-  } else if ((status = arb_page_open(path, &mapping)) != 0) {
+    return NULL;
+  }
+  ArbMapping mapping = {NULL, -1};
+  int64_t status = arb_page_open(path, &mapping);
+  if (status != 0) {
     const char *reason = status == -EPROTO   ? "not a control page of this version"
                          : status == -ENOENT ? "the arbiter run that made it has ended"
                                              : strerrordesc_np((int)-status);
     decline("control page", path, reason != NULL ? reason : "cannot be opened");
-  } else if (pthread_atfork(NULL, NULL, begin_child) != 0) {
-    /* A child that used its parent's slots would spoil their counts. */
-    arb_page_close(&mapping);
-    decline("control page", path, "no memory for a fork handler");
-  } else {
-    struct stat facts;
-    if (fstat(STDERR_FILENO, &facts) == 0) {
-      first_stderr.device = facts.st_dev;
-      first_stderr.inode = facts.st_ino;
+    return NULL;
+  }
+  arb_preload_session = (uint32_t)session;
+  return mapping.page;
+}
+
+/* Opens the recording that the environment names. */
+static ArbTraceSession *find_recording(void) {
+  ArbTraceMapping mapping;
+  int64_t status = arb_trace_session_from_environment(&mapping);
+  if (status == 0) return mapping.session;
+  const char *reason = status == -EPROTO   ? "not a recording of this version"
+                       : status == -ENOENT ? "the arbiter record that made it has ended"
+                                           : strerrordesc_np((int)-status);
+  arb_say((const char *[]){"the program runs unrecorded: recording '",
+                           getenv(ARB_ENVIRONMENT_TRACE), "': ",
+                           reason != NULL ? reason : "cannot be opened", NULL});
+  return NULL;
+}
+
+__attribute__((constructor)) static void start(void) {
+  const char *preference = getenv(ARB_ENVIRONMENT_SWITCH);
+  if (preference != NULL && strcmp(preference, "off") == 0) return;
+  int saved_errno = errno;
+  ArbPage *page = find_page();
+  ArbTraceSession *trace = find_recording();
+  if (page != NULL || trace != NULL) {
+    if (pthread_atfork(NULL, NULL, begin_child) != 0) {
+      /* A child that used its parent's slots would spoil their counts. */
+      decline("environment", "", "no memory for a fork handler");
+    } else {
+      struct stat facts;
+      if (fstat(STDERR_FILENO, &facts) == 0) {
+        first_stderr.device = facts.st_dev;
+        first_stderr.inode = facts.st_ino;
+      }
+      arb_record_read_threshold();
+      arb_preload_page = page;
+      arb_preload_trace = trace;
+      __atomic_store_n(&arb_preload_is_active, 1, __ATOMIC_RELEASE);
     }
-    arb_preload_session = (uint32_t)session;
-    __atomic_store_n(&arb_preload_page, mapping.page, __ATOMIC_RELEASE);
   }
   errno = saved_errno;
 }

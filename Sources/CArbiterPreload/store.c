@@ -38,7 +38,9 @@ static uint64_t address_of(const ArbStore *store) { return (uint64_t)(uintptr_t)
 
 void arb_store_perform(ArbThread *thread, ArbStore *store) {
   uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
-  ArbGate *gate = arb_thread_gate(thread, address_of(store), generation);
+  int64_t start = arb_record_start(thread, address_of(store));
+  ArbGate *gate = NULL;
+  if (arb_preload_page != NULL) gate = arb_thread_gate(thread, address_of(store), generation);
   if (gate != NULL) arb_gate_count_call(gate, store->call, store->byte_count);
   int stays_in_cache = store->kind <= ARB_STORE_SET && (store->flags & ARB_F_NOFLUSH) != 0;
   if (gate == NULL || store->byte_count == 0 || stays_in_cache) {
@@ -59,5 +61,6 @@ void arb_store_perform(ArbThread *thread, ArbStore *store) {
     arb_admit(gate, &run, issue, store);
   }
   if (arb_store_drains(store)) arb_thread_note_fence(thread);
+  if (start != ARB_NO_START) arb_record_store(thread, store, start);
   thread->guard = ARB_GUARD_DOWN;
 }

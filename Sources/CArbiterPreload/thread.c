@@ -32,7 +32,7 @@ static void attach(ArbThread *thread, uint32_t set) {
   }
 }
 
-static ArbGate *find_gate(ArbThread *thread, uint64_t address) {
+void arb_thread_find_range(ArbThread *thread, uint64_t address) {
   uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
   int is_in_last = address - thread->last.start < thread->last.byte_count &&
                    thread->last.generation == generation;
@@ -41,11 +41,15 @@ static ArbGate *find_gate(ArbThread *thread, uint64_t address) {
     if (is_in_last) arb_ranges_forget();
     is_in_last = 0;
     thread->calls_left = ARB_CALLS_PER_LOOK;
-    thread->refused = 0;
+    thread->refused = thread->is_unrecorded = 0;
   } else {
     thread->calls_left--;
   }
   if (!is_in_last) thread->last = arb_range_find(address);
+}
+
+static ArbGate *find_gate(ArbThread *thread, uint64_t address) {
+  arb_thread_find_range(thread, address);
   uint32_t set = thread->last.set;
   if ((thread->attached >> set & 1) == 0) {
     if ((thread->refused >> set & 1) != 0) return NULL;
@@ -76,7 +80,7 @@ static int is_on_signal_stack(void) {
 int arb_thread_has_left(ArbThread *thread, uintptr_t frame) {
   /* Stacks grow downwards. */
   if (frame < thread->guard || is_on_signal_stack()) return 0;
-  if (arb_preload_page->scheme != ARB_SCHEME_LOCK) return 1;
+  if (arb_preload_page == NULL || arb_preload_page->scheme != ARB_SCHEME_LOCK) return 1;
   for (uint32_t set = 0; set < ARB_SET_COUNT; set++) {
     if ((thread->attached >> set & 1) != 0) arb_permit_release(&thread->gates[set]);
   }
@@ -84,6 +88,7 @@ int arb_thread_has_left(ArbThread *thread, uintptr_t frame) {
 }
 
 void arb_count_drain(ArbThread *thread) {
+  if (arb_preload_page == NULL) return;
   uint32_t set = thread->last.set;
   ArbGate *gate;
   if (thread->last.byte_count != 0 && (thread->attached >> set & 1) != 0) {
@@ -96,6 +101,7 @@ void arb_count_drain(ArbThread *thread) {
 }
 
 void arb_count_deep(ArbThread *thread, uint64_t address, uint64_t byte_count) {
+  if (arb_preload_page == NULL) return;
   uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
   ArbGate *gate = arb_thread_gate(thread, address, generation);
   if (gate != NULL) arb_gate_count_call(gate, ARB_CALL_DEEP, byte_count);

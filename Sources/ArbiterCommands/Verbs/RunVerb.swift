@@ -6,7 +6,6 @@ internal import ArbiterReport
 internal import ArbiterRuntime
 internal import ArbiterScheduler
 internal import CommandSpec
-internal import Glibc
 
 extension RunOptions {
   static let name = "run"
@@ -58,65 +57,52 @@ private final class ProgramRun {
   private let file: ProgramFile
   private let outputFile: OutputFile?
   private var gating: Gating?
-  private var child: ChildProgram?
-  private var began = 0.0
-
-  /// Ends are waited for, SIGUSR1 is answered, all others are passed on.
-  private static let signals = [SIGCHLD, SIGUSR1, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2]
+  private var host: ProgramHost?
 
   init(_ invocation: Invocation<RunOptions>) throws {
     options = invocation.options
     words = [invocation.resolved.tool] + invocation.resolved.arguments()
-    do throws(PlatformError) {
-      file = try ProgramFile.find(
-        options.program.first ?? "", searchPath: Console.environment("PATH"))
-    } catch {
-      throw Self.failure(error)
-    }
+    file = try ProgramHost.find(options.program)
     outputFile = if let path = options.output.output { try OutputFile(path) } else { nil }
   }
 
-  /// By the custom of shells: 127 for no program, 126 for one that cannot be executed.
-  private static func failure(_ error: PlatformError) -> Failure {
-    Failure(
-      error.code == .notFound ? ExitCode.noProgram : ExitCode.notExecutable, error.reason,
-      hint: error.nextStep)
-  }
-
   func run() throws -> Int32 {
-    // An ignored SIGCHLD would make the kernel forget how the program ended.
-    _ = signal(SIGCHLD, SIG_DFL)
-    // Before any thread exists, so that all of them leave the signals to this one.
-    let inbox = SignalInbox(Self.signals)
-    defer { inbox.close() }
+    let host = ProgramHost(options.program, file: file)
+    self.host = host
+    defer { host.close() }
     do {
       gating = try Gating(options)
     } catch {
       try giveUp(error)
     }
     defer { gating?.close() }
-    if let signal = Self.endBeforeStart(inbox) { return 128 + signal }
-    began = Console.seconds
-    let child = try start(inbox)
-    self.child = child
-    let ending = attend(child, inbox)
-    gating?.stop()
-    do {
-      try write(summary(ending))
-    } catch {
-      // The program's own exit code says more than that nobody could read about it.
-      Console.note(Failure(error).rendered + "\n")
+    if let signal = host.endBeforeStart() { return 128 + signal }
+    var environment = ChildProgram.ownEnvironment
+    if let gating {
+      environment = gating.library.environment(
+        adding: environment, pagePath: gating.seat.pagePath, session: gating.session)
     }
+    try host.start(environment: environment)
+    var isFirst = true
+    let ending = host.attend(
+      tend: {
+        if !isFirst { gating?.tend() }
+        isFirst = false
+        return gating?.tendNanoseconds
+      },
+      report: { writeAnyway(summary(nil)) })
+    gating?.stop()
+    writeAnyway(summary(ending))
     return ending.code
   }
 
-  /// A signal that asked for the end before there was a program to pass it on to.
-  private static func endBeforeStart(_ inbox: SignalInbox) -> Int32? {
-    while let signal = inbox.next(nanoseconds: 0) {
-      let endsPrograms = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal.number)
-      if endsPrograms && !SignalInbox.isIgnored(signal.number) { return signal.number }
+  /// The program's own exit code says more than that nobody could read about it.
+  private func writeAnyway(_ summary: RunSummary) {
+    do {
+      try write(summary)
+    } catch {
+      Console.note(Failure(error).rendered + "\n")
     }
-    return nil
   }
 
   /// Runs the program without Arbiter where Arbiter fails, unless the user wants neither.
@@ -135,51 +121,15 @@ private final class ProgramRun {
         + "\(Failure.harmless(failure.message + hint))\n")
   }
 
-  private func start(_ inbox: SignalInbox) throws -> ChildProgram {
-    var environment = ChildProgram.ownEnvironment
-    if let gating {
-      environment = gating.library.environment(
-        adding: environment, pagePath: gating.seat.pagePath, session: gating.session)
-    }
-    do throws(PlatformError) {
-      return try ChildProgram(
-        file, arguments: options.program, environment: environment, inbox: inbox,
-        ignoresPipe: Tool.pipeWasIgnored)
-    } catch {
-      throw Self.failure(error)
-    }
-  }
-
-  /// Waits for the program's end and answers signals meanwhile.
-  private func attend(_ child: ChildProgram, _ inbox: SignalInbox) -> ChildProgram.Ending {
-    while true {
-      let signal = inbox.next(nanoseconds: gating?.tendNanoseconds)
-      gating?.tend()
-      guard let signal else { continue }
-      switch signal.number {
-      case SIGCHLD:
-        if let ending = child.reap() { return ending }
-      case SIGUSR1:
-        do {
-          try write(summary(nil))
-        } catch {
-          Console.note(Failure(error).rendered + "\n")
-        }
-      default:
-        // What a terminal sends, it sends to the program too.
-        if !signal.isFromKernel { child.send(signal.number) }
-      }
-    }
-  }
-
   private func summary(_ ending: ChildProgram.Ending?) -> RunSummary {
     let gates = gating?.gates()
     let clock = TimeStampClock(ticksPerNanosecond: 1)
+    let child = host?.child
     return RunSummary(
       command: options.program, file: file, process: child?.process ?? 0,
       scheme: (gating?.choice.scheme ?? .baseline).rawValue,
       schemeReason: gating?.choice.reason ?? "the program runs without Arbiter.",
-      ending: ending, wallSeconds: Console.seconds - began,
+      ending: ending, wallSeconds: Console.seconds - (host?.began ?? 0),
       cpuSeconds: ending.map { $0.userSeconds + $0.systemSeconds } ?? child?.cpuSecondsSoFar(),
       isGated: gating != nil, controller: gating?.controller, rows: gates?.rows ?? [],
       departedCount: gates?.departedCount ?? 0,

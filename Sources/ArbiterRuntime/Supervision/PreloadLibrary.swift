@@ -57,21 +57,30 @@ public struct PreloadLibrary: Sendable, Hashable {
   public func environment(
     adding environment: [String], pagePath: String, session: Int
   ) -> [String] {
+    // A run inside a run gates once, with the innermost page.
+    let others = environment.filter {
+      !$0.hasPrefix("ARBITER_CONTROL=") && !$0.hasPrefix("ARBITER_SESSION=")
+    }
+    return preloading(others) + ["ARBITER_CONTROL=\(pagePath)", "ARBITER_SESSION=\(session)"]
+  }
+
+  /// The variables with the library before whatever else is preloaded, named once.
+  ///
+  /// - Parameter environment: The variables of whoever starts the program, as NAME=value.
+  /// - Returns: The same variables; LD_PRELOAD keeps what it held behind the library.
+  public func preloading(_ environment: [String]) -> [String] {
+    var preloaded = [path]
     var others: [String] = []
-    var preloaded = path
     for entry in environment {
       if entry.hasPrefix("LD_PRELOAD=") {
         let earlier = entry.dropFirst("LD_PRELOAD=".count)
-        // A run inside a run gates once, with the innermost page.
-        let rest = earlier.split { $0 == ":" || $0 == " " }.filter { $0 != path }
-        preloaded = ([path] + rest.map(String.init)).joined(separator: ":")
-      } else if !entry.hasPrefix("ARBITER_CONTROL=") && !entry.hasPrefix("ARBITER_SESSION=") {
+        let rest = earlier.split { $0 == ":" || $0 == " " }.map(String.init)
+        preloaded = [path] + rest.filter { $0 != path }
+      } else {
         others.append(entry)
       }
     }
-    return others + [
-      "LD_PRELOAD=\(preloaded)", "ARBITER_CONTROL=\(pagePath)", "ARBITER_SESSION=\(session)",
-    ]
+    return others + ["LD_PRELOAD=\(preloaded.joined(separator: ":"))"]
   }
 
   private static func absolute(_ path: String) -> String? {

@@ -1,0 +1,78 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Threads and processes that write to one mapped file, a thousand words each and every thread to a
+ * page of its own.
+ *
+ *   crowd threads FILE   eight threads, one after the other and together
+ *   crowd fork FILE      the program, a child of fork, and a child that runs the program again
+ *   crowd die FILE       the program, which then kills itself
+ *   crowd wait FILE      the program, which then waits for a line on standard input
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGES 64
+#define WORDS 1000
+
+static char *map;
+
+static void *write_page(void *page) {
+  volatile uint32_t *words = (uint32_t *)(map + 4096 * (intptr_t)page);
+  for (int index = 0; index < WORDS; index++) words[index] = (uint32_t)index;
+  return NULL;
+}
+
+static int run_threads(void) {
+  pthread_t threads[8];
+  for (intptr_t index = 0; index < 4; index++) {
+    if (pthread_create(&threads[index], NULL, write_page, (void *)index) != 0) return 1;
+    pthread_join(threads[index], NULL);
+  }
+  for (intptr_t index = 4; index < 8; index++) {
+    if (pthread_create(&threads[index], NULL, write_page, (void *)index) != 0) return 1;
+  }
+  for (int index = 4; index < 8; index++) pthread_join(threads[index], NULL);
+  return 0;
+}
+
+static int run_processes(const char *self, const char *path) {
+  write_page((void *)0);
+  pid_t child = fork();
+  if (child == 0) {
+    write_page((void *)1);
+    _exit(0);
+  }
+  pid_t other = fork();
+  if (other == 0) {
+    execl(self, self, "die", path, (char *)NULL);
+    _exit(1);
+  }
+  int status, other_status;
+  if (waitpid(child, &status, 0) != child || waitpid(other, &other_status, 0) != other) return 1;
+  write_page((void *)2);
+  return status != 0;
+}
+
+int main(int count, char **words) {
+  if (count != 3) return 2;
+  int file = open(words[2], O_RDWR | O_CREAT, 0600);
+  if (file < 0 || ftruncate(file, PAGES * 4096) != 0) return 1;
+  map = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (map == MAP_FAILED) return 1;
+  if (strcmp(words[1], "threads") == 0) return run_threads();
+  if (strcmp(words[1], "fork") == 0) return run_processes(words[0], words[2]);
+  write_page((void *)3);
+  if (strcmp(words[1], "die") == 0) kill(getpid(), SIGKILL);
+  puts("written");
+  fflush(stdout);
+  char line[16];
+  return fgets(line, sizeof line, stdin) == NULL;
+}

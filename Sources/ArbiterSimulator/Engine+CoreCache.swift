@@ -14,19 +14,21 @@ extension Engine {
   }
 
   /// The core in whose cache the line at hand may be: that of the program, whoever executes it.
+  @inline(__always)
   private func cacheOwner(_ index: Int) -> Int {
     threads[index].isWorker ? Int(threads[index].owner) : index
   }
 
   /// Whether the line at hand is in the core's cache or on its way there.
   @inline(__always)
-  func holdsLine(_ index: Int) -> Bool {
-    threads[index].cache.isInUse && findsLine(index)
+  mutating func holdsLine(_ index: Int) -> Bool {
+    caches[index].isInUse && findsLine(index)
   }
 
-  private func findsLine(_ index: Int) -> Bool {
+  // Mutating, because to call anything else that is not inlined the compiler copies the engine.
+  private mutating func findsLine(_ index: Int) -> Bool {
     let place = locate(threads[index].address)
-    return threads[index].cache.holding(of: name(place.address, place.module)) != .absent
+    return caches[index].holding(of: name(place.address, place.module)) != .absent
   }
 
   /// Issues a line of an operation that goes by the cache.
@@ -40,7 +42,7 @@ extension Engine {
     }
     guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return nil }
     let line = newLine(index, operation)
-    threads[index].cache.beginFill(name(line.address, line.module))
+    caches[index].beginFill(name(line.address, line.module))
     enqueueLoad(index, line)
     return times.loadIssue
   }
@@ -51,17 +53,17 @@ extension Engine {
     let place = locate(threads[index].address)
     let line = name(place.address, place.module)
     let holding =
-      threads[owner].cache.isInUse ? threads[owner].cache.holding(of: line) : .absent
+      caches[owner].isInUse ? caches[owner].holding(of: line) : .absent
     switch holding {
     case .dirty:
       guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return nil }
       var pending = newLine(index, operation)
       if operation == .storeWriteBack { pending.operation = .storeWriteBackCached }
-      threads[owner].cache.remove(line)
+      caches[owner].remove(line)
       enqueueStore(index, pending)
     case .filling:
       // The line goes on to its module when it has come; a fence waits for it.
-      threads[owner].cache.flushAfterFill(line)
+      caches[owner].flushAfterFill(line)
       finishFlush(index)
     case .absent where operation == .storeWriteBack:
       guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return nil }
@@ -87,7 +89,7 @@ extension Engine {
   /// Keeps a plain store's line dirty in the cache and evicts another once the cache is full.
   mutating func storeToCache(_ index: Int, _ line: PendingLine) {
     let wanted = name(line.address, line.module)
-    if threads[index].cache.endFill(wanted) {
+    if caches[index].endFill(wanted) {
       var flushed = line
       flushed.operation = .storeWriteBack
       enqueueStore(index, flushed)
@@ -95,14 +97,14 @@ extension Engine {
     }
     latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
     if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
-    guard threads[index].cache.isFull else {
-      threads[index].cache.insert(wanted)
+    guard caches[index].isFull else {
+      caches[index].insert(wanted)
       threads[index].stores.accept(returningAt: now &+ times.loadReturn)
       wakeAfterAcceptance(index)
       return
     }
-    let place = random.below(threads[index].cache.count)
-    let victim = threads[index].cache.replace(at: place, by: wanted)
+    let place = random.below(caches[index].count)
+    let victim = caches[index].replace(at: place, by: wanted)
     var evicted = line
     evicted.address = victim >> 8
     evicted.module = UInt8(truncatingIfNeeded: victim)

@@ -20,9 +20,17 @@ extension Engine {
     }
   }
 
-  /// The next access of a recorded thread; nil where its recording has ended, and with it the thread.
-  mutating func nextRecorded(_ index: Int) -> Access? {
-    if let access = threads[index].recording?.next() { return access }
+  /// Takes the next run of a recorded thread; false where its recording has ended, and with it the
+  /// thread.
+  @inline(never)
+  mutating func beginRecorded(_ index: Int, at time: Int64) -> Bool {
+    if let access = threads[index].recording?.next() {
+      threads[index].access = access
+      threads[index].accessesLeft = access.count
+      threads[index].address = access.address
+      prepare(index, at: time)
+      return true
+    }
     threads[index].isActive = false
     threads[index].step = .idle
     threads[index].ended = now
@@ -30,7 +38,7 @@ extension Engine {
     releasePermit(index)
     livingCount -= 1
     stopTime = now
-    return nil
+    return false
   }
 
   /// Whether the access at hand asks the gate for admission.

@@ -62,17 +62,22 @@ extension Engine {
   @inline(__always) @discardableResult
   private mutating func begin(_ index: Int, at time: Int64) -> Bool {
     if threads[index].accessesLeft == 0 {
-      guard
-        let access = threads[index].stream?.next(&threads[index].random) ?? nextRecorded(index)
-      else { return false }
+      if threads[index].isRecorded { return beginRecorded(index, at: time) }
+      guard let access = threads[index].stream?.next(&threads[index].random) else { return false }
       threads[index].access = access
       threads[index].accessesLeft = access.count
       threads[index].address = access.address
     }
+    prepare(index, at: time)
+    return true
+  }
+
+  /// The access at hand is wanted from `time` on.
+  @inline(__always)
+  func prepare(_ index: Int, at time: Int64) {
     threads[index].entered = time
     threads[index].linesLeft = threads[index].access.length >> 6
     threads[index].isPacedByBlock = false
-    return true
   }
 
   /// Schedules the thread's next access, which it will want at `time`.

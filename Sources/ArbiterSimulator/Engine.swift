@@ -50,6 +50,8 @@ struct Engine: ~Copyable {
   /// Threads of the program; workers of the delegation scheme follow them.
   let clientCount: Int
   let threads: FixedArray<SimulatedThread>
+  /// Each thread's share of the caches: the dirty lines of its plain stores.
+  let caches: FixedArray<CoreCache>
   let modules: FixedArray<SimulatedModule>
   let clock: EventClock
   let linkBase: Int
@@ -107,6 +109,7 @@ struct Engine: ~Copyable {
     let maximumDelay = configuration.maximumDelay.picoseconds
     self.maximumDelay = maximumDelay
     let cacheLines = configuration.profile.cacheLinesPerThread
+    caches = FixedArray(count: threadCount) { _ in CoreCache(capacity: cacheLines) }
     livingCount = clientCount
     threads = FixedArray(count: threadCount) { index in
       let isWorker = index >= plans.count
@@ -114,7 +117,6 @@ struct Engine: ~Copyable {
         isWorker: isWorker, isGated: isWorker ? false : plans[index].isGated,
         phases: isWorker ? [] : plans[index].phases,
         random: SeededRandom(seed: seed, stream: UInt64(index) + 1),
-        cache: CoreCache(capacity: cacheLines),
         pace: Pace(maximumWaitTicks: maximumDelay), permitSpan: PermitSpan(lock))
     }
     let profile = configuration.profile

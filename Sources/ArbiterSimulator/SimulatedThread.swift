@@ -93,8 +93,6 @@ struct SimulatedThread: ~Copyable {
 
   var stores = StoreWindow()
   var loads = LoadWindow()
-  /// Dirty lines of plain stores in this core's share of the caches.
-  var cache: CoreCache
 
   // The gate.
 

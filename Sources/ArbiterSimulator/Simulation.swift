@@ -308,7 +308,7 @@ public struct Simulation: ~Copyable {
     for module in 0..<engine.moduleCount { found += engine.modules[module].violations(module) }
     for index in 0..<engine.threads.count {
       found += engine.threads[index].violations(index)
-      found += engine.threads[index].cache.violations(index)
+      found += engine.caches[index].violations(index)
     }
     return found
   }

@@ -37,9 +37,8 @@ package struct CoreCache: ~Copyable {
     self.capacity = capacity
   }
 
-  /// Whether any line is here or on its way.
-  @inline(__always)
-  package var isInUse: Bool { !lines.isEmpty || !fills.isEmpty }
+  /// Whether any line has ever come here; stored, because every load asks.
+  package private(set) var isInUse = false
 
   /// Lines held now.
   package var count: Int { lines.count }
@@ -70,6 +69,7 @@ package struct CoreCache: ~Copyable {
   ///
   /// - Precondition: the line is absent.
   package mutating func beginFill(_ line: UInt64) {
+    isInUse = true
     fills.append((line, false))
   }
 
@@ -93,6 +93,7 @@ package struct CoreCache: ~Copyable {
   /// - Precondition: the line is not held and the cache is not full.
   package mutating func insert(_ line: UInt64) {
     precondition(lines.count < capacity, "no free place in the cache")
+    isInUse = true
     if table.isEmpty {
       var bits: UInt64 = 2
       while 1 << bits < capacity * 2 { bits += 1 }

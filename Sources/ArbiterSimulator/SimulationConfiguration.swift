@@ -96,6 +96,9 @@ public struct SimulationConfiguration: Sendable {
   /// The source of all randomness.
   public var seed: UInt64 = 1
 
+  /// The most threads of a simulation.
+  public static let threadCountMax = 128
+
   /// Makes a configuration with the defaults.
   public init(profile: DeviceProfile, threads: [ThreadPlan]) {
     self.profile = profile
@@ -105,7 +108,7 @@ public struct SimulationConfiguration: Sendable {
   /// What makes the configuration impossible, as one clause; nil where it is sound.
   public var problem: String? {
     if !(1...12).contains(moduleCount) { return "\(moduleCount) modules are not within 1...12" }
-    if !(1...128).contains(threads.count) {
+    if !(1...Self.threadCountMax).contains(threads.count) {
       return "\(threads.count) threads are not within 1...128"
     }
     if maximumDelay < .zero { return "maximum delay is negative" }

@@ -17,12 +17,16 @@ public enum Operation: UInt8, Sendable, Hashable, CaseIterable {
   case writeBack
   /// Store fence of its own, behind any operation; it has no address and no length.
   case fence
+  /// Plain store to a line that is in the cache already, clean, so that nothing is read first.
+  case storePlainCached
 
   /// Whether the operation stores.
   @inlinable
   public var isStore: Bool {
     switch self {
-    case .storeNonTemporal, .storeWriteBack, .storeWriteBackCached, .storePlain: true
+    case .storeNonTemporal, .storeWriteBack, .storeWriteBackCached, .storePlain,
+      .storePlainCached:
+      true
     case .load, .writeBack, .fence: false
     }
   }

@@ -66,7 +66,7 @@ struct AccessRecorder {
     switch operation {
     case .storeNonTemporal: .storeNonTemporal
     case .storeWriteBack, .storeWriteBackCached: .storeWrittenBack
-    case .storePlain: .store
+    case .storePlain, .storePlainCached: .store
     case .load: .load
     case .writeBack: .flush
     case .fence: .fence

@@ -35,15 +35,21 @@ extension Engine {
   ///
   /// - Returns: The time that the issue takes; nil where the thread waits for a window entry.
   mutating func issueCached(_ index: Int, _ operation: Operation) -> Int64? {
-    if operation != .storePlain { return issueFlush(index, operation) }
+    if operation == .storeWriteBack || operation == .writeBack {
+      return issueFlush(index, operation)
+    }
     if holdsLine(index) {
       storeToHeldLine(index)
       return times.loadIssue
     }
     guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return nil }
     let line = newLine(index, operation)
-    caches[index].beginFill(name(line.address, line.module))
-    enqueueLoad(index, line)
+    if operation == .storePlainCached {
+      storeToCache(index, line)
+    } else {
+      caches[index].beginFill(name(line.address, line.module))
+      enqueueLoad(index, line)
+    }
     return times.loadIssue
   }
 
@@ -106,6 +112,7 @@ extension Engine {
     let place = random.below(caches[index].count)
     let victim = caches[index].replace(at: place, by: wanted)
     var evicted = line
+    evicted.operation = .storePlain
     evicted.address = victim >> 8
     evicted.module = UInt8(truncatingIfNeeded: victim)
     enqueueStore(index, evicted)

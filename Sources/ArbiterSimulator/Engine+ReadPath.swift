@@ -81,8 +81,8 @@ extension Engine {
       storeToCache(index, line)
     case .storeWriteBack, .storeWriteBackCached, .storeNonTemporal:
       enqueueStore(index, line)
-    case .writeBack, .fence:
-      preconditionFailure("a flush reads nothing")
+    case .storePlainCached, .writeBack, .fence:
+      preconditionFailure("\(line.operation) reads nothing")
     }
   }
 }

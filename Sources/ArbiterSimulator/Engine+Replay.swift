@@ -49,7 +49,7 @@ extension Engine {
   func asksGate(_ index: Int) -> Bool {
     switch threads[index].access.operation {
     case .storeNonTemporal, .storeWriteBack, .storeWriteBackCached, .writeBack: true
-    case .storePlain: !threads[index].isRecorded
+    case .storePlain, .storePlainCached: !threads[index].isRecorded
     case .load, .fence: false
     }
   }

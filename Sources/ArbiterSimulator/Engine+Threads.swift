@@ -219,7 +219,7 @@ extension Engine {
       guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
       issue = times.writeBackIssue
       enqueueStore(index, newLine(index, operation))
-    case .storeWriteBack, .storePlain, .writeBack:
+    case .storeWriteBack, .storePlain, .storePlainCached, .writeBack:
       guard let spent = issueCached(index, operation) else { return }
       issue = spent
     case .load:

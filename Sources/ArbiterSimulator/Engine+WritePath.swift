@@ -47,7 +47,7 @@ extension Engine {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached, .writeBack: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
+    case .storeWriteBack, .storePlain, .storePlainCached: times.writeBackReturn &+ times.loadReturn
     case .load, .fence: times.loadReturn
     }
   }

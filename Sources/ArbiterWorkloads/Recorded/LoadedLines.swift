@@ -1,9 +1,9 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-/// The lines that a thread touched last and that its cache therefore holds, clean or not.
+/// The lines that a thread loaded last and that its cache therefore holds.
 ///
-/// A direct-mapped set over hashed addresses: what is touched again soon is found, and a program
+/// A direct-mapped set over hashed addresses: what is loaded again soon is found, and a program
 /// that walks over memory finds nothing. Without it every step through the root of a tree would be
 /// a read of the module.
 struct LoadedLines: Sendable {
@@ -24,6 +24,17 @@ struct LoadedLines: Sendable {
 
   /// Whether the line at an address is held.
   func holds(_ line: UInt64) -> Bool { lines[place(of: line)] == line }
+
+  /// Whether every line of a short range is held.
+  func holdsAll(from first: UInt64, to end: UInt64) -> Bool {
+    guard first < end, (end - first) >> 6 <= 64 else { return false }
+    var line = first
+    while line < end {
+      guard holds(line) else { return false }
+      line += 64
+    }
+    return true
+  }
 
   /// Takes in the lines of a range; of a long one, those that would be left in the end.
   mutating func insert(from first: UInt64, to end: UInt64) {

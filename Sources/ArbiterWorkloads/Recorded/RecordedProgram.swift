@@ -142,6 +142,7 @@ public struct RecordedProgram: Sendable {
     guard !threads.isEmpty else { return [] }
     var random = SeededRandom(seed: seed, stream: 998)
     let chosen = threads.prefix(threadCount ?? threads.count)
+    let startScale = (0...Self.largestThinkScale).contains(thinkScale) ? thinkScale : 0
     let begin = chosen.map(\.firstStartNanoseconds).min() ?? 0
     var plans: [RecordedPlan] = []
     var places: [RecordedPlace?] = []
@@ -155,7 +156,7 @@ public struct RecordedProgram: Sendable {
         places = layOut(from: &base)
       }
       let thread = threads[place]
-      let late = Double(thread.firstStartNanoseconds - begin) * 1000 * thinkScale
+      let late = Double(thread.firstStartNanoseconds - begin) * 1000 * startScale
       var start = Int64(min(late, Double(Self.longestStart)))
       if isClone { start += Int64(random.below(Int(Self.longestShift.picoseconds))) }
       plans.append(

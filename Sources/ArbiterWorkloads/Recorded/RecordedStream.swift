@@ -7,8 +7,8 @@
 // adds nothing for that line: the two are one line to the device, as a write-combining buffer or the
 // cache would have it. A fence, a flush or a store of another kind in between ends that; so do
 // non-temporal stores once they have filled the line. Stores that are written back at once never
-// combine: each is a write to the device. Loads of lines that the thread loaded or stored a short
-// while ago come from its cache; see `LoadedLines`.
+// combine: each is a write to the device. Loads of lines that the thread loaded a short while ago
+// come from its cache, and plain stores to them read nothing first; see `LoadedLines`.
 //
 // Own time. What lies between the end of an event and the start of the next is the program's; so is
 // the span of an event whose source says so. It is spent after the access before, and with it the
@@ -152,7 +152,7 @@ public struct RecordedStream {
     if isRunOfWholeLines, let run = takeRun(base) { return run }
     let start = base &+ UInt64(offset) &+ taken
     let rest = UInt64(event.length) - taken
-    let length = min(rest, Self.pieceBytes)
+    let length = min(rest, Self.pieceBytes - (start & 63))
     var ownTime: Int64 = 0
     var isFenced = false
     if length < rest {
@@ -249,6 +249,7 @@ public struct RecordedStream {
   ) -> Access? {
     var first = start & ~63
     var end = (start &+ length &+ 63) & ~63
+    var kind = self.operation
     let mayCombine = combinedCount < Self.combinedLimit
     switch operation {
     case .load:
@@ -260,10 +261,10 @@ public struct RecordedStream {
         openBytes |= Self.bytes(of: first, from: start, length)
         first += 64
       }
-      if operation == .store {
-        loaded.insert(from: first, to: end)
-      } else {
+      if operation == .storeNonTemporal {
         loaded.remove(from: first, to: end)
+      } else if loaded.holdsAll(from: first, to: end) {
+        kind = .storePlainCached
       }
       if first < end {
         openLine = end - 64
@@ -284,7 +285,7 @@ public struct RecordedStream {
     combinedCount = 0
     let done = pending
     pending = Access(
-      operation: self.operation, address: first, length: UInt32(end - first),
+      operation: kind, address: first, length: UInt32(end - first),
       thinkPicoseconds: ownTimeBefore)
     ownTimeBefore = 0
     return done

@@ -20,6 +20,7 @@ struct Scenario: Sendable {
   /// What the threads repeat instead of the workload.
   var replay: ReplaySource?
   var thinkScale = 1.0
+  var starts = ThreadStarts.together
   /// Where a recording of what the threads do goes.
   var recordPath: String?
   var scheme = SchemeName.baseline
@@ -35,7 +36,8 @@ struct Scenario: Sendable {
   var parameters: [JSONValue.Member] = []
 
   var configuration: SimulationConfiguration {
-    let plans = replay?.program.plans(threadCount: threads, thinkScale: thinkScale, seed: seed)
+    let plans = replay?.program.plans(
+      threadCount: threads, thinkScale: thinkScale, starts: starts, seed: seed)
     var configuration = SimulationConfiguration(
       profile: profile,
       threads: plans?.map { ThreadPlan($0) } ?? Array(repeating: ThreadPlan(workload), count: threads)

@@ -62,7 +62,8 @@ private func run(
     profile: profile, threads: program.plans().map { ThreadPlan($0) })
   var simulation = try Simulation(configuration)
   simulation.run(for: .seconds(1))
-  #expect(simulation.isFinished && simulation.violations() == [])
+  let isFinished = simulation.isFinished
+  #expect(isFinished && simulation.violations() == [])
   return (simulation.snapshot(), simulation.result())
 }
 

@@ -61,7 +61,8 @@ struct ReplayTests {
     let recorded = try recording(of: original, for: .milliseconds(4))
     var simulation = try Simulation(replay(recorded.program.plans(), like: original))
     simulation.run(for: .seconds(1))
-    #expect(simulation.isFinished && simulation.violations() == [])
+    let isFinished = simulation.isFinished
+    #expect(isFinished && simulation.violations() == [])
     let result = simulation.result()
     let before = try #require(recorded.result.writeAmplification)
     let after = try #require(result.writeAmplification)
@@ -94,9 +95,9 @@ struct ReplayTests {
     whole.run(for: .seconds(1))
     while !pieces.isFinished { pieces.run(for: .microseconds(7)) }
     #expect(Fingerprint(of: whole).value == Fingerprint(of: pieces).value)
-    #expect(whole.now == pieces.now && whole.now < .milliseconds(10))
-    // Time stands still from then on.
     let end = whole.now
+    #expect(pieces.now == end && end < .milliseconds(10))
+    // Time stands still from then on.
     whole.run(for: .seconds(1))
     #expect(whole.now == end)
   }
@@ -158,7 +159,8 @@ struct EndingTests {
     configuration.threads = plans([10, 100, 1000, 5000]).map { ThreadPlan($0) }
     var simulation = try Simulation(configuration)
     simulation.run(for: .seconds(1))
-    #expect(simulation.isFinished)
+    let isFinished = simulation.isFinished
+    #expect(isFinished)
     #expect(registrations.counts.withLock { $0 } == [4, 3, 2, 1, 0])
   }
 
@@ -169,7 +171,8 @@ struct EndingTests {
     configuration.threads = plans([7, 5, 900, 1, 30]).map { ThreadPlan($0) }
     var simulation = try Simulation(configuration)
     simulation.run(for: .seconds(1))
-    #expect(simulation.isFinished && simulation.violations() == [])
+    let isFinished = simulation.isFinished
+    #expect(isFinished && simulation.violations() == [])
     #expect(simulation.snapshot().imcWriteBytes == (7 + 5 + 900 + 1 + 30) * 64)
   }
 
@@ -252,7 +255,8 @@ struct RandomReplayTests {
       configuration.threads = plans.map { ThreadPlan($0, isGated: random.below(5) > 0) }
       var simulation = try Simulation(configuration)
       simulation.run(for: .seconds(2))
-      #expect(simulation.isFinished, "a thread waits for ever; \(hint)")
+      let isFinished = simulation.isFinished
+      #expect(isFinished, "a thread waits for ever; \(hint)")
       #expect(simulation.violations() == [], hint)
       let stored = storedLines(plans)
       let accepted = try #require(simulation.snapshot().imcWriteBytes) / 64
@@ -263,7 +267,8 @@ struct RandomReplayTests {
         #expect(accepted <= stored.direct + stored.plain, hint)
       }
       #expect(simulation.result().programWriteBytes == (stored.direct + stored.plain) * 64, hint)
-      let counts = try #require(simulation.replayCounts)
+      let replayed = simulation.replayCounts
+      let counts = try #require(replayed)
       #expect(counts.outsideCount == 0, hint)
       #expect(counts.recordedThreadCount + counts.cloneCount == plans.count, hint)
     }

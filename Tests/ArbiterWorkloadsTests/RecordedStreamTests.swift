@@ -397,22 +397,26 @@ struct RecordedProgramTests {
     }
   }
 
-  @Test func `threads begin as far apart as recorded, clones a little later`() {
-    let plans = program(threads: 3).plans(threadCount: 9, thinkScale: 0.5, seed: 1)
+  @Test func `threads begin together, or as far apart as recorded, and clones a little later`() {
+    let together = program(threads: 3).plans(threadCount: 9, seed: 1)
+    #expect(together.prefix(3).map(\.startPicoseconds) == [0, 0, 0])
+    let plans = program(threads: 3).plans(
+      threadCount: 9, thinkScale: 0.5, starts: .recorded, seed: 1)
     #expect(plans.prefix(3).map(\.startPicoseconds) == [0, 500_000, 1_000_000])
     for (index, plan) in plans.enumerated().dropFirst(3) {
       let late = plan.startPicoseconds - plans[index % 3].startPicoseconds
       #expect((0..<RecordedProgram.longestShift.picoseconds).contains(late))
     }
     #expect(Set(plans.map(\.startPicoseconds)).count == 9)
-    let other = program(threads: 3).plans(threadCount: 9, thinkScale: 0.5, seed: 2)
+    let other = program(threads: 3).plans(
+      threadCount: 9, thinkScale: 0.5, starts: .recorded, seed: 2)
     #expect(other.map(\.startPicoseconds) != plans.map(\.startPicoseconds))
   }
 
   @Test func `fewer threads are the first, and they begin at once`() {
     var late = program(threads: 5)
     late.threads.reverse()
-    let plans = late.plans(threadCount: 2)
+    let plans = late.plans(threadCount: 2, starts: .recorded)
     #expect(plans.map(\.thread.number) == [4, 3] && !plans.contains { $0.isClone })
     #expect(plans.map(\.startPicoseconds).min() == 0)
   }

@@ -25,7 +25,7 @@ struct SimulateOptions: Equatable {
   var from = StartState.clean
   var warmUp: TimeSpan?
   var duration: TimeSpan?
-  var trace = TraceOptions()
+  var trace = ReplayOptions()
   var seed: UInt64 = 1
   var isDryRun = false
   var output = OutputOptions()
@@ -72,7 +72,7 @@ struct SimulateOptions: Equatable {
         .init("read-share", \.readShare, help: "Share of the accesses that are loads."),
         .init("think", \.think, help: "Time of its own that a thread spends after each access."),
       ]),
-    TraceOptions.group.within(\.trace),
+    ReplayOptions.group.within(\.trace),
     SchemeOptions.group(fixedDelayWith: [.baseline, .fence]).within(\.admission),
     OptionGroup(
       "Run",
@@ -174,6 +174,7 @@ struct SimulateOptions: Equatable {
     scenario.duration = durationSpan
     scenario.replay = replay
     scenario.thinkScale = trace.thinkScale
+    scenario.starts = trace.starts
     scenario.recordPath = trace.record
     scenario.period = admission.control.period
     scenario.maximumDelay = admission.control.maxDelay
@@ -181,7 +182,7 @@ struct SimulateOptions: Equatable {
     scenario.fixedDelay = admission.fixedSettings(isFenced: scheme == .fence)
     scenario.parameters = Self.command.resolve(self, tool: tool).parameters
     if replay != nil {
-      let unused = Set(TraceOptions.replaced.map { $0.replacing("-", with: "_") })
+      let unused = Set(ReplayOptions.replaced.map { $0.replacing("-", with: "_") })
       scenario.parameters.removeAll { unused.contains($0.key) }
     }
     return scenario
@@ -225,7 +226,7 @@ extension SimulateOptions {
 
   private static func simulate(_ invocation: Invocation<SimulateOptions>) throws -> Int32 {
     let options = invocation.options
-    try TraceOptions.checkGiven(invocation.given, options.trace)
+    try ReplayOptions.checkGiven(invocation.given, options.trace)
     let replay = try options.trace.trace.map { path throws(Failure) in try ReplaySource(path) }
     let device = try loadProfile(options.profile)
     let session = try ResultSession(
@@ -257,7 +258,7 @@ extension SimulateOptions {
     run.output = OutputOptions()
     let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
     let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)
-    let unused = trace.trace == nil ? [] : TraceOptions.replaced.map { "--\($0)" }
+    let unused = trace.trace == nil ? [] : ReplayOptions.replaced.map { "--\($0)" }
     let own = words.filter { word in
       !(shown + unused).contains { word == $0 || word.hasPrefix("\($0)=") }
     }

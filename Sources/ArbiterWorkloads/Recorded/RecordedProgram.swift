@@ -99,6 +99,15 @@ public struct RecordedPlan: Sendable {
   }
 }
 
+/// When the threads of a replay begin.
+public enum ThreadStarts: String, Sendable, Hashable, CaseIterable {
+  /// All at once: on a machine with fewer processors than threads, when they began is the machine's
+  /// doing and no program's.
+  case together
+  /// As long after the first as they did when they were recorded.
+  case recorded
+}
+
 /// A recorded program, ready to be run again on a model with any number of threads.
 public struct RecordedProgram: Sendable {
   /// The largest factor for own times.
@@ -130,19 +139,21 @@ public struct RecordedProgram: Sendable {
   ///
   /// Fewer threads than recorded are the first ones. More are clones, in the order of the recorded
   /// threads and over again: each round of clones has all regions to itself, and each clone begins
-  /// a little later than its original. Threads keep when they begin relative to the first of them.
+  /// a little later than its original.
   ///
   /// - Parameters:
   ///   - threadCount: Threads of the replay; nil for those of the recording.
-  ///   - thinkScale: Multiplies all own times, the late beginning of threads included.
+  ///   - thinkScale: Multiplies all own times, and how late threads begin where that is kept.
+  ///   - starts: When threads begin.
   ///   - seed: Draws by how much clones are shifted.
   public func plans(
-    threadCount: Int? = nil, thinkScale: Double = 1, seed: UInt64 = 1
+    threadCount: Int? = nil, thinkScale: Double = 1, starts: ThreadStarts = .together,
+    seed: UInt64 = 1
   ) -> [RecordedPlan] {
     guard !threads.isEmpty else { return [] }
     var random = SeededRandom(seed: seed, stream: 998)
     let chosen = threads.prefix(threadCount ?? threads.count)
-    let startScale = (0...Self.largestThinkScale).contains(thinkScale) ? thinkScale : 0
+    let startScale = starts == .recorded && (0...Self.largestThinkScale).contains(thinkScale) ? thinkScale : 0
     let begin = chosen.map(\.firstStartNanoseconds).min() ?? 0
     var plans: [RecordedPlan] = []
     var places: [RecordedPlace?] = []

@@ -5,9 +5,10 @@ internal import ArbiterWorkloads
 internal import CommandSpec
 
 /// Options of simulations that repeat a recording or make one.
-struct TraceOptions: Equatable {
+struct ReplayOptions: Equatable {
   var trace: String?
   var thinkScale = 1.0
+  var starts = ThreadStarts.together
   var record: String?
 
   /// Options that say what threads do; a recording says it instead.
@@ -15,14 +16,17 @@ struct TraceOptions: Equatable {
     "pattern", "store", "access", "fence-every", "region", "read-share", "think",
   ]
 
-  static let group = OptionGroup<TraceOptions>(
+  static let group = OptionGroup<ReplayOptions>(
     "Recording",
     [
       .init(
         "trace", \.trace, placeholder: "<FILE>", completion: .file,
         help: "Recording that the threads repeat instead of a workload."),
       .init(
-        "think-scale", \.thinkScale, help: "What the recorded threads' own times are multiplied with."),
+        "think-scale", \.thinkScale,
+        help: "What the recorded threads' own times are multiplied with."),
+      .init(
+        "starts", \.starts, help: "Whether recorded threads begin together or when they once did."),
       .init(
         "record", \.record, placeholder: "<FILE>", completion: .file,
         help: "File for a recording of what the simulated threads do; goes with one run."),
@@ -43,6 +47,11 @@ struct TraceOptions: Equatable {
         "--think-scale=\(thinkScale) has no recording whose times it could change",
         hint: "add --trace=<FILE>")
     }
+    if trace == nil && starts != .together {
+      throw UsageError(
+        "--starts=\(starts.rawValue) has no recording whose threads it could start",
+        hint: "add --trace=<FILE>")
+    }
     if let trace, let record {
       throw UsageError(
         "--record=\(record) does not go with --trace=\(trace)",
@@ -51,7 +60,7 @@ struct TraceOptions: Equatable {
   }
 
   /// Refuses options that say what threads do beside a recording.
-  static func checkGiven(_ given: Set<String>, _ options: TraceOptions) throws(UsageError) {
+  static func checkGiven(_ given: Set<String>, _ options: ReplayOptions) throws(UsageError) {
     guard let trace = options.trace else { return }
     let both = replaced.filter(given.contains).map { "--\($0)" }
     guard let last = both.last else { return }

@@ -5,6 +5,7 @@ internal import ArbiterPlatform
 internal import ArbiterProfiles
 internal import ArbiterReport
 internal import ArbiterSimulator
+internal import ArbiterTrace
 internal import CommandSpec
 internal import Glibc
 
@@ -63,6 +64,10 @@ struct Failure: Error, Equatable {
     case let report as ReportError:
       let denied = report.errorNumber == EACCES || report.errorNumber == EPERM
       self.init(denied ? ExitCode.permission : ExitCode.inputOutput, "\(report)")
+    case let trace as TraceError:
+      self.init(
+        trace.code == .inputOutput ? ExitCode.inputOutput : ExitCode.badInput, trace.place,
+        hint: trace.nextStep)
     case let platform as PlatformError:
       self.init(Self.code(of: platform), platform.reason, hint: platform.nextStep)
       if let path = platform.path { message += " (\(path))" }

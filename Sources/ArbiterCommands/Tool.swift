@@ -18,7 +18,9 @@ public enum Tool {
       time; figures of run and bench are this machine's.
       """,
     groups: [
-      VerbGroup("Model", [Verb(CompareOptions.command), Verb(SimulateOptions.command)]),
+      VerbGroup(
+        "Model",
+        [Verb(CompareOptions.command), Verb(SimulateOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),

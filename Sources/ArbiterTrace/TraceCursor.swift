@@ -35,6 +35,18 @@ public struct TraceCursor: Sendable {
     }
     let event = TraceEvent(events[nextEvent])
     nextEvent += 1
+    // Whoever merges threads has many cursors, most of them between two chunks.
+    if nextEvent == events.count { (events, nextEvent) = ([], 0) }
     return event
   }
+
+  /// A time that the next event does not start before, as far as is known without decoding; nil
+  /// behind the last event.
+  var nextStart: UInt64? {
+    if nextEvent < events.count { return events[nextEvent].start }
+    return nextChunk < chunks.count ? chunks[nextChunk].first : nil
+  }
+
+  /// Events that are in memory.
+  var loadedCount: Int { events.count }
 }

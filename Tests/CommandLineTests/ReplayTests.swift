@@ -127,12 +127,10 @@ struct ReplayTests {
 
   @Test func `files that are no sound recording are refused in one sentence`() throws {
     let missing = try replay("exec \"$arbiter\" simulate --trace=nowhere")
-    #expect(missing.code == 74)
-    #expect(
-      missing.failure.message
-        == "--trace=nowhere: the file cannot be read: No such file or directory")
+    #expect(missing.code == 65)
+    #expect(missing.failure.message == "cannot read 'nowhere': No such file or directory")
     let text = try replay("echo hello > text; exec \"$arbiter\" simulate --trace=text")
-    #expect(text.code == 65 && text.failure.message.hasPrefix("--trace=text: byte 0: "))
+    #expect(text.code == 65 && text.failure.message.hasPrefix("cannot read 'text': byte 0: "))
     let damaged = try replay(
       """
       size=$(stat -c %s four.trace)
@@ -140,7 +138,7 @@ struct ReplayTests {
       exec "$arbiter" simulate --trace=four.trace --scheme=baseline -q
       """)
     #expect(damaged.code == 65 && damaged.output.isEmpty)
-    #expect(damaged.failure.message.hasPrefix("--trace=four.trace: byte "))
+    #expect(damaged.failure.message.hasPrefix("cannot read 'four.trace': byte "))
     #expect(damaged.error.split(separator: "\n").count == 2)
     let cut = try replay(
       """

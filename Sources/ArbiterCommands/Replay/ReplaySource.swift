@@ -7,7 +7,6 @@ internal import ArbiterReport
 internal import ArbiterSimulator
 internal import ArbiterTrace
 internal import ArbiterWorkloads
-internal import Glibc
 
 /// A recording that simulated threads repeat, and what is to be said of it.
 struct ReplaySource: Sendable {
@@ -24,11 +23,10 @@ struct ReplaySource: Sendable {
   /// - Throws: ``Failure`` where the file cannot be read or holds nothing to repeat.
   init(_ path: String) throws(Failure) {
     self.path = path
-    let trace: TraceFile
+    let trace = try TraceInput(path).recording()
     var threads: [RecordedThread] = []
     var counts: [UInt64] = []
     do throws(TraceError) {
-      trace = try TraceFile(try ReplayFile.bytes(of: path))
       for thread in trace.threads where thread.eventCount > 0 {
         var first = trace.events(ofThread: thread.number)
         guard let event = try first.next() else { continue }
@@ -44,7 +42,7 @@ struct ReplaySource: Sendable {
         counts.append(thread.eventCount)
       }
     } catch {
-      throw Failure(ofTrace: path, error)
+      throw Failure(error, of: path)
     }
     guard !threads.isEmpty else {
       throw Failure(
@@ -113,66 +111,5 @@ struct ReplaySource: Sendable {
 
   private static func count(_ number: Int, _ noun: String, _ plural: String? = nil) -> String {
     "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
-  }
-}
-
-extension Failure {
-  /// What is wrong with the file that `--trace` names.
-  init(ofTrace path: String, _ error: TraceError) {
-    let isTrouble = error.code == .inputOutput
-    let place = isTrouble ? "" : "byte \(error.offset): "
-    self.init(
-      isTrouble ? ExitCode.inputOutput : ExitCode.badInput,
-      "--trace=\(path): \(place)\(error.reason)", hint: error.nextStep)
-  }
-}
-
-/// The bytes of a recording in a file.
-enum ReplayFile {
-  /// A file that is closed when nobody reads it any more.
-  private final class Descriptor: Sendable {
-    let number: Int32
-
-    init(_ number: Int32) {
-      self.number = number
-    }
-
-    deinit { close(number) }
-  }
-
-  static func bytes(of path: String) throws(TraceError) -> TraceBytes {
-    let number = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-    guard number >= 0 else { throw trouble(path, errno) }
-    let file = Descriptor(number)
-    var facts = stat()
-    // SAFETY: `facts` outlives the call.
-    guard unsafe fstat(number, &facts) == 0 else { throw trouble(path, errno) }
-    guard facts.st_mode & S_IFMT == S_IFREG else {
-      throw TraceError(
-        .notATrace, offset: 0, reason: "this is no plain file", nextStep: "name a recording")
-    }
-    return TraceBytes(byteCount: UInt64(facts.st_size)) { (offset, count) throws(TraceError) in
-      var bytes = [UInt8](repeating: 0, count: count)
-      var done = 0
-      while done < count {
-        // SAFETY: the kernel writes at most the count that it is told, behind what is there.
-        let got = unsafe bytes.withUnsafeMutableBytes { place in
-          unsafe pread(
-            file.number, place.baseAddress?.advanced(by: done), count - done,
-            off_t(offset) + off_t(done))
-        }
-        if got < 0 && errno == EINTR { continue }
-        guard got >= 0 else { throw trouble(path, errno, at: offset) }
-        if got == 0 { break }
-        done += got
-      }
-      return Array(bytes.prefix(done))
-    }
-  }
-
-  private static func trouble(_ path: String, _ number: Int32, at offset: UInt64 = 0) -> TraceError {
-    TraceError(
-      .inputOutput, offset: offset, reason: "the file cannot be read: \(Console.reason(number))",
-      nextStep: "check the path")
   }
 }

@@ -26,7 +26,7 @@ extension Scenario {
     guard let replay, let counts = simulation.replayCounts else { return nil }
     if let failure = simulation.replayFailure {
       guard let error = failure as? TraceError else { throw failure }
-      throw Failure(ofTrace: replay.path, error)
+      throw Failure(error, of: replay.path)
     }
     return ReplaySummary(
       recordedThreadCount: counts.recordedThreadCount, cloneCount: counts.cloneCount,

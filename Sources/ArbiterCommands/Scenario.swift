@@ -17,6 +17,12 @@ struct Scenario: Sendable {
   var modules = 1
   var threads: Int
   var workload = Workload()
+  /// What the threads repeat instead of the workload.
+  var replay: ReplaySource?
+  var thinkScale = 1.0
+  var starts = ThreadStarts.together
+  /// Where a recording of what the threads do goes.
+  var recordPath: String?
   var scheme = SchemeName.baseline
   /// A fixed delay instead of what the scheme decides.
   var fixedDelay: GateSettings?
@@ -30,8 +36,12 @@ struct Scenario: Sendable {
   var parameters: [JSONValue.Member] = []
 
   var configuration: SimulationConfiguration {
+    let plans = replay?.program.plans(
+      threadCount: threads, thinkScale: thinkScale, starts: starts, seed: seed)
     var configuration = SimulationConfiguration(
-      profile: profile, threads: Array(repeating: ThreadPlan(workload), count: threads))
+      profile: profile,
+      threads: plans?.map { ThreadPlan($0) } ?? Array(repeating: ThreadPlan(workload), count: threads)
+    )
     configuration.moduleCount = modules
     configuration.saturation = start.saturation
     configuration.maximumDelay = maximumDelay
@@ -52,20 +62,33 @@ struct Scenario: Sendable {
     let began = Console.seconds
     var simulation = try Simulation(configuration)
     simulation.isRecordingSamples = false
+    let recorder = try recordPath.map { path in try self.recorder(at: path) }
+    if let recorder {
+      simulation.startRecording { thread, event in recorder.add(event, thread: thread) }
+    }
+    let whole = replay?.eventCount(ofThreads: threads)
     let prelude = start.saturation + warmUp
-    let whole = (prelude + duration).picoseconds
+    let end = prelude + duration
     // Slices change nothing in the model; between two of them is time to look up.
-    func run(_ simulation: inout Simulation, until end: TimeSpan) -> Bool {
-      while simulation.now < end {
+    func run(_ simulation: inout Simulation, until stop: TimeSpan) throws -> Bool {
+      while simulation.now < stop && !simulation.isFinished {
         if Interrupt.isRaised { return false }
-        simulation.run(for: min(Self.slice, end - simulation.now))
-        progress(Double(simulation.now.picoseconds) / Double(whole))
+        simulation.run(for: min(Self.slice, stop - simulation.now))
+        try recorder?.check()
+        let share = whole.map { Double(simulation.replayCounts?.eventCount ?? 0) / Double($0) }
+        progress(share ?? Double(simulation.now.picoseconds) / Double(end.picoseconds))
       }
       return true
     }
-    guard run(&simulation, until: prelude) else { return nil }
+    guard try run(&simulation, until: prelude) else { return nil }
+    if simulation.isFinished {
+      _ = try replaySummary(simulation)
+      throw endedEarly(simulation.now, before: prelude)
+    }
     simulation.beginMeasurement()
-    guard run(&simulation, until: prelude + duration) else { return nil }
+    guard try run(&simulation, until: end) else { return nil }
+    if recorder != nil { simulation.finishRecording() }
+    try recorder?.finish()
     let violations = simulation.violations()
     guard violations.isEmpty else {
       throw Failure(
@@ -73,10 +96,13 @@ struct Scenario: Sendable {
         "the model broke a rule of its own: \(violations.joined(separator: "; "))",
         hint: "please report this with the seed \(seed) and the command")
     }
-    return ReportedResult(
-      scheme: scheme.rawValue, profile: profileName, pattern: workload.pattern.rawValue,
-      accessBytes: workload.accessBytes, parameters: parameters, result: simulation.result(),
-      wallSeconds: Console.seconds - began)
+    var result = ReportedResult(
+      scheme: scheme.rawValue, profile: profileName,
+      pattern: replay == nil ? workload.pattern.rawValue : "trace",
+      accessBytes: replay == nil ? workload.accessBytes : nil, parameters: parameters,
+      result: simulation.result(), wallSeconds: Console.seconds - began)
+    result.replay = try replaySummary(simulation)
+    return result
   }
 
   private static let slice = TimeSpan.milliseconds(1)

@@ -13,10 +13,23 @@ public enum Operation: UInt8, Sendable, Hashable, CaseIterable {
   case storePlain
   /// Independent load.
   case load
+  /// Write-back of a line that was stored before (clwb, clflushopt); of a clean line only its issue.
+  case writeBack
+  /// Store fence of its own, behind any operation; it has no address and no length.
+  case fence
+  /// Plain store to a line that is in the cache already, clean, so that nothing is read first.
+  case storePlainCached
 
   /// Whether the operation stores.
   @inlinable
-  public var isStore: Bool { self != .load }
+  public var isStore: Bool {
+    switch self {
+    case .storeNonTemporal, .storeWriteBack, .storeWriteBackCached, .storePlain,
+      .storePlainCached:
+      true
+    case .load, .writeBack, .fence: false
+    }
+  }
 }
 
 /// When a thread orders its stores.

@@ -3,6 +3,35 @@
 
 public import ArbiterDevice
 
+/// What a run repeated of a recording.
+public struct ReplaySummary: Sendable, Hashable {
+  /// Threads that repeated a recorded thread where it was.
+  public var recordedThreadCount: Int
+  /// Threads that did the same in ranges of their own.
+  public var cloneCount: Int
+  /// Events that all threads repeated.
+  public var eventCount: UInt64
+  /// Events that were lost while the recording was made.
+  public var lostCount: UInt64
+  /// Accesses that were left out because they lie outside of the recorded regions.
+  public var outsideCount: UInt64
+  /// Whether every thread came to the end of its recording.
+  public var isComplete: Bool
+
+  /// Makes a summary.
+  public init(
+    recordedThreadCount: Int, cloneCount: Int, eventCount: UInt64, lostCount: UInt64,
+    outsideCount: UInt64, isComplete: Bool
+  ) {
+    self.recordedThreadCount = recordedThreadCount
+    self.cloneCount = cloneCount
+    self.eventCount = eventCount
+    self.lostCount = lostCount
+    self.outsideCount = outsideCount
+    self.isComplete = isComplete
+  }
+}
+
 /// One run with everything that identifies it.
 public struct ReportedResult: Sendable, Hashable {
   /// How writers were admitted.
@@ -19,6 +48,8 @@ public struct ReportedResult: Sendable, Hashable {
   public var result: RunResult
   /// Seconds that the run took on this machine; nil where nobody looked.
   public var wallSeconds: Double?
+  /// What was repeated of a recording; nil where nothing was.
+  public var replay: ReplaySummary?
 
   /// Makes a result with its identity.
   public init(
@@ -71,6 +102,12 @@ public struct ResultField: Sendable {
     _ name: String, _ meaning: String, _ read: @escaping @Sendable (RunResult) -> Double?
   ) -> ResultField {
     ResultField(name, meaning) { .figure(read($0.result)) }
+  }
+
+  private static func replayed(
+    _ name: String, _ meaning: String, _ read: @escaping @Sendable (ReplaySummary) -> JSONValue
+  ) -> ResultField {
+    ResultField(name, meaning, in: "replay") { $0.replay.map(read) ?? .null }
   }
 
   /// Every field in the order of the documents; fields of one object stand together.
@@ -129,6 +166,22 @@ public struct ResultField: Sendable {
     },
     .init("counter_source", "Where the figures of the device come from.") {
       .string($0.result.counterSource.rawValue)
+    },
+    replayed("recorded_threads", "Recorded threads that the run repeated; null in other runs.") {
+      .integer(Int64($0.recordedThreadCount))
+    },
+    replayed("cloned_threads", "Threads that repeated a recorded one in ranges of their own.") {
+      .integer(Int64($0.cloneCount))
+    },
+    replayed("events_count", "Events that all threads repeated.") { .unsigned($0.eventCount) },
+    replayed("lost_events_count", "Events that were lost while the recording was made.") {
+      .unsigned($0.lostCount)
+    },
+    replayed("outside_accesses_count", "Accesses left out: they lie outside of all regions.") {
+      .unsigned($0.outsideCount)
+    },
+    replayed("is_complete", "Whether every thread came to the end of its recording.") {
+      .bool($0.isComplete)
     },
   ]
 }

@@ -23,7 +23,7 @@ public enum StoreMethod: Sendable, Hashable {
     case .storeNonTemporal: self = .nonTemporal
     case .storeWriteBack: self = .writeBack(processor.bestFlush)
     case .storePlain: self = .plain
-    case .storeWriteBackCached, .load:
+    case .storeWriteBackCached, .storePlainCached, .load, .writeBack, .fence:
       throw PlatformError(
         .unsupported, reason: "real threads cannot run the operation \(operation)",
         nextStep: "use a non-temporal, written-back or plain store, or the simulator")

@@ -83,25 +83,8 @@ extension Engine {
     case .storeWriteBack, .storeWriteBackCached, .storeNonTemporal:
       note(.cached, line)
       enqueueStore(index, line)
+    case .storePlainCached, .writeBack, .fence:
+      preconditionFailure("\(line.operation) reads nothing")
     }
-  }
-
-  /// Keeps a plain store's line dirty in the cache and evicts another once the cache is full.
-  private mutating func storeToCache(_ index: Int, _ line: PendingLine) {
-    latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
-    let packed = line.address << 8 | UInt64(line.module)
-    if threads[index].cache.count < profile.cacheLinesPerThread {
-      threads[index].cache.append(packed)
-      threads[index].stores.accept(returningAt: now &+ times.loadReturn)
-      wakeAfterAcceptance(index)
-      return
-    }
-    let place = random.below(threads[index].cache.count)
-    let victim = threads[index].cache[place]
-    threads[index].cache[place] = packed
-    var evicted = line
-    evicted.address = victim >> 8
-    evicted.module = UInt8(truncatingIfNeeded: victim)
-    enqueueStore(index, evicted)
   }
 }

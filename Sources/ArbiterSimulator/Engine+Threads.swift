@@ -50,23 +50,31 @@ extension Engine {
       }
       return
     }
-    begin(index, at: now)
-    if isSchemeActive && threads[index].isGated && threads[index].access.operation.isStore {
+    guard begin(index, at: now) else { return }
+    if isSchemeActive && threads[index].isGated && asksGate(index) {
       passGate(index)
     } else {
       issueLine(index)
     }
   }
 
-  /// Takes the next access of the stream as wanted from `time` on.
-  @inline(__always)
-  private func begin(_ index: Int, at time: Int64) {
+  /// Takes the next access of the stream as wanted from `time` on; false where the thread has ended.
+  @inline(__always) @discardableResult
+  private mutating func begin(_ index: Int, at time: Int64) -> Bool {
     if threads[index].accessesLeft == 0 {
-      guard let access = threads[index].stream?.next(&threads[index].random) else { return }
+      if threads[index].isRecorded { return beginRecorded(index, at: time) }
+      guard let access = threads[index].stream?.next(&threads[index].random) else { return false }
       threads[index].access = access
       threads[index].accessesLeft = access.count
       threads[index].address = access.address
     }
+    prepare(index, at: time)
+    return true
+  }
+
+  /// The access at hand is wanted from `time` on.
+  @inline(__always)
+  func prepare(_ index: Int, at time: Int64) {
     threads[index].entered = time
     threads[index].linesLeft = threads[index].access.length >> 6
     threads[index].isPacedByBlock = false
@@ -80,7 +88,7 @@ extension Engine {
     let meetsGate =
       isSchemeActive && threads[index].isGated
       && (!threads[index].pace.isIdle || permits != nil || delegation != nil)
-    if meetsGate || time >= threads[index].phaseEnd {
+    if meetsGate || time >= threads[index].phaseEnd || threads[index].isRecorded {
       schedule(index, .enter, at: time)
     } else {
       begin(index, at: time)
@@ -186,6 +194,7 @@ extension Engine {
     }
     note(.fenced, index)
     threads[index].unfencedBytes = 0
+    if isRecording { recordFence(index, until: done) }
     schedule(index, .enter, at: jittered(threads[index].access.thinkPicoseconds) &+ done)
   }
 
@@ -212,14 +221,19 @@ extension Engine {
       let line = newLine(index, operation)
       note(.cached, line)
       enqueueStore(index, line)
-    case .storeWriteBack, .storePlain:
-      guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return }
-      issue = operation == .storePlain ? times.loadIssue : times.writeBackIssue
-      enqueueLoad(index, newLine(index, operation))
+    case .storeWriteBack, .storePlain, .storePlainCached, .writeBack:
+      guard let spent = issueCached(index, operation) else { return }
+      issue = spent
     case .load:
-      guard takeLoadEntry(index) else { return }
+      if !holdsLine(index) {
+        guard takeLoadEntry(index) else { return }
+        enqueueLoad(index, newLine(index, operation))
+      }
       issue = times.loadIssue
-      enqueueLoad(index, newLine(index, operation))
+    case .fence:
+      threads[index].accessesLeft &-= 1
+      fence(index)
+      return
     }
     let next = now &+ jittered(issue)
     threads[index].address &+= 64
@@ -236,7 +250,7 @@ extension Engine {
   }
 
   @inline(__always)
-  private mutating func newLine(_ index: Int, _ operation: Operation) -> PendingLine {
+  mutating func newLine(_ index: Int, _ operation: Operation) -> PendingLine {
     let owner = threads[index].isWorker ? threads[index].owner : Int32(truncatingIfNeeded: index)
     let place = locate(threads[index].address)
     if operation.isStore && !threads[index].isWorker { noteIssue(index, place.address) }
@@ -258,7 +272,7 @@ extension Engine {
   }
 
   @inline(__always)
-  private mutating func takeStoreEntry(_ index: Int, limit: Int) -> Bool {
+  mutating func takeStoreEntry(_ index: Int, limit: Int) -> Bool {
     threads[index].stores.reclaim(now: now)
     if threads[index].stores.inFlight < limit {
       threads[index].stores.take()
@@ -299,13 +313,16 @@ extension Engine {
     if threads[index].accessesLeft > 0 && threads[index].access.stride != length {
       threads[index].address &+= UInt64(threads[index].access.stride &- length)
     }
-    guard threads[index].access.operation.isStore else {
+    if isRecording { recordAccess(index, at: start, until: time) }
+    if threads[index].access.operation == .load {
       threads[index].counts.loadedBytes &+= UInt64(length)
       schedule(index, .enter, at: time &+ jittered(threads[index].access.thinkPicoseconds))
       return
     }
-    threads[index].counts.storedBytes &+= UInt64(length)
-    threads[index].counts.storeAccesses &+= 1
+    if threads[index].access.operation != .writeBack {
+      threads[index].counts.storedBytes &+= UInt64(length)
+      threads[index].counts.storeAccesses &+= 1
+    }
     if threads[index].holdsPermit {
       bookUnderPermit(index, address: start, length: UInt64(length))
     }

@@ -33,7 +33,10 @@ extension Engine {
       // The core learns of the acceptance when its window entry comes free.
       latency.record(UInt64(truncatingIfNeeded: acknowledged &- line.entered) / 1000)
     }
-    if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
+    // A plain store was complete when its line reached the cache.
+    if threads[index].isWorker && line.operation != .storePlain {
+      requestLineAccepted(Int(line.owner))
+    }
     wakeAfterAcceptance(index)
     if !modules[module].isLinkBusy { startLink(module) }
   }
@@ -42,10 +45,10 @@ extension Engine {
   private func returnTime(of operation: Operation) -> Int64 {
     switch operation {
     case .storeNonTemporal: times.storeReturn
-    case .storeWriteBackCached: times.writeBackReturn
+    case .storeWriteBackCached, .writeBack: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
-    case .load: times.loadReturn
+    case .storeWriteBack, .storePlain, .storePlainCached: times.writeBackReturn &+ times.loadReturn
+    case .load, .fence: times.loadReturn
     }
   }
 

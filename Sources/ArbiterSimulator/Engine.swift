@@ -5,8 +5,8 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks, the processor's cache beyond a
-// pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond
+// then media. What the engine does not model: TLB and page walks, the processor's cache beyond the
+// dirty lines of plain stores, remote sockets, wear levelling beyond periodic stalls, power limits beyond
 // the medium's speed.
 
 internal import ArbiterCore
@@ -50,6 +50,8 @@ struct Engine: ~Copyable {
   /// Threads of the program; workers of the delegation scheme follow them.
   let clientCount: Int
   let threads: FixedArray<SimulatedThread>
+  /// Each thread's share of the caches: the dirty lines of its plain stores.
+  let caches: FixedArray<CoreCache>
   let modules: FixedArray<SimulatedModule>
   let clock: EventClock
   let linkBase: Int
@@ -71,6 +73,13 @@ struct Engine: ~Copyable {
   var events: UInt64 = 0
   /// Whether ``trace`` grows.
   var isTracing = false
+  /// Whether ``recorder`` hears of every access.
+  var isRecording = false
+  var recorder: AccessRecorder?
+  /// Threads of the program that have not ended.
+  var livingCount: Int
+  /// Where the current run ends: a thread that ends brings it forward.
+  var stopTime: Int64 = 0
   var trace: [TracedEvent] = []
 
   init(_ configuration: SimulationConfiguration) {
@@ -99,6 +108,9 @@ struct Engine: ~Copyable {
     let plans = configuration.threads
     let maximumDelay = configuration.maximumDelay.picoseconds
     self.maximumDelay = maximumDelay
+    let cacheLines = configuration.profile.cacheLinesPerThread
+    caches = FixedArray(count: threadCount) { _ in CoreCache(capacity: cacheLines) }
+    livingCount = clientCount
     threads = FixedArray(count: threadCount) { index in
       let isWorker = index >= plans.count
       return SimulatedThread(
@@ -118,6 +130,7 @@ struct Engine: ~Copyable {
     clock = EventClock(componentCount: threadCount + 2 * moduleCount)
     random = SeededRandom(seed: seed, stream: 999)
     placeThreads()
+    placeRecordings(configuration)
   }
 
   /// Gives every thread its region and its first event.
@@ -138,12 +151,14 @@ struct Engine: ~Copyable {
     }
   }
 
-  /// Executes every event before `end` and sets the time to `end`.
+  /// Executes every event before `end` and sets the time to `end`; ends early, at its time, where a
+  /// thread ends.
   mutating func run(until end: Int64) {
+    stopTime = end
     while true {
       let entry = clock.first
       let time = EventClock.time(of: entry)
-      if entry == EventClock.never || time >= end { break }
+      if time >= stopTime { break }
       assert(time >= now, "time ran backwards")
       now = time
       events &+= 1
@@ -156,7 +171,7 @@ struct Engine: ~Copyable {
         stepMedium(component &- mediaBase)
       }
     }
-    now = end
+    now = stopTime
   }
 
   /// A time with the core's jitter on it.

@@ -63,6 +63,11 @@ struct SimulatedThread: ~Copyable {
 
   /// What the thread does from when on; the last phase has no end.
   let phases: [ThreadPhase]
+  /// What a recorded thread does instead of phases.
+  var recording: RecordedStream?
+  var isRecorded = false
+  /// When the recording ended, in picoseconds; the largest time while it has not.
+  var ended = Int64.max
   /// Start of the thread's own region.
   var base: UInt64 = 0
   var phase = -1
@@ -88,8 +93,6 @@ struct SimulatedThread: ~Copyable {
 
   var stores = StoreWindow()
   var loads = LoadWindow()
-  /// Dirty lines of plain stores in this core's share of the caches.
-  var cache: [UInt64] = []
 
   // The gate.
 

@@ -34,7 +34,7 @@ public struct PeriodSample: Sendable, Hashable {
 ///
 /// Deterministic: equal configurations and equal calls give equal results, on every machine.
 public struct Simulation: ~Copyable {
-  private var engine: Engine
+  var engine: Engine
   private let configuration: SimulationConfiguration
   private var controller: (any Controller)?
   private let period: Int64
@@ -88,16 +88,21 @@ public struct Simulation: ~Copyable {
   /// What happened since ``startTrace()``, in order.
   package var trace: [TracedEvent] { engine.trace }
 
-  /// Runs the machine for a span of virtual time.
+  /// Runs the machine for a span of virtual time, or until all its threads have ended.
+  ///
+  /// Only recorded threads end; once the last one has, time stands still.
   public mutating func run(for span: TimeSpan) {
     let end = engine.now + span.picoseconds
-    while engine.now < end {
+    while engine.now < end && !isFinished {
+      let living = engine.livingCount
       var stop = min(end, nextPeriod)
       if nextBoundary < boundaries.count { stop = min(stop, boundaries[nextBoundary]) }
       engine.run(until: stop)
       if engine.now == nextPeriod { endPeriod() }
       if nextBoundary < boundaries.count && engine.now == boundaries[nextBoundary] {
         nextBoundary += 1
+        registrationChanged()
+      } else if engine.livingCount < living {
         registrationChanged()
       }
     }
@@ -117,7 +122,8 @@ public struct Simulation: ~Copyable {
 
   private func registeredCount(at time: Int64) -> Int {
     var count = 0
-    for plan in configuration.threads where plan.isGated {
+    for (index, plan) in configuration.threads.enumerated() where plan.isGated {
+      if plan.recorded != nil && engine.threads[index].isActive { count += 1 }
       let phase = plan.phases.last { $0.start.picoseconds <= time }
       if phase?.workload != nil { count += 1 }
     }
@@ -263,13 +269,27 @@ public struct Simulation: ~Copyable {
     if accesses > 0 {
       result.delayNanosecondsMean = Double(end.delay - start.delay) / 1e3 / Double(accesses)
     }
-    // Every thread occupies its core throughout: it stalls, spins or works, but never sleeps.
-    let busyThreads = Double(engine.threads.count)
     let moved = Double(stored + loaded) / 1_073_741_824
-    if moved > 0 { result.cpuSecondsPerGiB = busyThreads * seconds / moved }
+    if moved > 0 { result.cpuSecondsPerGiB = busySeconds(from: start.time, to: end.time) / moved }
     let shares = zip(threadBytes(), measurement.threadBytes).map { Double($0 - $1) }
     result.fairness = Statistics.fairness(shares)
     return result
+  }
+
+  /// Seconds for which threads occupied cores.
+  ///
+  /// Every thread occupies its core until it ends: it stalls, spins or works, but never sleeps.
+  private func busySeconds(from start: Int64, to end: Int64) -> Double {
+    var seconds = 0.0
+    var endless = 0
+    for index in 0..<engine.threads.count {
+      if engine.threads[index].ended >= end {
+        endless += 1
+      } else {
+        seconds += Double(max(0, engine.threads[index].ended - start)) / 1e12
+      }
+    }
+    return seconds + Double(endless) * (Double(end - start) / 1e12)
   }
 
   private func latencySummary() -> LatencySummary? {
@@ -286,7 +306,10 @@ public struct Simulation: ~Copyable {
   public func violations() -> [String] {
     var found: [String] = []
     for module in 0..<engine.moduleCount { found += engine.modules[module].violations(module) }
-    for index in 0..<engine.threads.count { found += engine.threads[index].violations(index) }
+    for index in 0..<engine.threads.count {
+      found += engine.threads[index].violations(index)
+      found += engine.caches[index].violations(index)
+    }
     return found
   }
 }

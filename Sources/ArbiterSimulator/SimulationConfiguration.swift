@@ -22,8 +22,10 @@ public struct ThreadPhase: Sendable {
 
 /// One thread of a simulation.
 public struct ThreadPlan: Sendable {
-  /// What the thread does, by ascending start; the first begins at 0.
+  /// What the thread does, by ascending start; the first begins at 0. Empty of a recorded thread.
   public var phases: [ThreadPhase]
+  /// The recording that the thread repeats until it ends; nil of a thread with phases.
+  public var recorded: RecordedPlan?
   /// Whether the thread writes through a gate; a thread that does not is invisible to the scheme.
   public var isGated: Bool
 
@@ -36,6 +38,12 @@ public struct ThreadPlan: Sendable {
   /// Makes the plan of a thread that does one thing for ever.
   public init(_ workload: Workload, isGated: Bool = true) {
     self.init(phases: [ThreadPhase(workload: workload)], isGated: isGated)
+  }
+
+  /// Makes the plan of a thread that repeats a recording and then ends.
+  public init(_ recorded: RecordedPlan, isGated: Bool = true) {
+    self.init(phases: [], isGated: isGated)
+    self.recorded = recorded
   }
 }
 
@@ -88,6 +96,9 @@ public struct SimulationConfiguration: Sendable {
   /// The source of all randomness.
   public var seed: UInt64 = 1
 
+  /// The most threads of a simulation.
+  public static let threadCountMax = 128
+
   /// Makes a configuration with the defaults.
   public init(profile: DeviceProfile, threads: [ThreadPlan]) {
     self.profile = profile
@@ -97,7 +108,7 @@ public struct SimulationConfiguration: Sendable {
   /// What makes the configuration impossible, as one clause; nil where it is sound.
   public var problem: String? {
     if !(1...12).contains(moduleCount) { return "\(moduleCount) modules are not within 1...12" }
-    if !(1...128).contains(threads.count) {
+    if !(1...Self.threadCountMax).contains(threads.count) {
       return "\(threads.count) threads are not within 1...128"
     }
     if maximumDelay < .zero { return "maximum delay is negative" }
@@ -108,7 +119,15 @@ public struct SimulationConfiguration: Sendable {
         return "profile parameter \(parameter.key) is \(value), not within \(parameter.range)"
       }
     }
+    let recordedCount = threads.count { $0.recorded != nil }
+    if recordedCount > 0 && recordedCount < threads.count {
+      return "recorded threads and threads with workloads do not share a machine"
+    }
     for plan in threads {
+      if let recorded = plan.recorded {
+        if let problem = recorded.problem { return problem }
+        continue
+      }
       guard let first = plan.phases.first, first.start == .zero else {
         return "a thread's first phase does not begin at 0"
       }

@@ -29,8 +29,12 @@ struct DocumentTests {
       let latency = try #require(result["latency_ns"] as? [String: Any])
       #expect(Set(latency.keys) == ["p50", "p99", "p999", "max"])
       #expect(latency.values.allSatisfy(isNumber))
+      // Nothing was repeated of a recording.
+      let replay = try #require(result["replay"] as? [String: Any])
+      #expect(replay.count == 6 && replay.values.allSatisfy { $0 is NSNull })
+      let objects = ["parameters", "latency_ns", "replay"]
       for key in ResultsJSON.keys
-      where !ResultsJSON.words.contains(key) && key != "parameters" && key != "latency_ns" {
+      where !ResultsJSON.words.contains(key) && !objects.contains(key) {
         // Nothing was read, and what was not read has no amplification.
         let isNull = key == "read_amplification_ratio"
         #expect(isNull ? result[key] is NSNull : isNumber(result[key]), "\(key)")

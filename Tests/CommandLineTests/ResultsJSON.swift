@@ -53,7 +53,7 @@ struct ResultsJSON {
     "media_read_bytes_per_second", "imc_read_bytes_per_second",
     "equivalent_write_bytes_per_second", "write_amplification_ratio", "read_amplification_ratio",
     "cache_amplification_ratio", "latency_ns", "delay_ns_mean", "cpu_seconds_per_gib",
-    "fairness_ratio", "requests_count", "simulated_seconds", "counter_source",
+    "fairness_ratio", "requests_count", "simulated_seconds", "counter_source", "replay",
   ]
 
   /// Keys whose values are words; all others but `parameters` and `latency_ns` are numbers.

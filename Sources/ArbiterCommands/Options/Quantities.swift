@@ -214,6 +214,11 @@ extension Pattern: WordValue {
   public static var placeholder: String { "<PATTERN>" }
 }
 
+extension ThreadStarts: WordValue {
+  /// The stand-in in help.
+  public static var placeholder: String { "<WHEN>" }
+}
+
 extension DelayPoint {
   /// The word of the command line.
   var word: String { self == .access ? "access" : "block" }

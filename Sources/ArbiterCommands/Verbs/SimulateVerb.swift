@@ -13,7 +13,7 @@ internal import CommandSpec
 struct SimulateOptions: Equatable {
   var profile = ProfileLibrary.defaultName
   var modules = 1
-  var threads = ThreadCounts([1, 2, 4, 8, 16, 26])
+  var threads: ThreadCounts?
   var pattern = Pattern.sequential
   var store = StoreKind.nt
   var access = ByteCount(bytes: 64)
@@ -25,15 +25,26 @@ struct SimulateOptions: Equatable {
   var vary: Variation?
   var from = StartState.clean
   var warmUp: TimeSpan?
-  var duration = TimeSpan.milliseconds(20)
+  var duration: TimeSpan?
+  var trace = ReplayOptions()
   var seed: UInt64 = 1
   var isDryRun = false
   var report = "none"
   var output = OutputOptions()
 
-  /// Time that the scheme gets before the measurement: twelve periods unless told otherwise.
+  /// Numbers of threads where none are given.
+  private static let usualThreads = ThreadCounts([1, 2, 4, 8, 16, 26])
+
+  /// Virtual time of the measurement, or the most of it for a replay.
+  var durationSpan: TimeSpan {
+    duration ?? (trace.trace == nil ? .milliseconds(20) : .seconds(1000))
+  }
+
+  /// Time that the scheme gets before the measurement: twelve periods unless told otherwise, and of
+  /// a replay, which has an end, nothing.
   var warmUpSpan: TimeSpan {
-    warmUp
+    if warmUp == nil && trace.trace != nil { return .zero }
+    return warmUp
       ?? max(.milliseconds(12), TimeSpan(picoseconds: admission.control.period.picoseconds * 12))
   }
 
@@ -56,7 +67,9 @@ struct SimulateOptions: Equatable {
     OptionGroup(
       "Workload",
       [
-        .init("threads", \.threads, help: "Numbers of threads, each a run."),
+        .init(
+          "threads", \.threads,
+          help: "Numbers of threads, each a run; by default 1,2,4,8,16,26, or those of the trace."),
         .init("pattern", \.pattern, help: "Order of each thread's addresses."),
         .init("store", \.store, help: "Non-temporal stores, stores with clwb, or plain stores."),
         .init("access", \.access, help: "Size of each access."),
@@ -65,13 +78,17 @@ struct SimulateOptions: Equatable {
         .init("read-share", \.readShare, help: "Share of the accesses that are loads."),
         .init("think", \.think, help: "Time of its own that a thread spends after each access."),
       ]),
+    ReplayOptions.group.within(\.trace),
     SchemeOptions.group(fixedDelayWith: [.baseline, .fence]).within(\.admission),
     OptionGroup(
       "Run",
       [
         .init(
-          "warm-up", \.warmUp, help: "Virtual time before the measurement; by default 12 periods."),
-        .init("duration", \.duration, help: "Virtual time of the measurement."),
+          "warm-up", \.warmUp,
+          help: "Virtual time before the measurement; by default 12 periods, with a trace nothing."),
+        .init(
+          "duration", \.duration,
+          help: "Virtual time of the measurement: 20ms unless given, with a trace until its end."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
         .init(
           "dry-run", \.isDryRun,
@@ -102,12 +119,12 @@ struct SimulateOptions: Equatable {
       throw UsageError(
         "--modules=\(options.modules) is not within 1 to 12", hint: "give 1 to 12 modules")
     }
-    try checkTime("duration", options.duration, .microseconds(10) ... .seconds(1000))
+    try checkTime("duration", options.durationSpan, .microseconds(10) ... .seconds(1000))
     // What the span without --warm-up is made of has its own limits, below.
     try checkTime("warm-up", options.warmUp ?? .zero, .zero ... .seconds(1000))
-    if options.think > options.duration {
+    if options.think > options.durationSpan {
       throw UsageError(
-        "--think=\(options.think) is longer than --duration=\(options.duration)",
+        "--think=\(options.think) is longer than --duration=\(options.durationSpan)",
         hint: "raise --duration, or no access falls into the measurement")
     }
     try options.admission.validate(fixedDelayWith: [.baseline, .fence])
@@ -116,6 +133,7 @@ struct SimulateOptions: Equatable {
         "--dry-run prints command lines, not \(options.output.format.rawValue)",
         hint: "leave out --format")
     }
+    try options.trace.validate()
     // Whatever the model refuses beyond what has a message of its own.
     if let problem = options.workload.problem { throw UsageError(problem) }
   }
@@ -141,17 +159,21 @@ struct SimulateOptions: Equatable {
   }
 
   /// The options of every single run: each value of the profile with each thread count and scheme.
-  var singles: [SimulateOptions] {
+  ///
+  /// - Parameter replay: The recording that is repeated, if any.
+  func singles(of replay: ReplaySource?) -> [SimulateOptions] {
+    let counts = threads ?? replay.map { ThreadCounts([$0.threadCount]) } ?? Self.usualThreads
     let variations: [Variation?] =
       vary.map { vary in vary.values.map { Variation(key: vary.key, value: $0) } } ?? [nil]
     return variations.flatMap { variation in
-      threads.counts.flatMap { count in
+      counts.counts.flatMap { count in
         admission.schemes.map { scheme in
           var single = self
           single.vary = variation
           single.threads = ThreadCounts([count])
           single.admission.schemes = [scheme]
           single.warmUp = warmUpSpan
+          single.duration = durationSpan
           return single
         }
       }
@@ -159,18 +181,24 @@ struct SimulateOptions: Equatable {
   }
 
   /// The run of options that name one thread count and one scheme.
-  func scenario(on device: DeviceProfile, tool: String) throws(Failure) -> Scenario {
+  func scenario(
+    on device: DeviceProfile, _ replay: ReplaySource?, tool: String
+  ) throws(Failure) -> Scenario {
     var device = device
     if let vary, let value = vary.values.first { device = try vary.profile(value, from: device) }
     var scenario = Scenario(
-      profileName: device.name, profile: device, threads: threads.counts.first ?? 1)
+      profileName: device.name, profile: device, threads: threads?.counts.first ?? 1)
     let scheme = admission.schemes.first ?? .baseline
     scenario.modules = modules
     scenario.workload = workload
     scenario.scheme = scheme
     scenario.start = from
     scenario.warmUp = warmUpSpan
-    scenario.duration = duration
+    scenario.duration = durationSpan
+    scenario.replay = replay
+    scenario.thinkScale = trace.thinkScale
+    scenario.starts = trace.starts
+    scenario.recordPath = trace.record
     scenario.period = admission.control.period
     scenario.maximumDelay = admission.control.maxDelay
     scenario.seed = seed
@@ -181,6 +209,10 @@ struct SimulateOptions: Equatable {
         .init("varied_parameter", .string(vary.key)),
         .init("varied_value", .figure(vary.values.first)),
       ]
+    }
+    if replay != nil {
+      let unused = Set(ReplayOptions.replaced.map { $0.replacing("-", with: "_") })
+      scenario.parameters.removeAll { unused.contains($0.key) }
     }
     return scenario
   }
@@ -198,6 +230,12 @@ extension SimulateOptions {
       With --vary every run is made once for each value of one number of the profile; `arbiter \
       explain` with the profile's name lists the numbers.
 
+      With --trace the threads do what a recording says they did, until it ends: their accesses \
+      in their order, with the time of their own that lay between them. What the memory cost them \
+      when they were recorded is left out, and how they interleave is the model's. More threads \
+      than recorded are clones in ranges of their own; Documentation/Replay.md says more. With \
+      --record the simulated threads make such a recording, in virtual time.
+
       The same options and the same seed give the same results on every machine.
       """,
     initial: SimulateOptions(), groups: groups,
@@ -212,6 +250,9 @@ extension SimulateOptions {
       Example(
         "What a smaller buffer would change",
         "simulate --vary=buffer_blocks=16..64/4 --threads=8,26"),
+      Example(
+        "A recorded program, as it was and with 26 threads",
+        "simulate --trace=program.trace --threads=4,26"),
       Example("What would be run", "simulate --threads=4 --dry-run"),
     ],
     seeAlso: ["arbiter-compare", "arbiter-explain"],
@@ -220,6 +261,8 @@ extension SimulateOptions {
 
   private static func simulate(_ invocation: Invocation<SimulateOptions>) throws -> Int32 {
     let options = invocation.options
+    try ReplayOptions.checkGiven(invocation.given, options.trace)
+    let replay = try options.trace.trace.map { path throws(Failure) in try ReplaySource(path) }
     let device = try loadProfile(options.profile)
     let place = ReportPlace(options.report)
     try place.check()
@@ -227,12 +270,19 @@ extension SimulateOptions {
       invocation.resolved, output: options.output, seed: options.seed, profile: device)
     let tool = invocation.resolved.tool
     if options.isDryRun {
-      try session.write(options.singles.map { $0.commandLine(tool: tool) + "\n" }.joined())
+      try session.write(
+        options.singles(of: replay).map { $0.commandLine(tool: tool) + "\n" }.joined())
       return ExitCode.done
     }
-    let scenarios = try options.singles.map { try $0.scenario(on: device, tool: tool) }
+    let singles = options.singles(of: replay)
+    if let path = options.trace.record, singles.count > 1 {
+      throw UsageError(
+        "--record=\(path) records one run, and these are \(singles.count)",
+        hint: "name one number with --threads and one scheme with --scheme")
+    }
+    let scenarios = try singles.map { try $0.scenario(on: device, replay, tool: tool) }
     let results = try session.run(scenarios, title: "simulate").compactMap(\.self)
-    var remarks: [String] = []
+    var remarks = replay?.remarks(results, thinkScale: options.trace.thinkScale) ?? []
     if place.isWanted && !session.wasInterrupted {
       let report = SimulateReport(options: options, profile: device, results: results)
       remarks.append(try place.write(report.report(session.document(results)), for: session))
@@ -251,7 +301,10 @@ extension SimulateOptions {
     run.output = OutputOptions()
     let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
     let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)
-    let own = words.filter { word in !shown.contains { word == $0 || word.hasPrefix("\($0)=") } }
+    let unused = trace.trace == nil ? [] : ReplayOptions.replaced.map { "--\($0)" }
+    let own = words.filter { word in
+      !(shown + unused).contains { word == $0 || word.hasPrefix("\($0)=") }
+    }
     return ([tool] + own).map(shellQuoted).joined(separator: " ")
   }
 }

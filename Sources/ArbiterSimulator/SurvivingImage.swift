@@ -101,8 +101,8 @@ private enum StoreKind: Hashable {
     switch operation {
     case .storeNonTemporal: self = .streamed
     case .storeWriteBack, .storeWriteBackCached: self = .writtenBack
-    case .storePlain: self = .plain
-    case .load: return nil
+    case .storePlain, .storePlainCached: self = .plain
+    case .load, .writeBack, .fence: return nil
     }
   }
 }

@@ -22,7 +22,7 @@ ArbTraceSession *arb_hooks_session;
 extern char __wrap_memcpy[], __wrap_mmap[];
 __attribute__((used)) static char *const wrappers[] = {__wrap_memcpy, __wrap_mmap};
 
-/* --- A thread's accesses ----------------------------------------------------------------------- */
+/* --- A thread's accesses ---------------------------------------------------------------------- */
 
 /* Whether the thread runs a handler on a stack of its own, which may lie anywhere. */
 static int is_on_signal_stack(void) {
@@ -94,7 +94,7 @@ void arb_hook_long_access(uint32_t operation, const void *place, size_t bytes) {
   }
 }
 
-/* --- What programs say themselves -------------------------------------------------------------- */
+/* --- What programs say themselves ------------------------------------------------------------- */
 
 ARB_HOOK void arbiter_record_store_nt(const void *address, size_t bytes) {
   arb_hook_range_access(ARB_TRACE_STORE_NT, address, bytes);
@@ -146,7 +146,7 @@ ARB_HOOK void arbiter_forget_range(const void *address) {
   if (bytes != 0) arb_hook_range_remove(start, bytes);
 }
 
-/* --- The start --------------------------------------------------------------------------------- */
+/* --- The start -------------------------------------------------------------------------------- */
 
 /* The child has one thread, which owns no lane; the parent goes on with its own. */
 static void begin_child(void) {

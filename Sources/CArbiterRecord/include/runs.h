@@ -86,7 +86,8 @@ static inline int arb_run_set_stride(ArbRunState *_Nonnull run, uint64_t key, ui
 }
 
 /* Begins a run at the next place, for which there is room. */
-static inline void arb_run_open(ArbRunState *_Nonnull run, ArbRecorder *_Nonnull recorder, uint64_t key, uint64_t address) {
+static inline void arb_run_open(ArbRunState *_Nonnull run, ArbRecorder *_Nonnull recorder,
+                                uint64_t key, uint64_t address) {
   ArbTraceEvent *event = &recorder->ring[run->next & recorder->ring_mask];
   *event = (ArbTraceEvent){
       .start = (uint64_t)run->first_start,

@@ -40,7 +40,7 @@ struct SimulateReport {
           line(scheme, own.map { (Double($0.result.threadCount), value($0.result)) }))
         continue
       }
-      for count in options.threads.counts {
+      for count in Set(own.map(\.result.threadCount)).sorted() {
         let runs = own.filter { $0.result.threadCount == count }
         series.append(
           line(

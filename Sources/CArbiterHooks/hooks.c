@@ -22,7 +22,7 @@ ArbTraceSession *arb_hooks_session;
 extern char __wrap_memcpy[], __wrap_mmap[];
 __attribute__((used)) static char *const wrappers[] = {__wrap_memcpy, __wrap_mmap};
 
-/* --- A thread's accesses ----------------------------------------------------------------------- */
+/* --- A thread's accesses ---------------------------------------------------------------------- */
 
 /* Whether the thread runs a handler on a stack of its own, which may lie anywhere. */
 static int is_on_signal_stack(void) {
@@ -42,13 +42,9 @@ static int enter(ArbHookThread *thread, uintptr_t frame) {
 }
 
 /* Makes the thread's range the one of the address; 0 where the address has none. */
-static int find_range(ArbHookThread *thread, uint64_t address) {
+__attribute__((noinline)) static int change_range(ArbHookThread *thread, uint64_t address,
+                                                   uint32_t generation) {
   ArbRunState *run = &thread->run;
-  uint32_t generation = __atomic_load_n(&arb_hooks_generation, __ATOMIC_RELAXED);
-  if (ARB_LIKELY(address - run->range_start < run->range_bytes &&
-                 generation == thread->generation)) {
-    return 1;
-  }
   ArbHookRange range;
   if (!arb_hook_range_find(address, &range)) return 0;
   ArbRecorder *recorder = &thread->recorder;
@@ -64,13 +60,23 @@ static int find_range(ArbHookThread *thread, uint64_t address) {
   return 1;
 }
 
+static inline int find_range(ArbHookThread *thread, uint64_t address) {
+  const ArbRunState *run = &thread->run;
+  uint32_t generation = __atomic_load_n(&arb_hooks_generation, __ATOMIC_RELAXED);
+  return ARB_LIKELY(address - run->range_start < run->range_bytes &&
+                    generation == thread->generation) ||
+         change_range(thread, address, generation);
+}
+
 void arb_hook_slow(uint64_t key, uint64_t address) {
   ArbHookThread *thread = &arb_hook_thread;
   if (!enter(thread, (uintptr_t)__builtin_frame_address(0))) return;
   if (find_range(thread, address)) {
     const ArbRunState *run = &thread->run;
-    if ((uint32_t)key <= run->range_bytes - (address - run->range_start)) {
-      arb_run_begin(&thread->run, &thread->recorder, key, address);
+    if (ARB_LIKELY((uint32_t)key <= run->range_bytes - (address - run->range_start))) {
+      if (!arb_run_begin_quickly(&thread->run, &thread->recorder, key, address)) {
+        arb_run_begin(&thread->run, &thread->recorder, key, address);
+      }
     } else {
       /* It reaches beyond its range: no offset says where. */
       arb_recorder_count_lost(&thread->recorder, 1);
@@ -79,11 +85,7 @@ void arb_hook_slow(uint64_t key, uint64_t address) {
   thread->guard = 0;
 }
 
-void arb_hook_range_access(uint32_t operation, const void *place, size_t bytes) {
-  if (ARB_LIKELY((uint64_t)(uintptr_t)place - __atomic_load_n(&arb_hooks_low, __ATOMIC_RELAXED) >=
-                 __atomic_load_n(&arb_hooks_bytes, __ATOMIC_RELAXED))) {
-    return;
-  }
+void arb_hook_long_access(uint32_t operation, const void *place, size_t bytes) {
   for (const char *at = place; bytes > 0;) {
     uint32_t length = bytes < ACCESS_BYTES_MAX ? (uint32_t)bytes : ACCESS_BYTES_MAX;
     arb_hook_access(operation, length, at);
@@ -92,7 +94,7 @@ void arb_hook_range_access(uint32_t operation, const void *place, size_t bytes) 
   }
 }
 
-/* --- What programs say themselves -------------------------------------------------------------- */
+/* --- What programs say themselves ------------------------------------------------------------- */
 
 ARB_HOOK void arbiter_record_store_nt(const void *address, size_t bytes) {
   arb_hook_range_access(ARB_TRACE_STORE_NT, address, bytes);
@@ -144,7 +146,7 @@ ARB_HOOK void arbiter_forget_range(const void *address) {
   if (bytes != 0) arb_hook_range_remove(start, bytes);
 }
 
-/* --- The start --------------------------------------------------------------------------------- */
+/* --- The start -------------------------------------------------------------------------------- */
 
 /* The child has one thread, which owns no lane; the parent goes on with its own. */
 static void begin_child(void) {

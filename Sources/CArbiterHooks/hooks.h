@@ -87,8 +87,20 @@ static inline __attribute__((always_inline)) void arb_hook_access(uint32_t opera
   arb_hook_slow(key, address);
 }
 
-/* An access of any number of bytes. */
-void arb_hook_range_access(uint32_t operation, const void *place, size_t bytes);
+/* An access of any number of bytes, in parts that fit. */
+void arb_hook_long_access(uint32_t operation, const void *place, size_t bytes);
+
+/* The same of a length that the compiler does not know. */
+static inline __attribute__((always_inline)) void arb_hook_range_access(uint32_t operation,
+                                                                        const void *place,
+                                                                        size_t bytes) {
+  if (bytes == 0) return;
+  if (ARB_LIKELY(bytes <= 1u << 30)) {
+    arb_hook_access(operation, (uint32_t)bytes, place);
+  } else {
+    arb_hook_long_access(operation, place, bytes);
+  }
+}
 
 #pragma GCC visibility pop
 

@@ -17,7 +17,7 @@
 /* How long a wait for room sleeps before it looks whether anybody still reads. */
 #define NAP_NANOSECONDS 5000000
 
-/* --- Time that the thread did not choose to spend ---------------------------------------------- */
+/* --- Time that the thread did not choose to spend --------------------------------------------- */
 
 /* Nanoseconds that the thread was ready to run and did not, so far; -1 where the kernel does not
  * say. Source: sched-stats of the kernel's documentation, second number of the file. */

@@ -3,41 +3,6 @@
  */
 #include "CArbiterRecord.h"
 
-/* Sets the number of accesses at which the slow path looks again: after some, and where the next
- * one would leave the range. */
-static void plan_check(ArbRunState *run, uint64_t count, uint64_t length) {
-  uint64_t check = count + ARB_RUN_CHECK;
-  uint64_t first = run->base - run->range_start;
-  uint64_t step = (uint64_t)(run->stride < 0 ? -run->stride : run->stride);
-  uint64_t reach = check * step;
-  uint64_t room = run->stride < 0 ? first : run->range_bytes - first - length;
-  if (reach > room) check = step == 0 ? check : room / step + 1;
-  run->check = check < ARB_RUN_COUNT_MAX ? check : ARB_RUN_COUNT_MAX;
-}
-
-/* Whether the access is the one that the run expects, within its range. */
-static int is_next(const ArbRunState *run, uint64_t key, uint64_t address) {
-  uint64_t count = run->event->count;
-  uint64_t offset = address - run->range_start;
-  return run->key == key && count < ARB_RUN_COUNT_MAX &&
-         address == run->base + count * (uint64_t)run->stride && offset < run->range_bytes;
-}
-
-/* Whether a second access makes a run of the first, which it then has done; any stride that fits
- * does. The clock is not read: should there be a pause between the two, the next look finds it. */
-static int sets_stride(ArbRunState *run, uint64_t key, uint64_t address) {
-  int64_t stride = (int64_t)(address - run->base);
-  if (run->key != key || run->event->count != 1 || stride > INT32_MAX || stride < -INT32_MAX ||
-      address - run->range_start >= run->range_bytes) {
-    return 0;
-  }
-  run->stride = stride;
-  run->event->stride = (int32_t)stride;
-  run->event->count = 2;
-  plan_check(run, 2, (uint32_t)key);
-  return 1;
-}
-
 /* The look at the clock that ends runs. */
 typedef struct {
   int64_t before; /* own time at the look before */
@@ -76,41 +41,13 @@ static void hand_over(ArbRunState *run, ArbRecorder *recorder, const Look *look)
   if (rings) arb_recorder_ring_bell(recorder);
 }
 
-/* Begins a run at the next place, for which there is room. */
-static void open_run(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64_t address) {
-  ArbTraceEvent *event = &recorder->ring[run->next & recorder->ring_mask];
-  *event = (ArbTraceEvent){
-      .start = (uint64_t)run->first_start,
-      .offset = (run->range_offset + (address - run->range_start)) & ARB_TRACE_OFFSET_MAX,
-      .region = (uint8_t)run->region,
-      .operation = (uint8_t)((key >> 32) - 1),
-      .length = (uint32_t)key,
-      .count = 1,
-  };
-  arb_recorder_prefetch(recorder);
-  run->base = address;
-  run->stride = 0;
-  run->event = event;
-  run->check = 1;
-  run->key = key;
-  run->next++;
-  /* Releases the event to a reader that finds the thread gone. */
-  __atomic_store_n(&recorder->lane->reach, run->next, __ATOMIC_RELEASE);
-}
-
 void arb_run_begin(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64_t address) {
-  if (sets_stride(run, key, address)) return;
-  int is_continued = run->key != 0 && is_next(run, key, address);
-  if (!is_continued && run->runs_left > 0 && run->next != recorder->room_until &&
-      run->next > recorder->head) {
-    run->runs_left--;
-    open_run(run, recorder, key, address);
-    return;
-  }
+  if (arb_run_begin_quickly(run, recorder, key, address)) return;
+  int is_continued = run->key != 0 && arb_run_is_next(run, key, address);
   Look look = look_at_clock(recorder);
   if (is_continued && !look.has_paused) {
     run->event->count++;
-    plan_check(run, run->event->count, (uint32_t)key);
+    arb_run_plan_check(run, run->event->count, (uint32_t)key);
     return;
   }
   if (run->next > recorder->head) hand_over(run, recorder, &look);
@@ -118,7 +55,7 @@ void arb_run_begin(ArbRunState *run, ArbRecorder *recorder, uint64_t key, uint64
   run->next = recorder->head;
   /* Room may have been waited for. */
   run->first_start = recorder->last_ticks - recorder->removed_ticks;
-  open_run(run, recorder, key, address);
+  arb_run_open(run, recorder, key, address);
 }
 
 void arb_run_enter_range(ArbRunState *run, uint64_t start, uint64_t byte_count, uint64_t offset,

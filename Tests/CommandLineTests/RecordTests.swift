@@ -12,7 +12,10 @@ import Testing
 enum HookFlags: String, CaseIterable {
   case gcc = "gcc -fsanitize=thread --param tsan-instrument-func-entry-exit=0"
   case clang =
-    "clang -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1"
+    """
+    clang -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 \
+    -mllvm -tsan-instrument-read-before-write=1
+    """
   case coverage = "clang -fsanitize-coverage=func,trace-loads,trace-stores"
 
   var compiler: String { String(rawValue.prefix { $0 != " " }) }

@@ -41,7 +41,7 @@ static ArbTraceMapping make_session(uint32_t lanes, uint32_t events) {
   return mapping;
 }
 
-/* --- Many threads, a slow reader --------------------------------------------------------------- */
+/* --- Many threads, a slow reader -------------------------------------------------------------- */
 
 typedef struct {
   ArbTraceSession *session;
@@ -191,7 +191,7 @@ static void merge_runs(void) {
   arb_trace_session_close(&mapping);
 }
 
-/* --- Deaths ------------------------------------------------------------------------------------ */
+/* --- Deaths ----------------------------------------------------------------------------------- */
 
 /* A process that is killed in the middle of a run: all that it did is there. */
 static void kill_the_writer(void) {
@@ -267,7 +267,7 @@ static void kill_the_reader(void) {
   arb_trace_session_close(&mapping);
 }
 
-/* --- Nonsense ---------------------------------------------------------------------------------- */
+/* --- Nonsense --------------------------------------------------------------------------------- */
 
 static void refuse_nonsense(void) {
   ArbTraceMapping mapping;
@@ -328,7 +328,7 @@ static void survive_nonsense(void) {
   arb_trace_session_close(&mapping);
 }
 
-/* --- Regions ----------------------------------------------------------------------------------- */
+/* --- Regions ---------------------------------------------------------------------------------- */
 
 static int32_t found[4][300];
 

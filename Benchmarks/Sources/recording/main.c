@@ -181,7 +181,7 @@ static int measure(int is_smoke) {
   int pairs = is_smoke ? 15 : PAIRS_MAX;
   size_t count = is_smoke ? 20000 : 200000;
   int verdicts[] = {
-      measure_kernels("hooks, log of 256 B records", plain_append_log, hooked_append_log, count,
+      measure_kernels("hooks, log of 512 B records", plain_append_log, hooked_append_log, count,
                       pairs, 4),
       measure_kernels("hooks, words in order", plain_fill_words, hooked_fill_words, 8u << 20,
                       pairs, 0),

@@ -185,7 +185,8 @@ final class Recording {
     let events = unsafe UnsafeBufferPointer(start: batch, count: count)
     var accesses: UInt64 = 0
     var bytes: UInt64 = 0
-    for unsafeevent in unsafe events {
+    for index in 0..<count {
+      let event = unsafe events[index]
       accesses &+= UInt64(event.count)
       bytes &+= UInt64(event.count) &* UInt64(event.length)
     }

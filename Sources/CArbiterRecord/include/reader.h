@@ -50,7 +50,7 @@ uint32_t arb_trace_reader_drain(ArbTraceReader *_Nonnull reader, uint32_t lane,
  * arb_trace_reader_free, and a run that was going on has been published. */
 int arb_trace_reader_has_left(ArbTraceReader *_Nonnull reader, uint32_t lane);
 
-/* Lets other threads take a lane, after arb_trace_reader_has_left said 1 and its rest is drained. */
+/* Lets other threads take a lane that arb_trace_reader_has_left gave, once it is drained. */
 void arb_trace_reader_free(ArbTraceReader *_Nonnull reader, uint32_t lane);
 
 /* Reads region `number`. Returns 0 where there is none. `name` gets ARB_TRACE_NAME_BYTES. */

@@ -13,6 +13,7 @@ complete -c arbiter -f
 complete -c arbiter -n '__arbiter_needs_verb' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_needs_verb' -a compare -d 'Compare the schemes over thread counts and draw the paper\'s figures'
 complete -c arbiter -n '__arbiter_needs_verb' -a simulate -d 'Run writers on a modelled module, in virtual time'
+complete -c arbiter -n '__arbiter_needs_verb' -a trace -d 'Look into recordings, and convert them from and to other formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a run -d 'Run a program with its writes to slow memory gated and counted'
 complete -c arbiter -n '__arbiter_needs_verb' -a bench -d 'Run real writers on really mapped memory, in real time'
 complete -c arbiter -n '__arbiter_needs_verb' -a doctor -d 'Say what this machine has for slow memory, and what follows'
@@ -20,7 +21,7 @@ complete -c arbiter -n '__arbiter_needs_verb' -a explain -d 'Say what a figure m
 complete -c arbiter -n '__arbiter_needs_verb' -a completions -d 'Print the completion script of a shell'
 complete -c arbiter -n '__arbiter_needs_verb' -a version -d 'Print the version of the tool and of its formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a help -d 'Explain a verb'
-complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate run bench doctor explain completions version'
+complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate trace run bench doctor explain completions version'
 
 complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb compare' -l threads -r -f -d 'Numbers of threads'
@@ -61,6 +62,21 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -s o -l output -r -F -d 'Fi
 complete -c arbiter -n '__arbiter_has_verb simulate' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'
 complete -c arbiter -n '__arbiter_has_verb simulate' -s q -l quiet -d 'No progress and no remarks on standard error'
 complete -c arbiter -n '__arbiter_has_verb simulate' -s h -l help -d 'Print help'
+
+complete -c arbiter -n '__arbiter_has_verb trace' -l thread -r -f -d 'Only the events of these threads; by default of all'
+complete -c arbiter -n '__arbiter_has_verb trace' -l limit -r -f -d 'The most events to print'
+complete -c arbiter -n '__arbiter_has_verb trace' -l from -r -f -a 'arbiter vans lackey' -d 'Format of the file; by default what its content shows'
+complete -c arbiter -n '__arbiter_has_verb trace' -l to -r -f -a 'arbiter vans lackey' -d 'Format to write; by default arbiter, and vans where the file is a recording'
+complete -c arbiter -n '__arbiter_has_verb trace' -l interleave -r -f -a 'time round-robin random' -d 'Order of several threads\' lines in one text'
+complete -c arbiter -n '__arbiter_has_verb trace' -l seed -r -f -d 'Source of the random order'
+complete -c arbiter -n '__arbiter_has_verb trace' -l range -r -f -d 'Addresses of a text to keep, as the only region; by default all'
+complete -c arbiter -n '__arbiter_has_verb trace' -l instruction-time -r -f -d 'Time that each instruction of lackey\'s takes'
+complete -c arbiter -n '__arbiter_has_verb trace' -l format -r -f -a 'text json csv' -d 'Form of the results: a table, JSON or CSV'
+complete -c arbiter -n '__arbiter_has_verb trace' -s o -l output -r -F -d 'File for the results instead of standard output; replaced when they are complete'
+complete -c arbiter -n '__arbiter_has_verb trace' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'
+complete -c arbiter -n '__arbiter_has_verb trace' -s q -l quiet -d 'No progress and no remarks on standard error'
+complete -c arbiter -n '__arbiter_has_verb trace' -s h -l help -d 'Print help'
+complete -c arbiter -n '__arbiter_has_verb trace' -F
 
 complete -c arbiter -n '__arbiter_has_verb run' -l scheme -r -f -a 'baseline lock delegation fence arbiter arbiter-paper' -d 'How writers are admitted; by default arbiter where the machine has an interleave set, else baseline'
 complete -c arbiter -n '__arbiter_has_verb run' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g auto' -d 'Kind of module, for an estimate of WA where nothing counts. With a name all memory is taken for it where no set is found; with auto only sets that are found count'

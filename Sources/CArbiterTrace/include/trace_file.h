@@ -133,9 +133,9 @@ ArbTraceFault arb_trace_decode(
 typedef struct ArbTracePacker ArbTracePacker;
 ArbTracePacker *arb_trace_packer_make(int level, uint32_t events_max);
 void arb_trace_packer_free(ArbTracePacker *packer);
-/* A whole chunk, header included, of at most as many events as the packer was made for. Type, source,
- * sequence, thread and lost of the chunk are the caller's. The bytes are valid until the next
- * call; their number is returned. */
+/* A whole chunk, header included, of at most as many events as the packer was made for. Type,
+ * source, sequence, thread and lost of the chunk are the caller's. The bytes are valid until the
+ * next call; their number is returned. */
 size_t arb_trace_pack_events(
     ArbTracePacker *packer, ArbTraceChunk *chunk, const ArbTraceEvent *events, uint32_t count,
     const uint8_t **bytes);

@@ -118,8 +118,9 @@ void arb_trace_write_chunk_header(
 size_t arb_trace_accept(
     const uint64_t *limits, const ArbTraceEvent *events, size_t count, ArbTraceEvent *out);
 
-/* Events to bytes before compression. `out` has room for ARB_TRACE_RAW_MAX bytes; the chunk gets
- * its count, raw size, first and last. */
+/* Events to bytes before compression. `out` has room for ARB_TRACE_COLUMN_COUNT sizes of 4 bytes
+ * and ARB_TRACE_EVENT_BYTES_MAX bytes for each event; the chunk gets its count, raw size, first and
+ * last. */
 void arb_trace_encode(
     const ArbTraceEvent *events, uint32_t count, uint8_t *out, ArbTraceChunk *chunk);
 /* The way back. `events` has room for `chunk->count`; `place` gets the number of the event at

@@ -47,6 +47,7 @@ public struct TraceWriter: ~Copyable {
   ///   - level: How hard zstd tries, 1 to 19; 1 keeps up with any recording.
   ///   - eventsPerChunk: Events of a full chunk, 1 to 65,536.
   ///   - sink: Takes bytes in order; what it throws, the writer's methods throw.
+  /// - Throws: Whatever the sink throws, and ``TraceError`` where there is no memory.
   /// - Precondition: Level and events are within their ranges.
   public init(
     level: Int = 1, eventsPerChunk: Int = 32_768,

@@ -141,7 +141,7 @@ struct TraceTests {
     let folder = TemporaryFolder()
     // 1.5 million lines, 16 MB; the address space of the tool is limited to what it needs idle.
     let run = try shell(
-      "seq 0 64 96000000 | awk '{ printf \"%x W:3\\n\", $1 }' > big.vans; "
+      "seq 0 64 96000000 | awk '{ printf \"%x W:4\\n\", $1 }' > big.vans; "
         + "ulimit -v 300000; \"$arbiter\" trace convert -q big.vans -o big && "
         + "\"$arbiter\" trace convert -q big -o back && cmp <(sed 's/^/0x/' big.vans) back",
       in: folder.path)

@@ -61,7 +61,7 @@ struct CrashWalk: ~Copyable {
     }
   }
 
-  /// Checks every state of every crash point; returns the first that fails, made as small as can be.
+  /// Checks every state of every crash point; returns the first that fails, as small as can be.
   mutating func run(_ check: Check) throws -> CrashFailure? {
     let first = recording.entries.lastIndex { entry in
       if case .start = entry.step { true } else { false }

@@ -19,8 +19,8 @@ public struct VANSAnswer: Sendable, Hashable {
 extension VANSResult {
   /// Runs the same accesses on a modelled module, a stream of the trace as a thread.
   ///
-  /// A trace has no threads, only an order that whoever wrote it chose. Here the threads run and the
-  /// model finds the order, so that rows which differ in nothing but the order have one answer.
+  /// A trace has no threads, only an order that whoever wrote it chose. Here the threads run and
+  /// the model finds the order, so that rows which differ in nothing but the order have one answer.
   ///
   /// - Parameters:
   ///   - profile: The module.

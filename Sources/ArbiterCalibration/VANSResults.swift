@@ -3,9 +3,10 @@
 
 // What VANS (Wang et al., MICRO'20; github.com/TheNetAdmin/VANS, commit 541d2fb, configuration
 // config/vans.cfg) answers to traces that were generated for this project. Its answers are
-// deterministic; its wall rates are those of the machine they were measured on, two shared cores at
-// 2.5 GHz, medians of three runs. 9,984 requests of 64 B unless a row says otherwise, each stream in
-// a region of 16 MB of its own. The real module's figures are OptaneStudy's and NVLeak's.
+// deterministic; its wall rates are those of the machine they were measured on, two shared cores
+// at 2.5 GHz, medians of three runs. 9,984 requests of 64 B unless a row says otherwise, each
+// stream in a region of 16 MB of its own. The real module's figures are OptaneStudy's and
+// NVLeak's.
 
 /// One trace as VANS was run on it, beside the real module.
 public struct VANSResult: Sendable, Hashable {

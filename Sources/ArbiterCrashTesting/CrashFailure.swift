@@ -64,8 +64,8 @@ extension CrashFailure: CustomStringConvertible {
   public var description: String {
     var text = "a crash can leave a state that fails the check: \(reason)\n"
     text += "  looks like    \(kind.rawValue): \(kind.advice)\n"
-    text += "  crash         after operation \(operationCount), \(operation)\(at(site)), "
-    text += "which follows \(fenceCount) \(fenceCount == 1 ? "fence" : "fences")\n"
+    text += "  crash         after operation \(operationCount): \(operation)\(at(site))\n"
+    text += "  fences        \(fenceCount) before the crash\n"
     text += list("lost", lost)
     text += list("there early", survived)
     if acknowledged != 0 { text += "  acknowledged  \(acknowledged)\n" }

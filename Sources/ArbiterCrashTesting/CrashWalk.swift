@@ -61,7 +61,7 @@ struct CrashWalk: ~Copyable {
     }
   }
 
-  /// Checks every state of every crash point; returns the first that fails, made as small as can be.
+  /// Checks every state of every crash point; returns the first that fails, as small as can be.
   mutating func run(_ check: Check) throws -> CrashFailure? {
     let first = recording.entries.lastIndex { entry in
       if case .start = entry.step { true } else { false }
@@ -180,27 +180,28 @@ struct CrashWalk: ~Copyable {
 
   /// Visits none, each single line, all but one, and random states; returns the first that fails.
   private mutating func sample(_ check: Check) -> [Int]? {
-    if pointStates < pointMax, visit(nothing, check) == false { return nothing }
-    for base in [nothing, everything] {
-      for place in lines.indices {
+    let (none, all) = (nothing, everything)
+    if pointStates < pointMax, visit(none, check) == false { return none }
+    for (base, other) in [(none, all), (all, none)] {
+      for place in lines.indices where pointStates < pointMax {
         var state = base
-        // The whole line before its parts.
-        for variant in variants[place].indices.reversed() where pointStates < pointMax {
-          state[place] = variant
-          if visit(state, check) == false { return state }
-        }
+        state[place] = other[place]
+        if visit(state, check) == false { return state }
       }
     }
-    // A fixed number of attempts, since few of the states of a small point may be new.
-    var attemptsLeft = options.statesPerPointMax
-    while attemptsLeft > 0, pointStates < pointMax {
-      attemptsLeft -= 1
-      var state = nothing
-      let cutsWithinLines = attemptsLeft & 1 == 0
-      for place in state.indices {
-        let count = variants[place].count
-        state[place] =
-          cutsWithinLines ? random.below(count) : random.below(2) * (count - 1)
+    // A fixed number of attempts, since few of the states of a point may be new. In turn: one line
+    // in part among none and among all others, whole lines, parts of every line.
+    for attempt in 0..<options.statesPerPointMax where pointStates < pointMax {
+      var state = attempt & 4 == 0 ? none : all
+      if attempt & 1 == 0 {
+        let place = random.below(lines.count)
+        state[place] = random.below(variants[place].count)
+      } else {
+        for place in lines.indices {
+          let count = variants[place].count
+          state[place] =
+            attempt & 2 == 0 ? random.below(count) : random.below(2) * (count - 1)
+        }
       }
       if visit(state, check) == false { return state }
     }
@@ -256,7 +257,9 @@ struct CrashWalk: ~Copyable {
   /// Equal for equal content of the same line; that of an empty line costs nothing.
   private static func hash(_ line: Int, _ words: LineWords) -> UInt64 {
     if words == LineWords() { return 0 }
-    var hash = UInt64(line) &+ 0x9E37_79B9_7F4A_7C15
+    // Mixed first: else a neighbouring number and a neighbouring line would be one.
+    var source = SeededRandom(seed: 1, stream: UInt64(line) &+ 1)
+    var hash = source.next()
     for word in 0..<8 {
       hash = (hash ^ words[word]) &* 0xBF58_476D_1CE4_E5B9
       hash ^= hash >> 29

@@ -5,7 +5,7 @@
 public enum PersistenceDomain: String, Sendable, Hashable, CaseIterable {
   /// What the memory controller has accepted: the caches are lost.
   case adr
-  /// The caches too. Write-combining buffers are lost, so that non-temporal stores need their fence.
+  /// The caches too. Write-combining buffers are lost: non-temporal stores need their fence.
   case eadr
 }
 

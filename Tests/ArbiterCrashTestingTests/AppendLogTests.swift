@@ -14,7 +14,7 @@ struct AppendLogTests {
   static let byteCount = 8192
 
   private func append(_ number: UInt64, form: Form, to region: borrowing MappedRegion) {
-    var record = unsafe arb_record()
+    var record = arb_record()
     unsafe arb_record_fill(&record, number, 0)
     let start = arb_log_offset(number, Self.byteCount)
     let range = start..<start + Int(ARB_RECORD_BYTES)
@@ -50,8 +50,8 @@ struct AppendLogTests {
         run.acknowledge(Int(number))
       }
     } check: { image in
-      image.withUnsafeBytes { bytes in
-        guard let start = unsafe bytes.baseAddress else { return false }
+      unsafe image.withUnsafeBytes { bytes in
+        guard let start = bytes.baseAddress else { return false }
         return unsafe arb_log_count(start) >= image.acknowledged
           && arb_log_first_broken(start, Self.byteCount, 0) == 0
       }

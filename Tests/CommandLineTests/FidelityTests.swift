@@ -19,7 +19,7 @@ struct FidelityTests {
         "#", "measurement", "points", "within", "worst", "at", "misses",
       ])
     #expect(run.output.contains("published figures are reproduced"))
-    #expect(run.output.contains(" 1  peak write bandwidth, one thread "))
+    #expect(run.output.contains("\n1 peak write bandwidth, one thread "))
     #expect(run.error.hasSuffix("seed 1; repeat with: arbiter \(quick)\n"))
   }
 

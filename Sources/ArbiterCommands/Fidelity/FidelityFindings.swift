@@ -20,8 +20,8 @@ struct FidelityFindings {
     guard !verdicts.isEmpty else { return [] }
     let new = misses.count { $0.knownMiss == nil }
     var text =
-      "\(answers.count(where: \.isReproduced)) of \(answers.count) published figures are reproduced "
-      + "(\(Self.rule))"
+      "\(answers.count(where: \.isReproduced)) of \(answers.count) published figures are "
+      + "reproduced (\(Self.rule))"
     if !misses.isEmpty {
       text += "; \(misses.count) \(misses.count == 1 ? "is" : "are") not"
       text +=

@@ -198,9 +198,9 @@ extension FidelityFindings {
       .text(
         """
         Time per request of 64 B; the module's where requests depend on one another. Requests per \
-        second are wall rates: VANS's of the machine on which it was measured for this project (two \
-        shared cores at 2.5 GHz; a quieter one gave two to four times as many), the model's of one \
-        processor of the machine that wrote this page, while others worked beside it.
+        second are wall rates: VANS's of the machine on which it was measured for this project \
+        (two shared cores at 2.5 GHz; a quieter one gave two to four times as many), the model's \
+        of one processor of the machine that wrote this page, while others worked beside it.
         """))
     return Report.Section("The same traces through VANS", parts)
   }

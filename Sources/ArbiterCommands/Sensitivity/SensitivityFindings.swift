@@ -37,17 +37,16 @@ struct SensitivityFindings {
         + "time) and in \(drawCount) joint draws of all of them."
     ]
     let flips = survivals.flatMap(\.flips)
-    if !flips.isEmpty && !flips.contains(where: { $0.word == "loses" }) {
-      list.append(
-        "Where one flips, arbiter is level rather than ahead, or the other way round; it never loses."
-      )
+    let isLosing = survivals.contains { $0.word == "loses" }
+    if !flips.isEmpty && !isLosing && flips.allSatisfy({ ["wins", "level"].contains($0.word) }) {
+      list.append("Where one flips, it is between a win of arbiter and a draw; it never loses.")
     }
     let gain = Conclusion.gain(over: .baseline).name
     if let headline = survivals.first(where: { $0.conclusion.name == gain }) {
       list.append(
         "With 26 threads that store 64 B arbiter writes \(Figures.rounded(headline.value)) times "
-          + "baseline's bandwidth on this profile, and \(Figures.rounded(headline.range.lowerBound)) "
-          + "to \(Figures.rounded(headline.range.upperBound)) times over all that is plausible.")
+          + "baseline's bandwidth on this profile, and "
+          + "\(Self.ends(headline.range)) times over all that is plausible.")
     }
     return list
   }
@@ -245,9 +244,9 @@ extension SensitivityFindings {
         "What moves the gain",
         [
           .text(
-            "Arbiter's bandwidth divided by that of other schemes, 26 threads that store 64 B, over "
-              + "the plausible range of the parameters that move it most; the rest of the profile "
-              + "stays."),
+            "Arbiter's bandwidth divided by that of other schemes, 26 threads that store 64 B, "
+              + "over the plausible range of the parameters that move it most; the rest of the "
+              + "profile stays."),
           .plots(influences.prefix(6).map(Self.plot)),
           .table(parameterTable),
           .text(

@@ -81,8 +81,8 @@ extension FidelityOptions {
       Each measurement is judged on the profile of the module on which it was made. With --profile \
       another one is judged: by the measurements of the nearest profile that it extends, or by all.
 
-      Without --target the traces on which the simulator VANS was run for this project follow, with \
-      its answers, the model's and the module's.
+      Without --target the traces on which the simulator VANS was run for this project follow, \
+      with its answers, the model's and the module's.
       """,
     initial: FidelityOptions(), groups: groups,
     examples: [

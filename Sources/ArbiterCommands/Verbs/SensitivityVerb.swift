@@ -72,9 +72,9 @@ extension SensitivityOptions {
     discussion: """
       Many numbers of a profile were fitted or never measured. Its file says between which values \
       the truth plausibly lies; `arbiter explain` with the profile's name prints them. This verb \
-      repeats what `arbiter compare` concludes at both ends and the middle of every such range, and \
-      with all of them drawn at random, and says which conclusions read the same everywhere and \
-      where the others flip.
+      repeats what `arbiter compare` concludes at both ends and the middle of every such range, \
+      and with all of them drawn at random, and says which conclusions read the same everywhere \
+      and where the others flip.
 
       `arbiter simulate --vary` shows one number in detail.
       """,

@@ -34,6 +34,21 @@ struct CalibrationBench: Sendable {
     steady(workload, threads: threads, modules: modules).effectiveBandwidth / 1e9
   }
 
+  /// Bandwidth or amplification of as many writers as the point says.
+  func writeFigure(of workload: Workload, for point: CalibrationPoint, modules: Int = 1) -> Double {
+    let run = steady(workload, threads: point.x, modules: modules)
+    return point.quantity == .writeAmplification
+      ? run.writeAmplification ?? 0 : run.effectiveBandwidth / 1e9
+  }
+
+  /// The bandwidth in GB/s of random stores with the number of threads that gets most.
+  func bestRandomWrite(accessBytes: Int, threads: [Int], modules: Int = 1) -> Double {
+    // As close to 256 MiB as whole accesses come.
+    let region = (256 << 20) / accessBytes * accessBytes
+    let workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: region)
+    return threads.map { writeBandwidth(workload, threads: $0, modules: modules) }.max() ?? 0
+  }
+
   /// Read bandwidth in GB/s.
   func readBandwidth(accessBytes: Int, threads: Int) -> Double {
     var workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: 256 << 20)

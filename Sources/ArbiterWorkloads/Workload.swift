@@ -27,6 +27,8 @@ public struct Workload: Sendable, Hashable {
   public var fence: FenceRule
   /// Bytes of the region that the thread has to itself, a multiple of the access size.
   public var regionBytes: Int
+  /// Bytes from one access of ``Pattern/sequential`` to the next; 0 leaves no gap between them.
+  public var strideBytes = 0
   /// Share of the accesses that are loads, between 0 and 1.
   public var readShare: Double
   /// Time of its own that the thread spends after each access.
@@ -57,6 +59,13 @@ public struct Workload: Sendable, Hashable {
     }
     if regionBytes < accessBytes || regionBytes % accessBytes != 0 {
       return "region of \(regionBytes)B is not a multiple of the access size \(accessBytes)B"
+    }
+    if strideBytes != 0 {
+      if pattern != .sequential { return "a stride needs pattern sequential" }
+      if strideBytes < accessBytes || strideBytes % line != 0 || regionBytes % strideBytes != 0 {
+        return
+          "stride \(strideBytes)B is not a multiple of 64B that holds an access and divides the region"
+      }
     }
     if regionBytes > 1 << 40 { return "region of \(regionBytes)B is larger than 1TiB" }
     if !(readShare >= 0 && readShare <= 1) { return "read share \(readShare) is not within 0...1" }

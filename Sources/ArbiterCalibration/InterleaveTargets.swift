@@ -46,8 +46,9 @@ let interleaveTargets: [CalibrationTarget] = [
         Workload(pattern: .random, accessBytes: 4096, regionBytes: 256 << 20), threads: 24,
         modules: 6)
     }
-    // Regions of a multiple of six chunks and one more: each begins on the next module.
-    var workload = Workload(accessBytes: 4096, regionBytes: (6 * 4000 + 0) * 4096)
+    // Six chunks to a stride: all on one module, and one chunk more, so that the next writer's lie
+    // on the next.
+    var workload = Workload(accessBytes: 4096, regionBytes: (6 * 4000 + 1) * 4096)
     workload.strideBytes = 6 * 4096
     return bench.writeBandwidth(workload, threads: 24, modules: 6)
   },

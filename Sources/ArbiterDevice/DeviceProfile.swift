@@ -60,6 +60,10 @@ public struct DeviceProfile: Sendable, Hashable {
 
   // The queues.
 
+  /// Modules behind one memory controller.
+  public var modulesPerController = 1
+  /// Stores that a memory controller holds for modules whose write-pending queues are full.
+  public var controllerLines = 1
   /// Lines in the write-pending queue of a module's channel.
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
@@ -100,6 +104,10 @@ public struct DeviceProfile: Sendable, Hashable {
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
   public var stallPeriodNanoseconds = 0.0
+  public var x1 = 0.0
+  public var x2 = 0.0
+  public var x3 = 0.0
+  public var x4 = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
 
@@ -166,6 +174,8 @@ public struct ProfileParameter: Sendable {
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
+    .init("modules_per_controller", \.modulesPerController, 1...12, "modules that share a queue"),
+    .init("controller_lines", \.controllerLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
@@ -182,6 +192,10 @@ public struct ProfileParameter: Sendable {
     .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
+    .init("x1", \.x1, 0...1e9, "experiment"),
+    .init("x2", \.x2, 0...1e9, "experiment"),
+    .init("x3", \.x3, 0...1e9, "experiment"),
+    .init("x4", \.x4, 0...1e9, "experiment"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),
   ]
 }

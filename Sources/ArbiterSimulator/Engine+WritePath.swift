@@ -7,16 +7,33 @@ internal import ArbiterMetrics
 internal import ArbiterScheduler
 
 extension Engine {
-  /// A line whose window entry is taken asks its module for room in the write-pending queue.
+  /// A line whose window entry is taken asks its memory controller for a place.
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
-    let module = Int(line.module)
+    let controller = controller(of: Int(line.module))
     threads[index].stores.waiting.append(line)
-    if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
-      modules[module].storeTurns.push(Int32(truncatingIfNeeded: index))
-    } else {
-      acceptStore(module: module, thread: index)
+    controllers[controller].turns.push(StoreTurn(thread: index, module: Int(line.module)))
+    admitStores(controller)
+  }
+
+  /// Takes turns in the order in which lines asked; stops where too many wait for full modules.
+  @inline(__always)
+  private mutating func admitStores(_ controller: Int) {
+    while !controllers[controller].turns.isEmpty && !controllers[controller].isFull {
+      let turn = controllers[controller].turns.pop()
+      let module = Int(turn.module)
+      if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
+        modules[module].storeTurns.push(turn.thread)
+        controllers[controller].heldCount &+= 1
+      } else {
+        acceptStore(module: module, thread: Int(turn.thread))
+      }
     }
+  }
+
+  @inline(__always)
+  private func controller(of module: Int) -> Int {
+    controllers.count == 1 ? 0 : module / modulesPerController
   }
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
@@ -78,7 +95,10 @@ extension Engine {
     modules[module].isLinkBusy = true
     clock.schedule(linkBase &+ module, at: now &+ times.link)
     if !modules[module].storeTurns.isEmpty {
+      let controller = controller(of: module)
+      controllers[controller].heldCount &-= 1
       acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
+      admitStores(controller)
     }
   }
 

@@ -62,9 +62,8 @@ public struct Workload: Sendable, Hashable {
     }
     if strideBytes != 0 {
       if pattern != .sequential { return "a stride needs pattern sequential" }
-      if strideBytes < accessBytes || strideBytes % line != 0 || regionBytes % strideBytes != 0 {
-        return
-          "stride \(strideBytes)B is not a multiple of 64B that holds an access and divides the region"
+      if strideBytes < accessBytes || strideBytes % line != 0 || strideBytes > regionBytes {
+        return "stride \(strideBytes)B is not a multiple of 64B between access size and region"
       }
     }
     if regionBytes > 1 << 40 { return "region of \(regionBytes)B is larger than 1TiB" }

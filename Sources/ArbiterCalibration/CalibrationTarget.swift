@@ -57,7 +57,9 @@ public struct CalibrationTarget: Sendable {
   }
 
   /// Every target, by number.
-  public static let all: [CalibrationTarget] = writeTargets + bufferTargets + readTargets
+  public static let all: [CalibrationTarget] = [
+    writeTargets, bufferTargets, readTargets, translationTargets, mixedTargets,
+  ].flatMap(\.self)
 }
 
 /// A point per pair of place and value.

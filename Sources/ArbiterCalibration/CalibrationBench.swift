@@ -13,16 +13,23 @@ struct CalibrationBench: Sendable {
 
   /// The steady state of equal threads that run for long enough.
   func steady(_ workload: Workload, threads: Int, modules: Int = 1) -> RunResult {
-    var configuration = SimulationConfiguration(
-      profile: profile, threads: Array(repeating: ThreadPlan(workload), count: threads))
+    steady(Array(repeating: ThreadPlan(workload), count: threads), modules: modules)
+  }
+
+  /// The steady state of the given threads.
+  func steady(
+    _ plans: [ThreadPlan], modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
+    span: TimeSpan = .milliseconds(4)
+  ) -> RunResult {
+    var configuration = SimulationConfiguration(profile: profile, threads: plans)
     configuration.moduleCount = modules
     configuration.seed = seed
     do {
       var simulation = try Simulation(configuration)
       simulation.isRecordingSamples = false
-      simulation.run(for: .microseconds(1500))
+      simulation.run(for: warmUp)
       simulation.beginMeasurement()
-      simulation.run(for: .milliseconds(4))
+      simulation.run(for: span)
       return simulation.result()
     } catch {
       preconditionFailure("calibration experiment: \(error)")
@@ -50,10 +57,12 @@ struct CalibrationBench: Sendable {
   }
 
   /// Read bandwidth in GB/s.
-  func readBandwidth(accessBytes: Int, threads: Int) -> Double {
-    var workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: 256 << 20)
-    workload.readShare = 1
-    return (steady(workload, threads: threads).imcReadBandwidth ?? 0) / 1e9
+  func readBandwidth(
+    _ pattern: Pattern = .random, accessBytes: Int, threads: Int, modules: Int = 1
+  ) -> Double {
+    let workload = Workload(
+      pattern: pattern, accessBytes: accessBytes, regionBytes: 256 << 20, readShare: 1)
+    return (steady(workload, threads: threads, modules: modules).imcReadBandwidth ?? 0) / 1e9
   }
 
   /// Time from the first store of an access until its fence has seen all stores accepted.

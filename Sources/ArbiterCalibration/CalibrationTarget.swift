@@ -57,8 +57,9 @@ public struct CalibrationTarget: Sendable {
   }
 
   /// Every target, by number.
-  public static let all: [CalibrationTarget] = (writeTargets + storeTargets + powerTargets + interleaveTargets + bufferTargets + readTargets)
-    .sorted { $0.number < $1.number }
+  public static let all: [CalibrationTarget] =
+    (writeTargets + storeTargets + powerTargets + interleaveTargets + bufferTargets + readTargets
+    + translationTargets + mixedTargets).sorted { $0.number < $1.number }
 }
 
 /// A point per pair of place and value.

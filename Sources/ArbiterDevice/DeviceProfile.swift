@@ -100,6 +100,19 @@ public struct DeviceProfile: Sendable, Hashable {
   public var readBufferBlocks = 1
   /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
   public var readVictimCandidates = 1
+  /// Jobs of one kind that the medium does before the other kind has its turn, where both wait.
+  public var mediaTurnBlocks = 1
+
+  // The translation.
+
+  /// 4 KiB blocks whose translation a module keeps at hand; 0 where translation costs nothing.
+  public var translationBlocks = 0
+  /// Blocks of a set of the translation cache, which gives up the least recent of them.
+  public var translationWays = 1
+  /// Time that a read of the medium takes longer where the translation is not at hand.
+  public var translationReadNanoseconds = 0.0
+  /// Time that a media unit is busy longer with such a write.
+  public var translationWriteNanoseconds = 0.0
   /// Media writes per second of a module that nobody uses.
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
@@ -190,6 +203,11 @@ public struct ProfileParameter: Sendable {
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
     .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
+    .init("media_turn_blocks", \.mediaTurnBlocks, 1...64, "jobs of a kind before the other's turn"),
+    .init("translation_blocks", \.translationBlocks, 0...65_536, "4 KiB blocks translated at hand"),
+    .init("translation_ways", \.translationWays, 1...16, "blocks of a set of translations"),
+    .init("translation_read_ns", \.translationReadNanoseconds, 0...100_000, "miss, for a read"),
+    .init("translation_write_ns", \.translationWriteNanoseconds, 0...100_000, "miss, for a write"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
     .init("x1", \.x1, 0...1e9, "experiment"),

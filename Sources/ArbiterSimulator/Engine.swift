@@ -5,7 +5,7 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks, the processor's cache beyond a
+// then media. What the engine does not model: TLB and page walks of the processor, the processor's cache beyond a
 // pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond
 // the medium's speed.
 
@@ -24,6 +24,7 @@ struct CoreTimes {
   let writeBackReturn: Int64
   let loadReturn: Int64
   let fence: Int64
+  let translation: Int64
   let link: Int64
 
   init(_ profile: DeviceProfile) {
@@ -37,6 +38,7 @@ struct CoreTimes {
     writeBackReturn = picoseconds(profile.writeBackReturnNanoseconds)
     loadReturn = picoseconds(profile.loadReturnNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
+    translation = picoseconds(profile.translationReadNanoseconds)
     link = picoseconds(profile.linkNanoseconds)
   }
 }

@@ -95,9 +95,13 @@ struct SimulatedModule: ~Copyable {
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0
 
+  let translations: TranslationCache
   var medium: Medium
   /// Whether the last job was a read, so that reads and writes take turns.
   var lastJobWasRead = false
+  /// Jobs of the same kind that the medium has begun in a row.
+  var jobsInRow = 0
+  let turnJobs: Int
 
   init(profile: DeviceProfile, threadCount: Int, seed: UInt64, index: Int) {
     let stream = UInt64(index) &* 3 &+ 1000
@@ -115,6 +119,9 @@ struct SimulatedModule: ~Copyable {
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))
     }
+    translations = TranslationCache(
+      blocks: profile.translationBlocks, ways: profile.translationWays)
+    turnJobs = profile.mediaTurnBlocks
     medium = Medium(profile: profile, random: SeededRandom(seed: seed, stream: stream + 1))
   }
 
@@ -133,24 +140,35 @@ struct SimulatedModule: ~Copyable {
     return true
   }
 
+  /// Whether the next job is a read, given what waits.
+  ///
+  /// A medium that changes between reading and writing loses time, so it does a few jobs of one kind
+  /// before the other has its turn; an idle one takes what comes.
+  @inline(__always)
+  private mutating func takesRead(hasWrite: Bool) -> Bool {
+    let hasRead = !mediaReads.isEmpty
+    let isRead = hasRead && hasWrite ? lastJobWasRead == (jobsInRow < turnJobs) : hasRead
+    jobsInRow = isRead == lastJobWasRead ? jobsInRow &+ 1 : 1
+    lastJobWasRead = isRead
+    return isRead
+  }
+
   /// Gives idle media units work; reads and writes take turns where both wait.
   mutating func dispatch(now: Int64) {
     while medium.hasIdleUnit {
       let hasWrite = !evictions.isEmpty || buffer.hasFull
-      if !mediaReads.isEmpty && !(hasWrite && lastJobWasRead) {
-        lastJobWasRead = true
-        medium.start(.read(slot: Int(mediaReads.pop())), now: now)
+      if !hasWrite && mediaReads.isEmpty { return }
+      if takesRead(hasWrite: hasWrite) {
+        medium.start(.read(slot: Int(mediaReads.pop())), isTranslated: true, now: now)
         counts.mediaBlockReads &+= 1
-      } else if hasWrite {
-        lastJobWasRead = false
+      } else {
         let write = evictions.isEmpty ? buffer.takeFull() : evictions.pop()
         counts.mediaBlockWrites &+= 1
         counts.writtenLines &+= UInt64(write.mask.nonzeroBitCount)
         // An incomplete block is read before it is merged: counted, and charged by the medium.
         if write.mask != WriteCombiningBuffer.fullMask { counts.mediaBlockReads &+= 1 }
-        medium.start(.write(write), now: now)
-      } else {
-        return
+        let isTranslated = translations.use(mediaBlock: write.block)
+        medium.start(.write(write), isTranslated: isTranslated, now: now)
       }
     }
   }

@@ -13,6 +13,15 @@ public enum Pattern: String, Sendable, Hashable, CaseIterable {
   /// The first half of every media block, then every second half, and again: the test that shows
   /// the capacity of the write-combining buffer (Yang et al., FAST'20, section 3).
   case halves
+  /// The same, but the second halves in descending order: the test that shows in which order the
+  /// read buffer gives its places up (Liu et al., USENIX Security'23).
+  case halvesBack = "halves-back"
+  /// Every access of the region once, in an order without pattern, and again in that order: a chain
+  /// of pointers.
+  case chain
+
+  /// Whether the pattern visits halves of media blocks.
+  public var visitsHalves: Bool { self == .halves || self == .halvesBack }
 }
 
 /// What one thread does, for as long as it runs.
@@ -33,6 +42,8 @@ public struct Workload: Sendable, Hashable {
   public var readShare: Double
   /// Time of its own that the thread spends after each access.
   public var think: TimeSpan
+  /// Whether each load waits for the data of the one before it.
+  public var isDependent: Bool
 
   /// Makes a workload.
   ///
@@ -40,7 +51,7 @@ public struct Workload: Sendable, Hashable {
   public init(
     pattern: Pattern = .sequential, store: Operation = .storeNonTemporal, accessBytes: Int = 64,
     fence: FenceRule = .never, regionBytes: Int = 64 << 20, readShare: Double = 0,
-    think: TimeSpan = .zero
+    think: TimeSpan = .zero, isDependent: Bool = false
   ) {
     self.pattern = pattern
     self.store = store
@@ -49,6 +60,7 @@ public struct Workload: Sendable, Hashable {
     self.regionBytes = regionBytes
     self.readShare = readShare
     self.think = think
+    self.isDependent = isDependent
   }
 
   /// What makes the workload impossible, as one clause; nil where it is sound.
@@ -69,8 +81,8 @@ public struct Workload: Sendable, Hashable {
     if regionBytes > 1 << 40 { return "region of \(regionBytes)B is larger than 1TiB" }
     if !(readShare >= 0 && readShare <= 1) { return "read share \(readShare) is not within 0...1" }
     if think < .zero { return "think time is negative" }
-    if pattern == .halves && accessBytes != 128 {
-      return "pattern halves needs an access size of 128B, not \(accessBytes)B"
+    if pattern.visitsHalves && accessBytes != 128 {
+      return "pattern \(pattern.rawValue) needs an access size of 128B, not \(accessBytes)B"
     }
     if case .every(let bytes) = fence, bytes == 0 { return "fence every 0B never ends" }
     if !store.isStore { return "the store operation is a load" }

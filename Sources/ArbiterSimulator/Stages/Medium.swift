@@ -27,6 +27,7 @@ struct Medium: ~Copyable {
   private let readTime: Int64
   private let writeJitter: Int64
   private let readJitter: Int64
+  private let translationTime: Int64
   private let stallPeriod: Int64
   private let stallLength: Int64
   private var random: SeededRandom
@@ -45,6 +46,7 @@ struct Medium: ~Copyable {
       writeTime + Int64(Double(readTime) * profile.readModifyWriteChargeRatio)
     writeJitter = Int64(Double(writeTime) * profile.mediaJitterRatio)
     readJitter = Int64(Double(readTime) * profile.mediaJitterRatio)
+    translationTime = TimeSpan.nanoseconds(profile.translationWriteNanoseconds).picoseconds
     stallPeriod = TimeSpan.nanoseconds(profile.stallPeriodNanoseconds).picoseconds
     stallLength = TimeSpan.nanoseconds(profile.stallNanoseconds).picoseconds
     self.random = random
@@ -53,15 +55,16 @@ struct Medium: ~Copyable {
   @inline(__always)
   var hasIdleUnit: Bool { busyCount < units.count }
 
-  /// Starts a job on an idle unit.
+  /// Starts a job on an idle unit; a write may have to wait for its translation there.
   ///
   /// Precondition: ``hasIdleUnit``.
-  mutating func start(_ job: MediaJob, now: Int64) {
+  mutating func start(_ job: MediaJob, isTranslated: Bool, now: Int64) {
     precondition(hasIdleUnit, "no idle media unit")
     var time: Int64
     switch job {
     case .write(let write):
       time = write.mask == WriteCombiningBuffer.fullMask ? writeTime : partialWriteTime
+      if !isTranslated { time &+= translationTime }
       if writeJitter > 0 { time &+= random.symmetric(writeJitter) }
     case .read:
       time = readTime

@@ -49,6 +49,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var storeReturnNanoseconds = 0.0
   /// The same for a store with clwb.
   public var writeBackReturnNanoseconds = 0.0
+  /// Time from the read of a line that a cached store misses until its write-back may begin.
+  public var ownershipNanoseconds = 0.0
   /// Time a core loses to a store fence beyond the wait for its stores.
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
@@ -183,6 +185,7 @@ public struct ProfileParameter: Sendable {
     .init("load_issue_ns", \.loadIssueNanoseconds, 0.1...10_000, "time between two loads"),
     .init("store_return_ns", \.storeReturnNanoseconds, 0...100_000, "acceptance to free entry"),
     .init("clwb_return_ns", \.writeBackReturnNanoseconds, 0...100_000, "the same for clwb"),
+    .init("ownership_ns", \.ownershipNanoseconds, 0...100_000, "cached store that misses"),
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),

@@ -40,7 +40,7 @@ extension Engine {
       // The table is read while the block waits for the medium and before: nobody else waits.
       slot = modules[module].readBuffer.allocate(
         block, isTranslated: modules[module].translations.use(mediaBlock: block))
-      modules[module].mediaReads.push(Int32(truncatingIfNeeded: slot))
+      modules[module].wantRead(of: slot, forStore: line.operation.isStore)
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1

@@ -61,7 +61,7 @@ extension Engine {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
+    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.ownership
     case .load: times.loadReturn
     }
   }

@@ -23,6 +23,7 @@ struct CoreTimes {
   let storeReturn: Int64
   let writeBackReturn: Int64
   let loadReturn: Int64
+  let ownership: Int64
   let fence: Int64
   let translation: Int64
   let link: Int64
@@ -37,6 +38,7 @@ struct CoreTimes {
     storeReturn = picoseconds(profile.storeReturnNanoseconds)
     writeBackReturn = picoseconds(profile.writeBackReturnNanoseconds)
     loadReturn = picoseconds(profile.loadReturnNanoseconds)
+    ownership = picoseconds(profile.ownershipNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
     translation = picoseconds(profile.translationReadNanoseconds)
     link = picoseconds(profile.linkNanoseconds)

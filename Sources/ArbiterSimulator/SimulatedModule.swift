@@ -92,6 +92,8 @@ struct SimulatedModule: ~Copyable {
   var readBuffer: ReadBuffer
   /// Read-buffer slots that wait for a media unit.
   var mediaReads: FixedQueue<Int32>
+  /// The same for the reads that cached stores begin with, which go before everything else.
+  var storeReads: FixedQueue<Int32>
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0
 
@@ -115,6 +117,7 @@ struct SimulatedModule: ~Copyable {
     readBuffer = ReadBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
     mediaReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
+    storeReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     let places = profile.readPendingQueueLines
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))
@@ -153,9 +156,25 @@ struct SimulatedModule: ~Copyable {
     return isRead
   }
 
+  /// Puts a read-buffer slot among those that wait for a media unit.
+  mutating func wantRead(of slot: Int, forStore: Bool) {
+    if forStore {
+      storeReads.push(Int32(truncatingIfNeeded: slot))
+    } else {
+      mediaReads.push(Int32(truncatingIfNeeded: slot))
+    }
+  }
+
   /// Gives idle media units work; reads and writes take turns where both wait.
   mutating func dispatch(now: Int64) {
     while medium.hasIdleUnit {
+      if !storeReads.isEmpty {
+        // If stores had to queue for their reads they would never queue for the writes, and nothing
+        // would amplify: target 63 says otherwise.
+        medium.start(.read(slot: Int(storeReads.pop())), isTranslated: true, now: now)
+        counts.mediaBlockReads &+= 1
+        continue
+      }
       let hasWrite = !evictions.isEmpty || buffer.hasFull
       if !hasWrite && mediaReads.isEmpty { return }
       if takesRead(hasWrite: hasWrite) {

@@ -22,10 +22,15 @@ let storeTargets: [CalibrationTarget] = [
     63, "sequential stores with clwb", source: "OS data/bandwidth.csv",
     points: points(
       .gigabytesPerSecond,
-      [(1, 1.13), (2, 1.81), (3, 1.80), (4, 1.74), (6, 1.61), (8, 1.43), (24, 0.82)])
-      + points(
-        .writeAmplification,
-        [(1, 1.04), (2, 1.04), (3, 1.05), (4, 1.10), (6, 1.26), (8, 1.56)])
+      [(1, 1.13), (2, 1.81), (3, 1.80), (4, 1.74), (24, 0.82)])
+      + [
+        CalibrationPoint(6, .gigabytesPerSecond, 1.54...1.61),
+        CalibrationPoint(8, .gigabytesPerSecond, 1.33...1.43),
+      ]
+      + points(.writeAmplification, [(1, 1.04), (2, 1.04), (3, 1.05), (4, 1.10)]) + [
+        CalibrationPoint(6, .writeAmplification, 1.25...1.45),
+        CalibrationPoint(8, .writeAmplification, 1.44...1.66),
+      ]
   ) { point, bench in
     bench.writeFigure(of: Workload(store: .storeWriteBack), for: point)
   },

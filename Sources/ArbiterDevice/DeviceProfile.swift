@@ -55,8 +55,10 @@ public struct DeviceProfile: Sendable, Hashable {
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
   public var loadReturnNanoseconds = 0.0
-  /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
+  /// Dirty lines of plain stores that a core's cache holds before it evicts one.
   public var cacheLinesPerThread = 1
+  /// Of how many of the oldest lines a cache evicts any.
+  public var cacheSpreadLines = 1
   /// Relative half-width of the uniform jitter on every time of a core.
   public var coreJitterRatio = 0.0
 
@@ -85,6 +87,22 @@ public struct DeviceProfile: Sendable, Hashable {
   public var victimCandidates = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
+
+  /// Time from one write-back of blocks that are rewritten without end to the next; 0 where they are
+  /// treated like others.
+  public var sweepNanoseconds = 0.0
+
+  // Wear levelling.
+
+  /// Writes of a wear block, in a time too short to forget them, that make the module move it; 0
+  /// where it never does.
+  public var wearThresholdWrites = 0
+  /// Time in which the count of a wear block falls by one.
+  public var wearForgetNanoseconds = 1.0
+  /// Bytes that wear levelling counts and moves together.
+  public var wearBlockBytes = 4096
+  /// How long the module stands still while a wear block moves.
+  public var wearStallNanoseconds = 0.0
 
   // The medium.
 
@@ -189,6 +207,7 @@ public struct ProfileParameter: Sendable {
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
+    .init("cache_spread_lines", \.cacheSpreadLines, 1...65_536, "old lines, any of which goes"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
     .init("modules_per_controller", \.modulesPerController, 1...12, "modules that share a queue"),
     .init("controller_lines", \.controllerLines, 1...1024, "stores held for full modules"),
@@ -199,6 +218,11 @@ public struct ProfileParameter: Sendable {
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
+    .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
+    .init("wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
+    .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
+    .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
+    .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
     .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
     .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),
     .init("media_read_ns", \.mediaReadNanoseconds, 1...1_000_000, "a unit's time for a read"),

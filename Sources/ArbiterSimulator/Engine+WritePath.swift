@@ -105,12 +105,27 @@ extension Engine {
   /// A line has crossed the link.
   @inline(__always)
   mutating func stepLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+      return
+    }
     if !mergeAndContinue(module) { clock.cancel(linkBase &+ module) }
+  }
+
+  /// Something has changed for a line that found no room in the buffer.
+  private mutating func stepBlockedLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+    } else {
+      _ = mergeAndContinue(module)
+    }
   }
 
   /// Merges the line that has arrived; returns whether the link has set out with the next one.
   private mutating func mergeAndContinue(_ module: Int) -> Bool {
-    guard modules[module].mergeLinkLine() else {
+    guard modules[module].mergeLinkLine(now: now) else {
       modules[module].isBlocked = true
       return false
     }
@@ -134,7 +149,10 @@ extension Engine {
   /// A media unit has finished.
   mutating func stepMedium(_ module: Int) {
     let job = modules[module].medium.finish()
-    if case .read(let slot) = job { finishRead(module: module, slot: slot) }
+    switch job {
+    case .read(let slot): finishRead(module: module, slot: slot)
+    case .write(let write): modules[module].buffer.writeFinished(write.block)
+    }
     modules[module].dispatch(now: now)
     let next = modules[module].medium.nextFinish
     if next == .max {
@@ -142,6 +160,6 @@ extension Engine {
     } else {
       clock.schedule(mediaBase &+ module, at: next)
     }
-    if modules[module].isBlocked { _ = mergeAndContinue(module) }
+    if modules[module].isBlocked { stepBlockedLink(module) }
   }
 }

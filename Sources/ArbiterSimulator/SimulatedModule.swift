@@ -26,6 +26,8 @@ struct ModuleCounts {
   var mediaBlockReads: UInt64 = 0
   /// Dirty lines inside the blocks handed to the medium.
   var writtenLines: UInt64 = 0
+  /// Stalls of wear levelling.
+  var wearStalls: UInt64 = 0
 }
 
 /// A thread's line asks a memory controller for a place.
@@ -81,6 +83,9 @@ struct SimulatedModule: ~Copyable {
   /// Whether the line on the link has arrived and found no room in the buffer.
   var isBlocked = false
   var buffer: WriteCombiningBuffer
+  /// When hot blocks are written back next; `.max` where there is none.
+  private var nextSweep = Int64.max
+  private let sweepPeriod: Int64
   /// Blocks evicted from the buffer that no media unit has taken yet.
   var evictions: FixedQueue<BlockWrite>
 
@@ -98,6 +103,7 @@ struct SimulatedModule: ~Copyable {
   var freeWaiter: Int32 = 0
 
   let translations: TranslationCache
+  var wear: WearLevelling
   var medium: Medium
   /// Whether the last job was a read, so that reads and writes take turns.
   var lastJobWasRead = false
@@ -113,6 +119,8 @@ struct SimulatedModule: ~Copyable {
     loadTurns = FixedQueue(capacity: turns * 2, filler: 0)
     buffer = WriteCombiningBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream))
+    sweepPeriod = TimeSpan.nanoseconds(profile.sweepNanoseconds).picoseconds
+    wear = WearLevelling(profile: profile, random: SeededRandom(seed: seed, stream: stream + 500))
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
     readBuffer = ReadBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
@@ -129,7 +137,7 @@ struct SimulatedModule: ~Copyable {
   }
 
   /// Tries to merge the line that has arrived; false where no block can make room now.
-  mutating func mergeLinkLine() -> Bool {
+  mutating func mergeLinkLine(now: Int64) -> Bool {
     let block = linkLine >> 8
     let line = Int(truncatingIfNeeded: linkLine >> 6) & 3
     if !buffer.merge(block: block, line: line) {
@@ -140,7 +148,17 @@ struct SimulatedModule: ~Copyable {
       buffer.allocate(victim.slot, block: block, line: line)
     }
     counts.mergedStores &+= 1
+    if buffer.hotCount > 0 { sweepWhenDue(now) }
     return true
+  }
+
+  private mutating func sweepWhenDue(_ now: Int64) {
+    if nextSweep == .max {
+      nextSweep = now &+ sweepPeriod
+    } else if now >= nextSweep && !evictions.isFull {
+      if let write = buffer.sweep() { evictions.push(write) }
+      nextSweep = buffer.hotCount > 0 ? now &+ sweepPeriod : .max
+    }
   }
 
   /// Whether the next job is a read, given what waits.
@@ -186,6 +204,10 @@ struct SimulatedModule: ~Copyable {
         counts.writtenLines &+= UInt64(write.mask.nonzeroBitCount)
         // An incomplete block is read before it is merged: counted, and charged by the medium.
         if write.mask != WriteCombiningBuffer.fullMask { counts.mediaBlockReads &+= 1 }
+        if let stall = wear.note(mediaBlock: write.block, now: now) {
+          counts.wearStalls &+= 1
+          medium.stall(until: now &+ stall)
+        }
         let isTranslated = translations.use(mediaBlock: write.block)
         medium.start(.write(write), isTranslated: isTranslated, now: now)
       }

@@ -36,6 +36,8 @@ struct Medium: ~Copyable {
   private(set) var busyCount = 0
   /// When the first busy unit finishes; `.max` where all are idle.
   private(set) var nextFinish = Int64.max
+  /// Until when the whole module stands still, if it does.
+  private(set) var stallEnd = Int64.min
   private var nextUnit = 0
 
   init(profile: DeviceProfile, random: SeededRandom) {
@@ -82,8 +84,12 @@ struct Medium: ~Copyable {
     }
   }
 
+  /// Keeps everything from starting for a while.
+  mutating func stall(until end: Int64) { stallEnd = max(stallEnd, end) }
+
   /// The first instant at or after `now` at which a job may start.
-  private func unstalled(_ now: Int64) -> Int64 {
+  private func unstalled(_ start: Int64) -> Int64 {
+    let now = max(start, stallEnd)
     if stallPeriod == 0 { return now }
     let phase = now % stallPeriod
     return phase < stallLength && now >= stallPeriod ? now &- phase &+ stallLength : now

@@ -64,10 +64,10 @@ public struct DeviceProfile: Sendable, Hashable {
 
   // The queues.
 
-  /// Modules behind one memory controller.
-  public var modulesPerController = 1
-  /// Stores that a memory controller holds for modules whose write-pending queues are full.
-  public var controllerLines = 1
+  /// Modules of an interleave set whose stores share a queue.
+  public var sharedQueueModules = 1
+  /// Stores of that queue that may wait for full modules before those behind them wait too.
+  public var sharedQueueLines = 1
   /// Lines in the write-pending queue of a module's channel.
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
@@ -209,8 +209,8 @@ public struct ProfileParameter: Sendable {
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
     .init("cache_spread_lines", \.cacheSpreadLines, 1...65_536, "old lines, any of which goes"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
-    .init("modules_per_controller", \.modulesPerController, 1...12, "modules that share a queue"),
-    .init("controller_lines", \.controllerLines, 1...1024, "stores held for full modules"),
+    .init("shared_queue_modules", \.sharedQueueModules, 1...12, "modules that share a queue"),
+    .init("shared_queue_lines", \.sharedQueueLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),

@@ -7,24 +7,24 @@ internal import ArbiterMetrics
 internal import ArbiterScheduler
 
 extension Engine {
-  /// A line whose window entry is taken asks its memory controller for a place.
+  /// A line whose window entry is taken takes its turn in the shared queue.
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
-    let controller = controller(of: Int(line.module))
+    let queue = queue(of: Int(line.module))
     threads[index].stores.waiting.append(line)
-    controllers[controller].turns.push(StoreTurn(thread: index, module: Int(line.module)))
-    admitStores(controller)
+    storeQueues[queue].turns.push(StoreTurn(thread: index, module: Int(line.module)))
+    admitStores(queue)
   }
 
-  /// Takes turns in the order in which lines asked; stops where too many wait for full modules.
+  /// Takes turns in order of arrival; stops where too many of them wait for full modules.
   @inline(__always)
-  private mutating func admitStores(_ controller: Int) {
-    while !controllers[controller].turns.isEmpty && !controllers[controller].isFull {
-      let turn = controllers[controller].turns.pop()
+  private mutating func admitStores(_ queue: Int) {
+    while !storeQueues[queue].turns.isEmpty && !storeQueues[queue].isFull {
+      let turn = storeQueues[queue].turns.pop()
       let module = Int(turn.module)
       if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
         modules[module].storeTurns.push(turn.thread)
-        controllers[controller].heldCount &+= 1
+        storeQueues[queue].heldCount &+= 1
       } else {
         acceptStore(module: module, thread: Int(turn.thread))
       }
@@ -32,8 +32,8 @@ extension Engine {
   }
 
   @inline(__always)
-  private func controller(of module: Int) -> Int {
-    controllers.count == 1 ? 0 : module / modulesPerController
+  private func queue(of module: Int) -> Int {
+    storeQueues.count == 1 ? 0 : module / sharedQueueModules
   }
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
@@ -95,10 +95,10 @@ extension Engine {
     modules[module].isLinkBusy = true
     clock.schedule(linkBase &+ module, at: now &+ times.link)
     if !modules[module].storeTurns.isEmpty {
-      let controller = controller(of: module)
-      controllers[controller].heldCount &-= 1
+      let queue = queue(of: module)
+      storeQueues[queue].heldCount &-= 1
       acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
-      admitStores(controller)
+      admitStores(queue)
     }
   }
 

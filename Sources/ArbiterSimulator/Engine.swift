@@ -55,8 +55,8 @@ struct Engine: ~Copyable {
   let clientCount: Int
   let threads: FixedArray<SimulatedThread>
   let modules: FixedArray<SimulatedModule>
-  let controllers: FixedArray<SimulatedController>
-  let modulesPerController: Int
+  let storeQueues: FixedArray<SharedStoreQueue>
+  let sharedQueueModules: Int
   let clock: EventClock
   let linkBase: Int
   let mediaBase: Int
@@ -117,10 +117,10 @@ struct Engine: ~Copyable {
     modules = FixedArray(count: moduleCount) { index in
       SimulatedModule(profile: profile, threadCount: threadCount, seed: seed, index: index)
     }
-    let perController = profile.modulesPerController
-    modulesPerController = perController
-    controllers = FixedArray(count: (moduleCount + perController - 1) / perController) { _ in
-      SimulatedController(profile: profile, threadCount: threadCount)
+    let queueModules = profile.sharedQueueModules
+    sharedQueueModules = queueModules
+    storeQueues = FixedArray(count: (moduleCount + queueModules - 1) / queueModules) { _ in
+      SharedStoreQueue(profile: profile, threadCount: threadCount)
     }
     let slots = delegation?.slotCount ?? 1
     rings = FixedArray(count: ringCount) { _ in SimulatedRing(slotCount: slots) }

@@ -58,7 +58,8 @@ public struct CalibrationTarget: Sendable {
 
   /// Every target, by number.
   public static let all: [CalibrationTarget] =
-    (writeTargets + storeTargets + wearTargets + powerTargets + interleaveTargets + bufferTargets + readTargets
+    (writeTargets + storeTargets + wearTargets + powerTargets + interleaveTargets + bufferTargets
+    + readTargets
     + translationTargets + mixedTargets).sorted { $0.number < $1.number }
 }
 

@@ -55,10 +55,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
   public var loadReturnNanoseconds = 0.0
-  /// Dirty lines of plain stores that a core's cache holds before it evicts one.
+  /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
   public var cacheLinesPerThread = 1
-  /// Of how many of the oldest lines a cache evicts any.
-  public var cacheSpreadLines = 1
   /// Relative half-width of the uniform jitter on every time of a core.
   public var coreJitterRatio = 0.0
 
@@ -137,10 +135,6 @@ public struct DeviceProfile: Sendable, Hashable {
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
   public var stallPeriodNanoseconds = 0.0
-  public var x1 = 0.0
-  public var x2 = 0.0
-  public var x3 = 0.0
-  public var x4 = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
 
@@ -207,7 +201,6 @@ public struct ProfileParameter: Sendable {
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
-    .init("cache_spread_lines", \.cacheSpreadLines, 1...65_536, "old lines, any of which goes"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
     .init("shared_queue_modules", \.sharedQueueModules, 1...12, "modules that share a queue"),
     .init("shared_queue_lines", \.sharedQueueLines, 1...1024, "stores held for full modules"),
@@ -219,7 +212,8 @@ public struct ProfileParameter: Sendable {
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
     .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
-    .init("wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
+    .init(
+      "wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
     .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
     .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
     .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
@@ -237,10 +231,6 @@ public struct ProfileParameter: Sendable {
     .init("translation_write_ns", \.translationWriteNanoseconds, 0...100_000, "miss, for a write"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
-    .init("x1", \.x1, 0...1e9, "experiment"),
-    .init("x2", \.x2, 0...1e9, "experiment"),
-    .init("x3", \.x3, 0...1e9, "experiment"),
-    .init("x4", \.x4, 0...1e9, "experiment"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),
   ]
 }

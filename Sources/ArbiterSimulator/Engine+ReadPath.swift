@@ -97,7 +97,7 @@ extension Engine {
       wakeAfterAcceptance(index)
       return
     }
-    let place = threads[index].evictionPlace(random.below(profile.cacheSpreadLines))
+    let place = random.below(threads[index].cache.count)
     let victim = threads[index].cache[place]
     threads[index].cache[place] = packed
     var evicted = line

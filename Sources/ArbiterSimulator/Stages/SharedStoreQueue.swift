@@ -9,8 +9,8 @@
 // slower still (target 17: threads convoy). With a limit of one, nothing amplifies on an interleave
 // set, which it does.
 
-internal import ArbiterDevice
 internal import ArbiterCore
+internal import ArbiterDevice
 
 /// A thread's line in a shared queue.
 struct StoreTurn {

@@ -58,9 +58,13 @@ extension CalibrationBench {
     var burst = Workload(
       pattern: .random, accessBytes: 12_288, fence: .every(bytes: 12_288),
       regionBytes: 12_288 * 1024)
-    let alone = steady([ThreadPlan(burst)]).effectiveBandwidth
-    let nanoseconds = 12_288 / (alone / 1e9)
-    burst.think = .nanoseconds(nanoseconds * (100 / Double(writingPercent) - 1))
+    // The pause follows from the time that a burst takes, and that time from the pause before.
+    for _ in 0..<6 {
+      let period = 12_288e9 / max(steady([ThreadPlan(burst)]).effectiveBandwidth, 1)
+      let writing = period - burst.think.nanoseconds
+      let pause = writing * (100 / Double(writingPercent) - 1)
+      burst.think = .nanoseconds((burst.think.nanoseconds + pause) / 2)
+    }
     return loadRate([chase]) / loadRate([chase, burst])
   }
 

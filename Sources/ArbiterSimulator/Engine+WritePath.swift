@@ -44,8 +44,8 @@ extension Engine {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
-    case .load: times.loadReturn
+    case .storeWriteBack: times.writeBackReturn &+ times.loadReturn
+    case .storePlain, .load: times.loadReturn
     }
   }
 

@@ -58,6 +58,7 @@ struct Engine: ~Copyable {
   let mediaBase: Int
   /// Jitter is drawn as a share of 2^16.
   let jitterShare: Int64
+  let jumpShare: Int64
 
   var now: Int64 = 0
   var random: SeededRandom
@@ -81,6 +82,7 @@ struct Engine: ~Copyable {
     moduleCount = configuration.moduleCount
     interleaveShift = UInt64(configuration.profile.interleaveBytes.trailingZeroBitCount)
     clientCount = configuration.threads.count
+    jumpShare = Int64(configuration.profile.loadJumpRatio * 65_536)
     jitterShare = Int64(configuration.profile.coreJitterRatio * 65_536)
     var lockParameters = LockParameters()
     var delegation: DelegationParameters?

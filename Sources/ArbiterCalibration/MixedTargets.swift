@@ -33,6 +33,15 @@ let mixedTargets: [CalibrationTarget] = [
     points: points(.ratio, [(10, 1.22), (30, 1.81), (50, 2.64)]),
     threadCount: { _ in 2 }
   ) { point, bench in bench.readerSlowdown(writingPercent: point.x) },
+
+  CalibrationTarget(
+    38, "six interleaved modules of the other socket, non-temporal stores and 1:1",
+    source: "OS graphs/17-numa.csv", profile: "optane-100-256g-remote",
+    points: points(.gigabytesPerSecond, [(1, 2.14), (4, 5.90)], series: "nt")
+      + points(.gigabytesPerSecond, [(4, 1.95)], series: "1:1")
+  ) { point, bench in
+    bench.mixedBandwidth(readsPerHundred: point.series == "nt" ? 0 : 50, threads: point.x)
+  },
 ]
 
 extension CalibrationBench {

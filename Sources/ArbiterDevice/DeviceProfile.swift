@@ -70,6 +70,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var loadJumpRatio = 0.0
   /// Time the link to a module needs for a line.
   public var linkNanoseconds = 1.0
+  /// Time that a store of any core needs on the link to the other socket; 0 for modules of one's own.
+  public var socketLinkNanoseconds = 0.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096
 
@@ -186,6 +188,7 @@ public struct ProfileParameter: Sendable {
     .init("load_turn_lines", \.loadTurnLines, 1...4096, "waiting loads, any of which is next"),
     .init("load_jump_ratio", \.loadJumpRatio, 0...1, "turns in which any waiting load is next"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
+    .init("socket_link_ns", \.socketLinkNanoseconds, 0...10_000, "time of a store between sockets"),
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),

@@ -215,9 +215,9 @@ extension Engine {
       issue = times.writeBackIssue
       enqueueLoad(index, newLine(index, operation))
     case .storePlain:
-      // To the core it is a load that nobody waits for.
+      // The line is loaded, but nobody waits for it.
       guard takeStoreEntry(index, limit: profile.loadWindowLines) else { return }
-      issue = times.loadIssue
+      issue = times.storeIssue
       enqueueLoad(index, newLine(index, operation))
     case .load:
       guard takeLoadEntry(index) else { return }

@@ -27,7 +27,7 @@ extension Engine {
     note(.accepted, Int(line.owner), line.address)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
-    let acknowledged = now &+ returnTime(of: line.operation)
+    let acknowledged = crossing(now) &+ returnTime(of: line.operation)
     threads[index].stores.accept(returningAt: acknowledged)
     if line.operation != .storePlain {
       // The core learns of the acceptance when its window entry comes free.
@@ -36,6 +36,14 @@ extension Engine {
     if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
     wakeAfterAcceptance(index)
     if !modules[module].isLinkBusy { startLink(module) }
+  }
+
+  /// When a store that is accepted now has crossed the link between the sockets, if there is one.
+  @inline(__always)
+  private mutating func crossing(_ time: Int64) -> Int64 {
+    if times.socketLink == 0 { return time }
+    socketLinkEnd = max(socketLinkEnd, time) &+ times.socketLink
+    return socketLinkEnd
   }
 
   @inline(__always)

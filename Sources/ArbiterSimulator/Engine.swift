@@ -25,6 +25,7 @@ struct CoreTimes {
   let loadReturn: Int64
   let fence: Int64
   let translation: Int64
+  let socketLink: Int64
   let link: Int64
 
   init(_ profile: DeviceProfile) {
@@ -39,6 +40,7 @@ struct CoreTimes {
     loadReturn = picoseconds(profile.loadReturnNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
     translation = picoseconds(profile.translationReadNanoseconds)
+    socketLink = picoseconds(profile.socketLinkNanoseconds)
     link = picoseconds(profile.linkNanoseconds)
   }
 }
@@ -62,6 +64,8 @@ struct Engine: ~Copyable {
 
   var now: Int64 = 0
   var random: SeededRandom
+  /// When the link between the sockets has carried every store that was accepted.
+  var socketLinkEnd: Int64 = 0
   /// Whether the scheme is in force; off while a saturated start is prepared.
   var isSchemeActive = false
   var permits: VirtualPermits?

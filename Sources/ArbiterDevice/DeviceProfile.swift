@@ -70,8 +70,14 @@ public struct DeviceProfile: Sendable, Hashable {
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
   public var readPendingQueueLines = 1
+  /// Loads that wait longest for a module, any of which may be next.
+  public var loadTurnLines = 1
+  /// Share of the turns in which any waiting load may be next.
+  public var loadJumpRatio = 0.0
   /// Time the link to a module needs for a line.
   public var linkNanoseconds = 1.0
+  /// Time that a store of any core needs on the link to the other socket; 0 for modules of one's own.
+  public var socketLinkNanoseconds = 0.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096
 
@@ -116,8 +122,6 @@ public struct DeviceProfile: Sendable, Hashable {
   public var mediaJitterRatio = 0.0
   /// Blocks of the read buffer.
   public var readBufferBlocks = 1
-  /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
-  public var readVictimCandidates = 1
   /// Jobs of one kind that the medium does before the other kind has its turn, where both wait.
   public var mediaTurnBlocks = 1
 
@@ -206,7 +210,10 @@ public struct ProfileParameter: Sendable {
     .init("shared_queue_lines", \.sharedQueueLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
+    .init("load_turn_lines", \.loadTurnLines, 1...4096, "waiting loads, any of which is next"),
+    .init("load_jump_ratio", \.loadJumpRatio, 0...1, "turns in which any waiting load is next"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
+    .init("socket_link_ns", \.socketLinkNanoseconds, 0...10_000, "time of a store between sockets"),
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
@@ -223,7 +230,6 @@ public struct ProfileParameter: Sendable {
     .init("rmw_charge_ratio", \.readModifyWriteChargeRatio, 0...1, "RMW read charged to a write"),
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
-    .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
     .init("media_turn_blocks", \.mediaTurnBlocks, 1...64, "jobs of a kind before the other's turn"),
     .init("translation_blocks", \.translationBlocks, 0...65_536, "4 KiB blocks translated at hand"),
     .init("translation_ways", \.translationWays, 1...16, "blocks of a set of translations"),

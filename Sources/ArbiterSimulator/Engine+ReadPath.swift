@@ -9,20 +9,19 @@ extension Engine {
   /// A load, or the read before a cached store, asks its module for service.
   mutating func enqueueLoad(_ index: Int, _ line: PendingLine) {
     let module = Int(line.module)
-    threads[index].loads.waiting.append(line)
+    let load = LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line)
     if modules[module].loadsInService < profile.readPendingQueueLines
       && modules[module].loadTurns.isEmpty
     {
-      acceptLoad(module: module, thread: index)
+      acceptLoad(module: module, load)
     } else {
-      modules[module].loadTurns.push(Int32(truncatingIfNeeded: index))
+      modules[module].loadTurns.push(load)
     }
   }
 
-  private mutating func acceptLoad(module: Int, thread index: Int) {
-    let wanted = moduleCount == 1 ? nil : module
-    let turn = drawTurn(of: threads[index].loads.waiting.count(ofModule: wanted))
-    let line = threads[index].loads.waiting.remove(turn, ofModule: wanted)
+  private mutating func acceptLoad(module: Int, _ load: LoadWaiter) {
+    let index = Int(load.thread)
+    let line = load.line
     modules[module].counts.acceptedLoads &+= 1
     let block = line.address >> 8
     if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
@@ -44,8 +43,7 @@ extension Engine {
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1
-    let waiter = modules[module].addWaiter(
-      LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line))
+    let waiter = modules[module].addWaiter(load)
     let next = modules[module].readBuffer.addWaiter(waiter, to: slot)
     modules[module].waiters[Int(waiter)].next = next
   }
@@ -64,9 +62,11 @@ extension Engine {
     while modules[module].loadsInService < profile.readPendingQueueLines
       && !modules[module].loadTurns.isEmpty
     {
-      // Which core's load comes next is not a matter of age on a mesh of caches.
-      let turn = random.below(modules[module].loadTurns.count)
-      acceptLoad(module: module, thread: Int(modules[module].loadTurns.swapRemove(at: turn)))
+      // Which core's load comes next is hardly a matter of age on a mesh of caches.
+      let waiting = modules[module].loadTurns.count
+      let jumps = Int64(random.below(65_536)) < jumpShare
+      let turn = drawTurn(of: jumps ? waiting : min(waiting, profile.loadTurnLines))
+      acceptLoad(module: module, modules[module].loadTurns.pop(at: turn))
     }
   }
 

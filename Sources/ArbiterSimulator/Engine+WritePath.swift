@@ -44,7 +44,7 @@ extension Engine {
     note(.accepted, Int(line.owner), line.address)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
-    let acknowledged = now &+ returnTime(of: line.operation)
+    let acknowledged = crossing(now) &+ returnTime(of: line.operation)
     threads[index].stores.accept(returningAt: acknowledged)
     if line.operation != .storePlain {
       // The core learns of the acceptance when its window entry comes free.
@@ -55,14 +55,22 @@ extension Engine {
     if !modules[module].isLinkBusy { startLink(module) }
   }
 
+  /// When a store that is accepted now has crossed the link between the sockets, if there is one.
+  @inline(__always)
+  private mutating func crossing(_ time: Int64) -> Int64 {
+    if times.socketLink == 0 { return time }
+    socketLinkEnd = max(socketLinkEnd, time) &+ times.socketLink
+    return socketLinkEnd
+  }
+
   @inline(__always)
   private func returnTime(of operation: Operation) -> Int64 {
     switch operation {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.ownership
-    case .load: times.loadReturn
+    case .storeWriteBack: times.writeBackReturn &+ times.ownership
+    case .storePlain, .load: times.loadReturn
     }
   }
 

@@ -61,8 +61,8 @@ struct SimulatedModule: ~Copyable {
 
   // The read path.
 
-  /// Which threads' loads wait for a place among those in service, in order of arrival.
-  var loadTurns: FixedQueue<Int32>
+  /// Loads that wait for a place among those in service, nearly in order of arrival.
+  var loadTurns: FixedQueue<LoadWaiter>
   var loadsInService = 0
   var readBuffer: ReadBuffer
   /// Read-buffer slots that wait for a media unit.
@@ -86,14 +86,13 @@ struct SimulatedModule: ~Copyable {
     writeQueue = FixedQueue(capacity: profile.writePendingQueueLines, filler: 0)
     let turns = threadCount * StoreWindow.maximumLines
     storeTurns = FixedQueue(capacity: profile.sharedQueueLines, filler: 0)
-    loadTurns = FixedQueue(capacity: turns * 2, filler: 0)
+    loadTurns = FixedQueue(capacity: turns * 2, filler: LoadWaiter())
     buffer = WriteCombiningBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream))
     sweepPeriod = TimeSpan.nanoseconds(profile.sweepNanoseconds).picoseconds
     wear = WearLevelling(profile: profile, random: SeededRandom(seed: seed, stream: stream + 500))
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
-    readBuffer = ReadBuffer(
-      profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
+    readBuffer = ReadBuffer(profile: profile)
     mediaReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     storeReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     let places = profile.readPendingQueueLines

@@ -16,16 +16,23 @@ struct CalibrationBench: Sendable {
 
   /// The steady state of equal threads that run for long enough.
   func steady(_ workload: Workload, threads: Int, modules: Int = 1) -> RunResult {
-    var configuration = SimulationConfiguration(
-      profile: profile, threads: Array(repeating: ThreadPlan(workload), count: threads))
+    steady(Array(repeating: ThreadPlan(workload), count: threads), modules: modules)
+  }
+
+  /// The steady state of the given threads.
+  func steady(
+    _ plans: [ThreadPlan], modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
+    span: TimeSpan = .milliseconds(4)
+  ) -> RunResult {
+    var configuration = SimulationConfiguration(profile: profile, threads: plans)
     configuration.moduleCount = modules
     configuration.seed = seed
     do {
       var simulation = try Simulation(configuration)
       simulation.isRecordingSamples = false
-      simulation.run(for: .microseconds(1500))
+      simulation.run(for: warmUp)
       simulation.beginMeasurement()
-      simulation.run(for: .milliseconds(4))
+      simulation.run(for: span)
       return simulation.result()
     } catch {
       preconditionFailure("calibration experiment: \(error)")
@@ -37,11 +44,28 @@ struct CalibrationBench: Sendable {
     steady(workload, threads: threads, modules: modules).effectiveBandwidth / 1e9
   }
 
+  /// Bandwidth or amplification of as many writers as the point says.
+  func writeFigure(of workload: Workload, for point: CalibrationPoint, modules: Int = 1) -> Double {
+    let run = steady(workload, threads: point.x, modules: modules)
+    return point.quantity == .writeAmplification
+      ? run.writeAmplification ?? 0 : run.effectiveBandwidth / 1e9
+  }
+
+  /// The bandwidth in GB/s of random stores in regions as close to 256 MiB as whole accesses come.
+  func randomWrite(accessBytes: Int, threads: Int, modules: Int = 1) -> Double {
+    let region = (256 << 20) / accessBytes * accessBytes
+    return writeBandwidth(
+      Workload(pattern: .random, accessBytes: accessBytes, regionBytes: region), threads: threads,
+      modules: modules)
+  }
+
   /// Read bandwidth in GB/s.
-  func readBandwidth(accessBytes: Int, threads: Int) -> Double {
-    var workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: 256 << 20)
-    workload.readShare = 1
-    return (steady(workload, threads: threads).imcReadBandwidth ?? 0) / 1e9
+  func readBandwidth(
+    _ pattern: Pattern = .random, accessBytes: Int, threads: Int, modules: Int = 1
+  ) -> Double {
+    let workload = Workload(
+      pattern: pattern, accessBytes: accessBytes, regionBytes: 256 << 20, readShare: 1)
+    return (steady(workload, threads: threads, modules: modules).imcReadBandwidth ?? 0) / 1e9
   }
 
   /// Time from the first store of an access until its fence has seen all stores accepted.
@@ -52,4 +76,37 @@ struct CalibrationBench: Sendable {
       steady(workload, threads: 1).effectiveBandwidth / 1e9 / Double(accessBytes)
     return 1 / accessesPerNanosecond - profile.fenceNanoseconds
   }
+
+  /// One thread that rewrites a small region and fences every access.
+  func hotSpot(
+    bytes: Int, accessBytes: Int, milliseconds: Double, quantile: Double
+  ) -> HotSpotRun {
+    let workload = Workload(
+      accessBytes: accessBytes, fence: .every(bytes: UInt32(accessBytes)), regionBytes: bytes)
+    var configuration = SimulationConfiguration(profile: profile, threads: [ThreadPlan(workload)])
+    configuration.seed = seed
+    do {
+      var simulation = try Simulation(configuration)
+      simulation.isRecordingSamples = false
+      simulation.run(for: .milliseconds(60))
+      simulation.beginMeasurement()
+      let stalls = simulation.wearStallCount
+      simulation.run(for: .milliseconds(milliseconds))
+      let stored = simulation.result().programWriteBytes
+      return HotSpotRun(
+        accesses: Double(stored) / Double(accessBytes),
+        stalls: Double(simulation.wearStallCount - stalls),
+        latencyMicroseconds: Double(simulation.latencyQuantile(quantile) ?? 0) / 1000)
+    } catch {
+      preconditionFailure("calibration experiment: \(error)")
+    }
+  }
+}
+
+/// What a run on a small region showed.
+struct HotSpotRun {
+  let accesses: Double
+  let stalls: Double
+  /// The wanted quantile of the latency of lines, in microseconds.
+  let latencyMicroseconds: Double
 }

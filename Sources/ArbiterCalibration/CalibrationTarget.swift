@@ -57,7 +57,10 @@ public struct CalibrationTarget: Sendable {
   }
 
   /// Every target, by number.
-  public static let all: [CalibrationTarget] = writeTargets + bufferTargets + readTargets
+  public static let all: [CalibrationTarget] =
+    (writeTargets + storeTargets + wearTargets + powerTargets + interleaveTargets + bufferTargets
+    + readTargets
+    + translationTargets + mixedTargets).sorted { $0.number < $1.number }
 }
 
 /// A point per pair of place and value.

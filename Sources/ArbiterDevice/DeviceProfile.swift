@@ -49,6 +49,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var storeReturnNanoseconds = 0.0
   /// The same for a store with clwb.
   public var writeBackReturnNanoseconds = 0.0
+  /// Time from the read of a line that a cached store misses until its write-back may begin.
+  public var ownershipNanoseconds = 0.0
   /// Time a core loses to a store fence beyond the wait for its stores.
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
@@ -60,12 +62,22 @@ public struct DeviceProfile: Sendable, Hashable {
 
   // The queues.
 
+  /// Modules of an interleave set whose stores share a queue.
+  public var sharedQueueModules = 1
+  /// Stores of that queue that may wait for full modules before those behind them wait too.
+  public var sharedQueueLines = 1
   /// Lines in the write-pending queue of a module's channel.
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
   public var readPendingQueueLines = 1
+  /// Loads that wait longest for a module, any of which may be next.
+  public var loadTurnLines = 1
+  /// Share of the turns in which any waiting load may be next.
+  public var loadJumpRatio = 0.0
   /// Time the link to a module needs for a line.
   public var linkNanoseconds = 1.0
+  /// Time that a store of any core needs on the link to the other socket; 0 for modules of one's own.
+  public var socketLinkNanoseconds = 0.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096
 
@@ -79,6 +91,22 @@ public struct DeviceProfile: Sendable, Hashable {
   public var victimCandidates = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
+
+  /// Time from one write-back of blocks that are rewritten without end to the next; 0 where they are
+  /// treated like others.
+  public var sweepNanoseconds = 0.0
+
+  // Wear levelling.
+
+  /// Writes of a wear block, in a time too short to forget them, that make the module move it; 0
+  /// where it never does.
+  public var wearThresholdWrites = 0
+  /// Time in which the count of a wear block falls by one.
+  public var wearForgetNanoseconds = 1.0
+  /// Bytes that wear levelling counts and moves together.
+  public var wearBlockBytes = 4096
+  /// How long the module stands still while a wear block moves.
+  public var wearStallNanoseconds = 0.0
 
   // The medium.
 
@@ -94,8 +122,19 @@ public struct DeviceProfile: Sendable, Hashable {
   public var mediaJitterRatio = 0.0
   /// Blocks of the read buffer.
   public var readBufferBlocks = 1
-  /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
-  public var readVictimCandidates = 1
+  /// Jobs of one kind that the medium does before the other kind has its turn, where both wait.
+  public var mediaTurnBlocks = 1
+
+  // The translation.
+
+  /// 4 KiB blocks whose translation a module keeps at hand; 0 where translation costs nothing.
+  public var translationBlocks = 0
+  /// Blocks of a set of the translation cache, which gives up the least recent of them.
+  public var translationWays = 1
+  /// Time that a read of the medium takes longer where the translation is not at hand.
+  public var translationReadNanoseconds = 0.0
+  /// Time that a media unit is busy longer with such a write.
+  public var translationWriteNanoseconds = 0.0
   /// Media writes per second of a module that nobody uses.
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
@@ -162,24 +201,40 @@ public struct ProfileParameter: Sendable {
     .init("load_issue_ns", \.loadIssueNanoseconds, 0.1...10_000, "time between two loads"),
     .init("store_return_ns", \.storeReturnNanoseconds, 0...100_000, "acceptance to free entry"),
     .init("clwb_return_ns", \.writeBackReturnNanoseconds, 0...100_000, "the same for clwb"),
+    .init("ownership_ns", \.ownershipNanoseconds, 0...100_000, "cached store that misses"),
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
+    .init("shared_queue_modules", \.sharedQueueModules, 1...12, "modules that share a queue"),
+    .init("shared_queue_lines", \.sharedQueueLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
+    .init("load_turn_lines", \.loadTurnLines, 1...4096, "waiting loads, any of which is next"),
+    .init("load_jump_ratio", \.loadJumpRatio, 0...1, "turns in which any waiting load is next"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
+    .init("socket_link_ns", \.socketLinkNanoseconds, 0...10_000, "time of a store between sockets"),
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
+    .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
+    .init(
+      "wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
+    .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
+    .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
+    .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
     .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
     .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),
     .init("media_read_ns", \.mediaReadNanoseconds, 1...1_000_000, "a unit's time for a read"),
     .init("rmw_charge_ratio", \.readModifyWriteChargeRatio, 0...1, "RMW read charged to a write"),
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
-    .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
+    .init("media_turn_blocks", \.mediaTurnBlocks, 1...64, "jobs of a kind before the other's turn"),
+    .init("translation_blocks", \.translationBlocks, 0...65_536, "4 KiB blocks translated at hand"),
+    .init("translation_ways", \.translationWays, 1...16, "blocks of a set of translations"),
+    .init("translation_read_ns", \.translationReadNanoseconds, 0...100_000, "miss, for a read"),
+    .init("translation_write_ns", \.translationWriteNanoseconds, 0...100_000, "miss, for a write"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),

@@ -40,9 +40,10 @@ extension Engine {
     }
     if holdsLine(index) {
       storeToHeldLine(index)
-      return times.loadIssue
+      return times.storeIssue
     }
-    guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return nil }
+    // The line is loaded, but nobody waits for it.
+    guard takeStoreEntry(index, limit: profile.loadWindowLines) else { return nil }
     let line = newLine(index, operation)
     if operation == .storePlainCached {
       storeToCache(index, line)
@@ -50,7 +51,7 @@ extension Engine {
       caches[index].beginFill(name(line.address, line.module))
       enqueueLoad(index, line)
     }
-    return times.loadIssue
+    return times.storeIssue
   }
 
   /// Issues the flush of a line, or a store with one: what it costs depends on where the line is.

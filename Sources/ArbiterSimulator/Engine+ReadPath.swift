@@ -9,20 +9,19 @@ extension Engine {
   /// A load, or the read before a cached store, asks its module for service.
   mutating func enqueueLoad(_ index: Int, _ line: PendingLine) {
     let module = Int(line.module)
-    threads[index].loads.waiting.append(line)
+    let load = LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line)
     if modules[module].loadsInService < profile.readPendingQueueLines
       && modules[module].loadTurns.isEmpty
     {
-      acceptLoad(module: module, thread: index)
+      acceptLoad(module: module, load)
     } else {
-      modules[module].loadTurns.push(Int32(truncatingIfNeeded: index))
+      modules[module].loadTurns.push(load)
     }
   }
 
-  private mutating func acceptLoad(module: Int, thread index: Int) {
-    let wanted = moduleCount == 1 ? nil : module
-    let turn = drawTurn(of: threads[index].loads.waiting.count(ofModule: wanted))
-    let line = threads[index].loads.waiting.remove(turn, ofModule: wanted)
+  private mutating func acceptLoad(module: Int, _ load: LoadWaiter) {
+    let index = Int(load.thread)
+    let line = load.line
     modules[module].counts.acceptedLoads &+= 1
     let block = line.address >> 8
     if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
@@ -37,42 +36,46 @@ extension Engine {
     case .pending(let pending):
       slot = pending
     case .absent:
-      slot = modules[module].readBuffer.allocate(block)
-      modules[module].mediaReads.push(Int32(truncatingIfNeeded: slot))
+      // The table is read while the block waits for the medium and before: nobody else waits.
+      slot = modules[module].readBuffer.allocate(
+        block, isTranslated: modules[module].translations.use(mediaBlock: block))
+      modules[module].wantRead(of: slot, forStore: line.operation.isStore)
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1
-    let waiter = modules[module].addWaiter(
-      LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line))
+    let waiter = modules[module].addWaiter(load)
     let next = modules[module].readBuffer.addWaiter(waiter, to: slot)
     modules[module].waiters[Int(waiter)].next = next
   }
 
   /// The medium has read a block: everybody who waits for it goes on.
   mutating func finishRead(module: Int, slot: Int) {
+    let late = modules[module].readBuffer.isTranslated(slot) ? 0 : times.translation
     var place = modules[module].readBuffer.complete(slot)
     while place >= 0 {
       let next = modules[module].waiters[Int(place)].next
       let waiter = modules[module].removeWaiter(place)
       modules[module].loadsInService -= 1
-      completeLoad(Int(waiter.thread), waiter.line)
+      completeLoad(Int(waiter.thread), waiter.line, late: late)
       place = next
     }
     while modules[module].loadsInService < profile.readPendingQueueLines
       && !modules[module].loadTurns.isEmpty
     {
-      // Which core's load comes next is not a matter of age on a mesh of caches.
-      let turn = random.below(modules[module].loadTurns.count)
-      acceptLoad(module: module, thread: Int(modules[module].loadTurns.swapRemove(at: turn)))
+      // Which core's load comes next is hardly a matter of age on a mesh of caches.
+      let waiting = modules[module].loadTurns.count
+      let jumps = Int64(random.below(65_536)) < jumpShare
+      let turn = drawTurn(of: jumps ? waiting : min(waiting, profile.loadTurnLines))
+      acceptLoad(module: module, modules[module].loadTurns.pop(at: turn))
     }
   }
 
   /// The data are on their way back to the core.
-  private mutating func completeLoad(_ index: Int, _ line: PendingLine) {
+  private mutating func completeLoad(_ index: Int, _ line: PendingLine, late: Int64 = 0) {
     modules[Int(line.module)].counts.completedLoads &+= 1
     switch line.operation {
     case .load:
-      threads[index].loads.accept(returningAt: now &+ times.loadReturn)
+      threads[index].loads.accept(returningAt: now &+ times.loadReturn &+ late)
       if threads[index].block == .window && threads[index].access.operation == .load {
         threads[index].block = .nothing
         clock.schedule(index, at: threads[index].loads.nextReturn)

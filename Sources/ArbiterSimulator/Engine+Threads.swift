@@ -288,7 +288,8 @@ extension Engine {
 
   private mutating func takeLoadEntry(_ index: Int) -> Bool {
     threads[index].loads.reclaim(now: now)
-    if threads[index].loads.inFlight < profile.loadWindowLines {
+    let limit = threads[index].access.isDependent ? 1 : profile.loadWindowLines
+    if threads[index].loads.inFlight < limit {
       threads[index].loads.take()
       return true
     }

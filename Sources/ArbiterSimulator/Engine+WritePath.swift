@@ -7,16 +7,33 @@ internal import ArbiterMetrics
 internal import ArbiterScheduler
 
 extension Engine {
-  /// A line whose window entry is taken asks its module for room in the write-pending queue.
+  /// A line whose window entry is taken takes its turn in the shared queue.
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
-    let module = Int(line.module)
+    let queue = queue(of: Int(line.module))
     threads[index].stores.waiting.append(line)
-    if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
-      modules[module].storeTurns.push(Int32(truncatingIfNeeded: index))
-    } else {
-      acceptStore(module: module, thread: index)
+    storeQueues[queue].turns.push(StoreTurn(thread: index, module: Int(line.module)))
+    admitStores(queue)
+  }
+
+  /// Takes turns in order of arrival; stops where too many of them wait for full modules.
+  @inline(__always)
+  private mutating func admitStores(_ queue: Int) {
+    while !storeQueues[queue].turns.isEmpty && !storeQueues[queue].isFull {
+      let turn = storeQueues[queue].turns.pop()
+      let module = Int(turn.module)
+      if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
+        modules[module].storeTurns.push(turn.thread)
+        storeQueues[queue].heldCount &+= 1
+      } else {
+        acceptStore(module: module, thread: Int(turn.thread))
+      }
     }
+  }
+
+  @inline(__always)
+  private func queue(of module: Int) -> Int {
+    storeQueues.count == 1 ? 0 : module / sharedQueueModules
   }
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
@@ -27,7 +44,7 @@ extension Engine {
     note(.accepted, line)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
-    let acknowledged = now &+ returnTime(of: line.operation)
+    let acknowledged = crossing(now) &+ returnTime(of: line.operation)
     threads[index].stores.accept(returningAt: acknowledged)
     if line.operation != .storePlain {
       // The core learns of the acceptance when its window entry comes free.
@@ -41,14 +58,22 @@ extension Engine {
     if !modules[module].isLinkBusy { startLink(module) }
   }
 
+  /// When a store that is accepted now has crossed the link between the sockets, if there is one.
+  @inline(__always)
+  private mutating func crossing(_ time: Int64) -> Int64 {
+    if times.socketLink == 0 { return time }
+    socketLinkEnd = max(socketLinkEnd, time) &+ times.socketLink
+    return socketLinkEnd
+  }
+
   @inline(__always)
   private func returnTime(of operation: Operation) -> Int64 {
     switch operation {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached, .writeBack: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain, .storePlainCached: times.writeBackReturn &+ times.loadReturn
-    case .load, .fence: times.loadReturn
+    case .storeWriteBack: times.writeBackReturn &+ times.ownership
+    case .storePlain, .storePlainCached, .load, .fence: times.loadReturn
     }
   }
 
@@ -81,19 +106,37 @@ extension Engine {
     modules[module].isLinkBusy = true
     clock.schedule(linkBase &+ module, at: now &+ times.link)
     if !modules[module].storeTurns.isEmpty {
+      let queue = queue(of: module)
+      storeQueues[queue].heldCount &-= 1
       acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
+      admitStores(queue)
     }
   }
 
   /// A line has crossed the link.
   @inline(__always)
   mutating func stepLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+      return
+    }
     if !mergeAndContinue(module) { clock.cancel(linkBase &+ module) }
+  }
+
+  /// Something has changed for a line that found no room in the buffer.
+  private mutating func stepBlockedLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+    } else {
+      _ = mergeAndContinue(module)
+    }
   }
 
   /// Merges the line that has arrived; returns whether the link has set out with the next one.
   private mutating func mergeAndContinue(_ module: Int) -> Bool {
-    guard modules[module].mergeLinkLine() else {
+    guard modules[module].mergeLinkLine(now: now) else {
       modules[module].isBlocked = true
       return false
     }
@@ -117,7 +160,10 @@ extension Engine {
   /// A media unit has finished.
   mutating func stepMedium(_ module: Int) {
     let job = modules[module].medium.finish()
-    if case .read(let slot) = job { finishRead(module: module, slot: slot) }
+    switch job {
+    case .read(let slot): finishRead(module: module, slot: slot)
+    case .write(let write): modules[module].buffer.writeFinished(write.block)
+    }
     modules[module].dispatch(now: now)
     let next = modules[module].medium.nextFinish
     if next == .max {
@@ -125,6 +171,6 @@ extension Engine {
     } else {
       clock.schedule(mediaBase &+ module, at: next)
     }
-    if modules[module].isBlocked { _ = mergeAndContinue(module) }
+    if modules[module].isBlocked { stepBlockedLink(module) }
   }
 }

@@ -5,9 +5,8 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks, the processor's cache beyond the
-// dirty lines of plain stores, remote sockets, wear levelling beyond periodic stalls, power limits beyond
-// the medium's speed.
+// then media. What the engine does not model: TLB and page walks of the processor, its caches beyond
+// the dirty lines of plain stores, power limits beyond the medium's speed.
 
 internal import ArbiterCore
 internal import ArbiterDevice
@@ -23,7 +22,10 @@ struct CoreTimes {
   let storeReturn: Int64
   let writeBackReturn: Int64
   let loadReturn: Int64
+  let ownership: Int64
   let fence: Int64
+  let translation: Int64
+  let socketLink: Int64
   let link: Int64
 
   init(_ profile: DeviceProfile) {
@@ -36,7 +38,10 @@ struct CoreTimes {
     storeReturn = picoseconds(profile.storeReturnNanoseconds)
     writeBackReturn = picoseconds(profile.writeBackReturnNanoseconds)
     loadReturn = picoseconds(profile.loadReturnNanoseconds)
+    ownership = picoseconds(profile.ownershipNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
+    translation = picoseconds(profile.translationReadNanoseconds)
+    socketLink = picoseconds(profile.socketLinkNanoseconds)
     link = picoseconds(profile.linkNanoseconds)
   }
 }
@@ -53,14 +58,19 @@ struct Engine: ~Copyable {
   /// Each thread's share of the caches: the dirty lines of its plain stores.
   let caches: FixedArray<CoreCache>
   let modules: FixedArray<SimulatedModule>
+  let storeQueues: FixedArray<SharedStoreQueue>
+  let sharedQueueModules: Int
   let clock: EventClock
   let linkBase: Int
   let mediaBase: Int
   /// Jitter is drawn as a share of 2^16.
   let jitterShare: Int64
+  let jumpShare: Int64
 
   var now: Int64 = 0
   var random: SeededRandom
+  /// When the link between the sockets has carried every store that was accepted.
+  var socketLinkEnd: Int64 = 0
   /// Whether the scheme is in force; off while a saturated start is prepared.
   var isSchemeActive = false
   var permits: VirtualPermits?
@@ -88,6 +98,7 @@ struct Engine: ~Copyable {
     moduleCount = configuration.moduleCount
     interleaveShift = UInt64(configuration.profile.interleaveBytes.trailingZeroBitCount)
     clientCount = configuration.threads.count
+    jumpShare = Int64(configuration.profile.loadJumpRatio * 65_536)
     jitterShare = Int64(configuration.profile.coreJitterRatio * 65_536)
     var lockParameters = LockParameters()
     var delegation: DelegationParameters?
@@ -122,6 +133,11 @@ struct Engine: ~Copyable {
     let profile = configuration.profile
     modules = FixedArray(count: moduleCount) { index in
       SimulatedModule(profile: profile, threadCount: threadCount, seed: seed, index: index)
+    }
+    let queueModules = profile.sharedQueueModules
+    sharedQueueModules = queueModules
+    storeQueues = FixedArray(count: (moduleCount + queueModules - 1) / queueModules) { _ in
+      SharedStoreQueue(profile: profile, threadCount: threadCount)
     }
     let slots = delegation?.slotCount ?? 1
     rings = FixedArray(count: ringCount) { _ in SimulatedRing(slotCount: slots) }

@@ -58,6 +58,7 @@ struct EmbeddedProfileTests {
 
   @Test(arguments: [
     ("optane-100-256g", 2.28e9), ("optane-100-256g-perma", 2.74e9), ("optane-100-128g", 2.2e9),
+    ("optane-100-256g-12w5", 1.65e9), ("optane-100-256g-18w", 2.89e9),
   ])
   func `the medium writes as fast as the publication says`(
     name: String, bytesPerSecond: Double

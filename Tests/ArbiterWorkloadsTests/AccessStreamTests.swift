@@ -37,6 +37,16 @@ struct AccessStreamTests {
     #expect(Set(visited).count == 1009)
   }
 
+  @Test func `a stride leaves a gap after every access and stays inside the region`() {
+    var workload = Workload(accessBytes: 64, regionBytes: 192 * 101 + 64)
+    workload.strideBytes = 192
+    let visited = accesses(workload, count: 3 * 101).map(\.address)
+    for (before, after) in zip(visited, visited.dropFirst()) {
+      #expect(after == (before + 192) % (192 * 101))
+    }
+    #expect(Set(visited).count == 101)
+  }
+
   @Test func `a random stream covers its region evenly and stays inside`() {
     let base: UInt64 = 1 << 20
     let workload = Workload(pattern: .random, accessBytes: 256, regionBytes: 256 * 23)
@@ -86,6 +96,11 @@ struct AccessStreamTests {
     ]
     for (workload, word) in wrong {
       #expect(workload.problem?.contains(word) == true, "\(workload.problem ?? "no problem")")
+    }
+    for stride in [32, 100, 1 << 40] {
+      var strided = Workload()
+      strided.strideBytes = stride
+      #expect(strided.problem?.contains("stride \(stride)B") == true)
     }
   }
 }

@@ -32,5 +32,9 @@ public struct KnownMiss: Sendable {
     KnownMiss(
       "73/us/65536", -99,
       "between always and never: the module stalls for a third of the time, the model not at all"),
+    KnownMiss(
+      "38/1:1/GB/s/4", 304,
+      "ordinary stores to the other socket collapse, probably over the processors' directory, which"
+        + " is not modelled"),
   ]
 }

@@ -76,7 +76,7 @@ public struct DeviceProfile: Sendable, Hashable {
   public var loadJumpRatio = 0.0
   /// Time the link to a module needs for a line.
   public var linkNanoseconds = 1.0
-  /// Time that a store of any core needs on the link to the other socket; 0 for modules of one's own.
+  /// Time that a store of any core needs on the link to the other socket; 0 without such a link.
   public var socketLinkNanoseconds = 0.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096

@@ -132,8 +132,8 @@ struct SimulatedModule: ~Copyable {
 
   /// Whether the next job is a read, given what waits.
   ///
-  /// A medium that changes between reading and writing loses time, so it does a few jobs of one kind
-  /// before the other has its turn; an idle one takes what comes.
+  /// A medium does a few jobs of one kind before the other has its turn; an idle one takes what
+  /// comes.
   @inline(__always)
   private mutating func takesRead(hasWrite: Bool) -> Bool {
     let hasRead = !mediaReads.isEmpty

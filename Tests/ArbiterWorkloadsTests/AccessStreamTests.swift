@@ -69,6 +69,34 @@ struct AccessStreamTests {
     #expect(visited == round + round)
   }
 
+  @Test func `halves back return through the second halves`() {
+    let workload = Workload(pattern: .halvesBack, accessBytes: 128, regionBytes: 256 * 7)
+    let visited = accesses(workload, count: 28).map(\.address)
+    let firsts = (0..<UInt64(7)).map { $0 * 256 }
+    let round = firsts + firsts.reversed().map { $0 + 128 }
+    #expect(visited == round + round)
+  }
+
+  @Test(arguments: [1, 2, 3, 64, 257, 4096])
+  func `a chain visits all of its region in one order without pattern`(count: Int) {
+    let base: UInt64 = 1 << 30
+    let workload = Workload(pattern: .chain, accessBytes: 192, regionBytes: 192 * count)
+    let visited = accesses(workload, base: base, count: 2 * count).map { $0.address - base }
+    #expect(Array(visited.prefix(count)) == Array(visited.suffix(count)))
+    #expect(Set(visited.prefix(count)) == Set((0..<UInt64(count)).map { $0 * 192 }))
+    let neighbours = zip(visited, visited.dropFirst()).count { $0 + 192 == $1 }
+    if count > 64 { #expect(neighbours < count / 10) }
+  }
+
+  @Test func `loads of a chain say that they depend on each other`() {
+    var random = SeededRandom(seed: 1)
+    for isDependent in [false, true] {
+      let workload = Workload(pattern: .chain, readShare: 1, isDependent: isDependent)
+      var stream = AccessStream(workload, base: 0, random: &random)
+      #expect(stream.next(&random).isDependent == isDependent)
+    }
+  }
+
   @Test(arguments: [0, 0.25, 1])
   func `the share of loads is as asked`(share: Double) {
     let workload = Workload(readShare: share)

@@ -112,7 +112,7 @@ struct SimulateOptions: Equatable {
     try options.checkRegion()
     if options.pattern.visitsHalves && options.access.bytes != 128 {
       throw UsageError(
-        "--pattern=halves goes with --access=128B, not \(options.access)",
+        "--pattern=\(options.pattern.rawValue) goes with --access=128B, not \(options.access)",
         hint: "add --access=128B")
     }
     if !(1...12).contains(options.modules) {

@@ -3,8 +3,8 @@
 
 // The translations that a module has at hand. A module moves its data about to level wear, so every
 // access to the medium goes through a table of 4 KiB blocks, which lies in memory on the module; a
-// part of it is cached. The cache is that of NVLeak (USENIX Security'23): 16 MiB of blocks in sets of
-// 16, chosen by the low bits of the block, the least recent gives way.
+// part of it is cached. The cache is that of NVLeak (USENIX Security'23): 16 MiB of blocks in sets
+// of 16, chosen by the low bits of the block, the least recent gives way.
 //
 // Invariant T1: the blocks of a set are distinct and lie in the order of their last use.
 

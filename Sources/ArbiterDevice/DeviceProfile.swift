@@ -31,6 +31,8 @@ public struct DeviceProfile: Sendable, Hashable {
 
   // The core.
 
+  /// Cores that the threads run on, one each until they share; 0 where every thread has its own.
+  public var physicalCores = 0
   /// Stores that a core holds on their way to the memory controller (line fill buffers).
   public var storeWindowLines = 1
   /// Stores with clwb, and plain stores, that a core holds in flight, from the read of the line on.
@@ -77,6 +79,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var victimRule = VictimRule.leastRecentOfRandom
   /// Blocks drawn for ``VictimRule/leastRecentOfRandom``.
   public var victimCandidates = 1
+  /// Whether a full block is written as soon as the medium is free, 1, or only as a victim, 0.
+  public var eagerFullBlocks = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
 
@@ -154,6 +158,7 @@ public struct ProfileParameter: Sendable {
 
   /// Every number of a profile.
   public static let all: [ProfileParameter] = [
+    .init("physical_cores", \.physicalCores, 0...128, "cores before threads share; 0 for no limit"),
     .init("store_window_lines", \.storeWindowLines, 1...16, "stores a core holds in flight"),
     .init("clwb_window_lines", \.writeBackWindowLines, 1...16, "cached stores a core holds"),
     .init("load_window_lines", \.loadWindowLines, 1...16, "loads a core holds in flight"),
@@ -172,6 +177,7 @@ public struct ProfileParameter: Sendable {
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
+    .init("eager_full_blocks", \.eagerFullBlocks, 0...1, "1: full blocks are written at once"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
     .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
     .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),

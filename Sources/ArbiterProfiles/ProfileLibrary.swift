@@ -16,6 +16,7 @@ public struct ProfileLibrary: Sendable {
     ("optane-100-256g", PackageResources.optane_100_256g_json),
     ("optane-100-256g-perma", PackageResources.optane_100_256g_perma_json),
     ("optane-100-128g", PackageResources.optane_100_128g_json),
+    ("optane-200-256g", PackageResources.optane_200_256g_json),
   ])
 
   /// The name of the profile that is used where none is named.

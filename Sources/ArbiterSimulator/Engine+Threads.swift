@@ -98,7 +98,7 @@ extension Engine {
     }
     threads[index].stores.reclaim(now: now)
     threads[index].passTime = time
-    if threads[index].stores.inFlight < profile.storeWindowLines {
+    if threads[index].stores.inFlight < threads[index].share.storeLines {
       schedule(index, .line, at: time)
     } else if threads[index].stores.returningCount > 0 {
       schedule(index, .line, at: max(time, threads[index].stores.nextReturn))
@@ -203,15 +203,15 @@ extension Engine {
     let issue: Int64
     switch operation {
     case .storeNonTemporal:
-      guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
+      guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return }
       issue = times.storeIssue
       enqueueStore(index, newLine(index, operation))
     case .storeWriteBackCached:
-      guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
+      guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return }
       issue = times.writeBackIssue
       enqueueStore(index, newLine(index, operation))
     case .storeWriteBack, .storePlain:
-      guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return }
+      guard takeStoreEntry(index, limit: threads[index].share.writeBackLines) else { return }
       issue = operation == .storePlain ? times.loadIssue : times.writeBackIssue
       enqueueLoad(index, newLine(index, operation))
     case .load:
@@ -270,7 +270,7 @@ extension Engine {
 
   private mutating func takeLoadEntry(_ index: Int) -> Bool {
     threads[index].loads.reclaim(now: now)
-    if threads[index].loads.inFlight < profile.loadWindowLines {
+    if threads[index].loads.inFlight < threads[index].share.loadLines {
       threads[index].loads.take()
       return true
     }

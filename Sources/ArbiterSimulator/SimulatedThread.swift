@@ -86,6 +86,7 @@ struct SimulatedThread: ~Copyable {
 
   // The core.
 
+  let share: CoreShare
   var stores = StoreWindow()
   var loads = LoadWindow()
   /// Dirty lines of plain stores in this core's share of the caches.

@@ -12,7 +12,10 @@ struct CalibrationBench: Sendable {
   let seed: UInt64
 
   /// The steady state of equal threads that run for long enough.
-  func steady(_ workload: Workload, threads: Int, modules: Int = 1) -> RunResult {
+  func steady(
+    _ workload: Workload, threads: Int, modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
+    span: TimeSpan = .milliseconds(4)
+  ) -> RunResult {
     var configuration = SimulationConfiguration(
       profile: profile, threads: Array(repeating: ThreadPlan(workload), count: threads))
     configuration.moduleCount = modules
@@ -20,9 +23,9 @@ struct CalibrationBench: Sendable {
     do {
       var simulation = try Simulation(configuration)
       simulation.isRecordingSamples = false
-      simulation.run(for: .microseconds(1500))
+      simulation.run(for: warmUp)
       simulation.beginMeasurement()
-      simulation.run(for: .milliseconds(4))
+      simulation.run(for: span)
       return simulation.result()
     } catch {
       preconditionFailure("calibration experiment: \(error)")

@@ -19,6 +19,17 @@ public enum VictimRule: String, Sendable, Hashable, CaseIterable {
   case firstIn = "first-in"
 }
 
+/// How far a profile may be believed.
+public enum CalibrationStanding: String, Sendable, Hashable, CaseIterable {
+  /// Its figures were compared with measured figures.
+  case values
+  /// Only orderings and knees were compared: its figures are not forecasts.
+  case trendOnly = "trend-only"
+
+  /// What is said wherever the profile is named; empty where nothing needs to be.
+  public var remark: String { self == .trendOnly ? "calibrated in trend only" : "" }
+}
+
 /// One kind of module and the cores in front of it, as numbers.
 ///
 /// A profile is data: the files of `Profiles/` hold one each, every number beside its source. The
@@ -28,6 +39,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var name: String
   /// One sentence on what is modelled.
   public var summary: String
+  /// How far the profile may be believed.
+  public var calibration = CalibrationStanding.values
 
   // The core.
 
@@ -84,6 +97,15 @@ public struct DeviceProfile: Sendable, Hashable {
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
 
+  // The page cache of a CXL device.
+
+  /// Pages of 4 KiB in the device's own cache, in place of the block buffers; 0 where it has none.
+  public var pageCachePages = 0
+  /// Pages of a set of that cache.
+  public var pageCacheWays = 1
+  /// Pages that the flash may be reading, or be asked to read, at once.
+  public var pageFillsMax = 1
+
   // The medium.
 
   /// Blocks that the medium reads or writes at once.
@@ -106,6 +128,14 @@ public struct DeviceProfile: Sendable, Hashable {
   public var stallPeriodNanoseconds = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
+
+  /// Bytes that the medium reads or writes at once.
+  public var mediaUnitBytes: Int { pageCachePages > 0 ? 4096 : 256 }
+
+  /// The name, with what must be known beside it.
+  public var label: String {
+    calibration.remark.isEmpty ? name : "\(name) (\(calibration.remark))"
+  }
 
   /// Makes a profile of a machine without size or time.
   ///
@@ -179,6 +209,9 @@ public struct ProfileParameter: Sendable {
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eager_full_blocks", \.eagerFullBlocks, 0...1, "1: full blocks are written at once"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
+    .init("page_cache_pages", \.pageCachePages, 0...16_777_216, "4 KiB pages of a CXL cache"),
+    .init("page_cache_ways", \.pageCacheWays, 1...64, "pages of a set of that cache"),
+    .init("page_fills", \.pageFillsMax, 1...256, "pages that the flash reads at once"),
     .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
     .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),
     .init("media_read_ns", \.mediaReadNanoseconds, 1...1_000_000, "a unit's time for a read"),

@@ -19,11 +19,15 @@ extension Engine {
     }
   }
 
-  private mutating func acceptLoad(module: Int, thread index: Int) {
+  mutating func acceptLoad(module: Int, thread index: Int) {
     let wanted = moduleCount == 1 ? nil : module
     let turn = drawTurn(of: threads[index].loads.waiting.count(ofModule: wanted))
     let line = threads[index].loads.waiting.remove(turn, ofModule: wanted)
     modules[module].counts.acceptedLoads &+= 1
+    if modules[module].pages.isPresent {
+      acceptPageLoad(index, line)
+      return
+    }
     let block = line.address >> 8
     if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
       completeLoad(index, line)
@@ -67,12 +71,12 @@ extension Engine {
     }
   }
 
-  /// The data are on their way back to the core.
-  private mutating func completeLoad(_ index: Int, _ line: PendingLine) {
+  /// The data are on their way back to the core, or will be after a wait for the device.
+  mutating func completeLoad(_ index: Int, _ line: PendingLine, after wait: Int64 = 0) {
     modules[Int(line.module)].counts.completedLoads &+= 1
     switch line.operation {
     case .load:
-      threads[index].loads.accept(returningAt: now &+ times.loadReturn)
+      threads[index].loads.accept(returningAt: now &+ times.loadReturn &+ wait)
       if threads[index].block == .window && threads[index].access.operation == .load {
         threads[index].block = .nothing
         clock.schedule(index, at: threads[index].loads.nextReturn)

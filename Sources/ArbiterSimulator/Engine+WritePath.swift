@@ -89,7 +89,7 @@ extension Engine {
   }
 
   /// Merges the line that has arrived; returns whether the link has set out with the next one.
-  private mutating func mergeAndContinue(_ module: Int) -> Bool {
+  mutating func mergeAndContinue(_ module: Int) -> Bool {
     guard modules[module].mergeLinkLine() else {
       modules[module].isBlocked = true
       return false
@@ -113,6 +113,10 @@ extension Engine {
 
   /// A media unit has finished.
   mutating func stepMedium(_ module: Int) {
+    if modules[module].pages.isPresent {
+      stepFlash(module)
+      return
+    }
     let job = modules[module].medium.finish()
     if case .read(let slot) = job { finishRead(module: module, slot: slot) }
     modules[module].dispatch(now: now)

@@ -65,6 +65,8 @@ struct SimulatedModule: ~Copyable {
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0
 
+  /// What a device with a page cache has instead of both buffers.
+  var pages: PageDevice
   var medium: Medium
   /// Whether the last job was a read, so that reads and writes take turns.
   var lastJobWasRead = false
@@ -85,11 +87,13 @@ struct SimulatedModule: ~Copyable {
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))
     }
+    pages = PageDevice(profile: profile)
     medium = Medium(profile: profile, random: SeededRandom(seed: seed, stream: stream + 1))
   }
 
   /// Tries to merge the line that has arrived; false where no block can make room now.
   mutating func mergeLinkLine() -> Bool {
+    if pages.isPresent { return mergePageLine() }
     let block = linkLine >> 8
     let line = Int(truncatingIfNeeded: linkLine >> 6) & 3
     if !buffer.merge(block: block, line: line) {
@@ -105,6 +109,10 @@ struct SimulatedModule: ~Copyable {
 
   /// Gives idle media units work; reads and writes take turns where both wait.
   mutating func dispatch(now: Int64) {
+    if pages.isPresent {
+      dispatchPages(now: now)
+      return
+    }
     while medium.hasIdleUnit {
       let hasWrite = !evictions.isEmpty || buffer.hasFull
       if !mediaReads.isEmpty && !(hasWrite && lastJobWasRead) {

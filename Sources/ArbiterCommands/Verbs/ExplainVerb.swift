@@ -33,7 +33,9 @@ struct ExplainOptions: Equatable {
   private static func text(_ name: String?) throws -> String {
     guard let name else {
       let fields = ResultField.all.map { "  \($0.flatName)\n" }.joined()
-      let profiles = ProfileLibrary.embedded.names.map { "  \($0)\n" }.joined()
+      let profiles = try ProfileLibrary.embedded.names.map {
+        "  \(try ProfileLibrary.embedded.profile(named: $0).label)\n"
+      }.joined()
       let summary = SummaryGlossary.entries.map { "  \($0.name)\n" }.joined()
       return "Fields of a result:\n\(fields)\nMore fields of a run's summary:\n\(summary)\n"
         + "Profiles:\n\(profiles)"
@@ -54,9 +56,13 @@ struct ExplainOptions: Equatable {
         hint: nearest ?? "'arbiter explain' lists the names")
     }
     var table = Table([.init("parameter"), .init("value", .right), .init("source")])
-    for fact in try ProfileLibrary.embedded.sources(of: name) {
+    let resolved = try ProfileLibrary.embedded.resolved(name)
+    for fact in resolved.facts {
       table.add([.text(fact.key), .text(fact.value), .text(fact.source)])
     }
-    return table.text(width: Console.output().columns)
+    let width = Console.output().columns
+    let summary = Console.wrapped(
+      "\(name): \(resolved.profile.summary)", width: width)
+    return summary.joined(separator: "\n") + "\n\n" + table.text(width: width)
   }
 }

@@ -57,7 +57,8 @@ public struct CalibrationTarget: Sendable {
   }
 
   /// Every target, by number.
-  public static let all: [CalibrationTarget] = writeTargets + bufferTargets + readTargets + generationTargets
+  public static let all: [CalibrationTarget] =
+    writeTargets + bufferTargets + readTargets + generationTargets
 }
 
 /// A point per pair of place and value.

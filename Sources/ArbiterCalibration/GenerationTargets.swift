@@ -18,7 +18,7 @@ private func fenced(_ series: String) -> Workload {
 /// Targets that tell one kind of module from another.
 let generationTargets: [CalibrationTarget] = [
   CalibrationTarget(
-    61, "200 series, eight modules, a fence after every access", source: "PB barlow-256",
+    81, "200 series, eight modules, a fence after every access", source: "PB barlow-256",
     profile: barlow,
     points: points(.gigabytesPerSecond, [(1, 0.36), (32, 11.6)], series: "64B")
       + points(.gigabytesPerSecond, [(1, 1.44), (32, 22.0)], series: "256B")
@@ -26,7 +26,7 @@ let generationTargets: [CalibrationTarget] = [
   ) { point, bench in bench.writeBandwidth(fenced(point.series), threads: point.x, modules: 8) },
 
   CalibrationTarget(
-    62, "200 series, eight modules, random 64 B non-temporal stores, fenced",
+    82, "200 series, eight modules, random 64 B non-temporal stores, fenced",
     source: "PB barlow-256", profile: barlow, points: points(.gigabytesPerSecond, [(32, 6.0)])
   ) { point, bench in
     bench.writeBandwidth(
@@ -36,7 +36,7 @@ let generationTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    63, "200 series, random 64 B store, clwb and fence", source: "PB barlow-256",
+    83, "200 series, random 64 B store, clwb and fence", source: "PB barlow-256",
     profile: barlow, points: points(.gigabytesPerSecond, [(1, 0.11)])
   ) { point, bench in
     bench.writeBandwidth(
@@ -47,7 +47,7 @@ let generationTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    64, "200 series, eight modules, loads", source: "PB barlow-256", profile: barlow,
+    84, "200 series, eight modules, loads", source: "PB barlow-256", profile: barlow,
     points: points(.gigabytesPerSecond, [(32, 61)], series: "sequential")
       + points(.gigabytesPerSecond, [(32, 17)], series: "random 64B")
   ) { point, bench in
@@ -61,7 +61,7 @@ let generationTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    65, "200 series, one module, the vendor's bands", source: "vendor's brief of the 200 series",
+    85, "200 series, one module, the vendor's bands", source: "vendor's brief of the 200 series",
     profile: barlow,
     points: [
       CalibrationPoint(4, .gigabytesPerSecond, 7.45...8.10, series: "read 256B"),
@@ -78,13 +78,13 @@ let generationTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    66, "100 series, six modules of 256 GB, 1 KiB and a fence", source: "PB apache-256",
+    86, "100 series, six modules of 256 GB, 1 KiB and a fence", source: "PB apache-256",
     profile: "optane-100-256g-perma",
     points: points(.gigabytesPerSecond, [(8, 16.9), (32, 15.2)])
   ) { point, bench in bench.writeBandwidth(fenced("1KiB"), threads: point.x, modules: 6) },
 
   CalibrationTarget(
-    67, "100 series, six modules of 128 GB, 1 KiB and a fence", source: "PB apache-128",
+    87, "100 series, six modules of 128 GB, 1 KiB and a fence", source: "PB apache-128",
     profile: "optane-100-128g",
     points: points(.gigabytesPerSecond, [(8, 11.8), (32, 6.7)])
   ) { point, bench in bench.writeBandwidth(fenced("1KiB"), threads: point.x, modules: 6) },

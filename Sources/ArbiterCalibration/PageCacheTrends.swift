@@ -41,7 +41,7 @@ extension CalibrationBench {
 /// Trends of a device that caches pages.
 let pageCacheTrends: [CalibrationTrend] = [
   CalibrationTrend(
-    71, "a hit against a miss", claim: "A miss takes tens of microseconds and 20 hits or more.",
+    91, "a hit against a miss", claim: "A miss takes tens of microseconds and 20 hits or more.",
     source: "CY", profile: device
   ) { bench in
     // One load at a time: its latency is what its bandwidth says.
@@ -56,7 +56,7 @@ let pageCacheTrends: [CalibrationTrend] = [
   },
 
   CalibrationTrend(
-    72, "bandwidth by footprint",
+    92, "bandwidth by footprint",
     claim: "Full at a quarter of the cache, below 95 % of that before the cache is full, below a "
       + "quarter of it at twice the cache.",
     source: "CY", profile: device
@@ -75,7 +75,7 @@ let pageCacheTrends: [CalibrationTrend] = [
   },
 
   CalibrationTrend(
-    73, "bandwidth of hits by threads",
+    93, "bandwidth of hits by threads",
     claim: "95 % of the bandwidth of 16 threads is reached with 3 to 5.", source: "CY",
     profile: device
   ) { bench in
@@ -90,7 +90,7 @@ let pageCacheTrends: [CalibrationTrend] = [
   },
 
   CalibrationTrend(
-    74, "amplification by threads",
+    94, "amplification by threads",
     claim: "Sequential stores over twice the cache amplify alike with 1, 4 and 16 threads.",
     source: "follows from CY's geometry; nothing was published", profile: device
   ) { bench in
@@ -112,7 +112,7 @@ let pageCacheTrends: [CalibrationTrend] = [
   },
 
   CalibrationTrend(
-    75, "amplification by footprint",
+    95, "amplification by footprint",
     claim: "Random 64 B stores amplify less than 1 at half the cache, and ever more beyond.",
     source: "follows from CY's geometry; nothing was published", profile: device
   ) { bench in

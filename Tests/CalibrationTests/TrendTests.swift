@@ -25,10 +25,10 @@ struct TrendTests {
 
   /// Devices that lack a trend, so that the trends are seen to be able to fail.
   private static let others: [(trend: Int, change: @Sendable (inout DeviceProfile) -> Void)] = [
-    (71, { $0.mediaReadNanoseconds = 4000 }),
-    (72, { $0.mediaReadNanoseconds = 100 }),
-    (73, { $0.linkNanoseconds = 30 }),
-    (75, { $0.pageCacheWays = 1 }),
+    (91, { $0.mediaReadNanoseconds = 4000 }),
+    (92, { $0.mediaReadNanoseconds = 100 }),
+    (93, { $0.linkNanoseconds = 30 }),
+    (95, { $0.pageCacheWays = 1 }),
   ]
 
   @Test(arguments: [0, 1, 2, 3])

@@ -16,8 +16,17 @@ struct CalibrationBench: Sendable {
     _ workload: Workload, threads: Int, modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
     span: TimeSpan = .milliseconds(4)
   ) -> RunResult {
-    var configuration = SimulationConfiguration(
-      profile: profile, threads: Array(repeating: ThreadPlan(workload), count: threads))
+    steady(
+      Array(repeating: ThreadPlan(workload), count: threads), modules: modules, warmUp: warmUp,
+      span: span)
+  }
+
+  /// The steady state of the given threads.
+  func steady(
+    _ plans: [ThreadPlan], modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
+    span: TimeSpan = .milliseconds(4)
+  ) -> RunResult {
+    var configuration = SimulationConfiguration(profile: profile, threads: plans)
     configuration.moduleCount = modules
     configuration.seed = seed
     do {
@@ -37,11 +46,28 @@ struct CalibrationBench: Sendable {
     steady(workload, threads: threads, modules: modules).effectiveBandwidth / 1e9
   }
 
+  /// Bandwidth or amplification of as many writers as the point says.
+  func writeFigure(of workload: Workload, for point: CalibrationPoint, modules: Int = 1) -> Double {
+    let run = steady(workload, threads: point.x, modules: modules)
+    return point.quantity == .writeAmplification
+      ? run.writeAmplification ?? 0 : run.effectiveBandwidth / 1e9
+  }
+
+  /// The bandwidth in GB/s of random stores with the number of threads that gets most.
+  func bestRandomWrite(accessBytes: Int, threads: [Int], modules: Int = 1) -> Double {
+    // As close to 256 MiB as whole accesses come.
+    let region = (256 << 20) / accessBytes * accessBytes
+    let workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: region)
+    return threads.map { writeBandwidth(workload, threads: $0, modules: modules) }.max() ?? 0
+  }
+
   /// Read bandwidth in GB/s.
-  func readBandwidth(accessBytes: Int, threads: Int) -> Double {
-    var workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: 256 << 20)
-    workload.readShare = 1
-    return (steady(workload, threads: threads).imcReadBandwidth ?? 0) / 1e9
+  func readBandwidth(
+    _ pattern: Pattern = .random, accessBytes: Int, threads: Int, modules: Int = 1
+  ) -> Double {
+    let workload = Workload(
+      pattern: pattern, accessBytes: accessBytes, regionBytes: 256 << 20, readShare: 1)
+    return (steady(workload, threads: threads, modules: modules).imcReadBandwidth ?? 0) / 1e9
   }
 
   /// Time from the first store of an access until its fence has seen all stores accepted.

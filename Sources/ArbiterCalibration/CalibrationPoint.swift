@@ -9,6 +9,12 @@ public enum MeasuredQuantity: String, Sendable, Hashable, CaseIterable {
   case writeAmplification = "WA"
   /// Nanoseconds.
   case nanoseconds = "ns"
+  /// Microseconds.
+  case microseconds = "us"
+  /// Million per second.
+  case millionsPerSecond = "M/s"
+  /// A number of things.
+  case count
   /// One bandwidth ÷ another.
   case ratio
 }

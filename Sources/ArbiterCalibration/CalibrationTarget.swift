@@ -58,7 +58,8 @@ public struct CalibrationTarget: Sendable {
 
   /// Every target, by number.
   public static let all: [CalibrationTarget] =
-    writeTargets + bufferTargets + readTargets + generationTargets
+    (writeTargets + storeTargets + powerTargets + interleaveTargets + bufferTargets + readTargets
+    + translationTargets + mixedTargets + generationTargets).sorted { $0.number < $1.number }
 }
 
 /// A point per pair of place and value.

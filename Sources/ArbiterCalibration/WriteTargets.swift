@@ -94,13 +94,4 @@ let writeTargets: [CalibrationTarget] = [
     bench.fencedLatency(
       point.series == "nt" ? .storeNonTemporal : .storeWriteBackCached, accessBytes: point.x)
   },
-
-  CalibrationTarget(
-    17, "six interleaved modules, sequential non-temporal stores", source: "OS data/bandwidth.csv",
-    points: points(
-      .gigabytesPerSecond,
-      [
-        (1, 4.35), (2, 8.6), (3, 12.3), (4, 12.9), (8, 13.0), (12, 11.4), (16, 9.8), (23, 8.2),
-      ])
-  ) { point, bench in bench.writeBandwidth(Workload(), threads: point.x, modules: 6) },
 ]

@@ -127,6 +127,20 @@ public struct FixedQueue<Element>: ~Copyable {
     return element
   }
 
+  /// Removes and returns the element at a place; the first one takes the place.
+  ///
+  /// - Precondition: `index` lies in `0..<count`.
+  @inlinable @inline(__always)
+  public mutating func pop(at index: Int) -> Element {
+    precondition(index >= 0 && index < queued, "queue index")
+    let place = (head &+ index) & mask
+    let element = places[place]
+    places[place] = places[head]
+    head = (head &+ 1) & mask
+    queued &-= 1
+    return element
+  }
+
   /// The element that `index` others will leave before.
   ///
   /// - Precondition: `index` lies in `0..<count`.

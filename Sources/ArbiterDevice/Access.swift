@@ -11,7 +11,7 @@ public enum Operation: UInt8, Sendable, Hashable, CaseIterable {
   case storeWriteBackCached
   /// Store to the cache, written to memory whenever the cache evicts the line.
   case storePlain
-  /// Independent load.
+  /// Load; independent of the loads before it unless its access says otherwise.
   case load
 
   /// Whether the operation stores.
@@ -48,12 +48,14 @@ public struct Access: Sendable, Hashable {
   public var fence: FenceRule
   /// Time of its own that the thread spends after each access, in picoseconds.
   public var thinkPicoseconds: Int64
+  /// Whether each load waits for the data of the one before it, as where it follows a pointer.
+  public var isDependent: Bool
 
   /// Makes a run of accesses.
   @inlinable
   public init(
     operation: Operation, address: UInt64, length: UInt32, count: UInt32 = 1, stride: UInt32 = 0,
-    fence: FenceRule = .never, thinkPicoseconds: Int64 = 0
+    fence: FenceRule = .never, thinkPicoseconds: Int64 = 0, isDependent: Bool = false
   ) {
     self.operation = operation
     self.address = address
@@ -62,5 +64,6 @@ public struct Access: Sendable, Hashable {
     self.stride = stride
     self.fence = fence
     self.thinkPicoseconds = thinkPicoseconds
+    self.isDependent = isDependent
   }
 }

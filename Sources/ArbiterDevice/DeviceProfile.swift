@@ -64,17 +64,25 @@ public struct DeviceProfile: Sendable, Hashable {
   public var storeReturnNanoseconds = 0.0
   /// The same for a store with clwb.
   public var writeBackReturnNanoseconds = 0.0
+  /// Time from the read of a line that a cached store misses until its write-back may begin.
+  public var ownershipNanoseconds = 0.0
   /// Time a core loses to a store fence beyond the wait for its stores.
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
   public var loadReturnNanoseconds = 0.0
-  /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
+  /// Dirty lines of plain stores that a core's cache holds before it evicts one.
   public var cacheLinesPerThread = 1
+  /// Of how many of the oldest lines a cache evicts any.
+  public var cacheSpreadLines = 1
   /// Relative half-width of the uniform jitter on every time of a core.
   public var coreJitterRatio = 0.0
 
   // The queues.
 
+  /// Modules behind one memory controller.
+  public var modulesPerController = 1
+  /// Stores that a memory controller holds for modules whose write-pending queues are full.
+  public var controllerLines = 1
   /// Lines in the write-pending queue of a module's channel.
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
@@ -96,6 +104,22 @@ public struct DeviceProfile: Sendable, Hashable {
   public var eagerFullBlocks = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
+
+  /// Time from one write-back of blocks that are rewritten without end to the next; 0 where they are
+  /// treated like others.
+  public var sweepNanoseconds = 0.0
+
+  // Wear levelling.
+
+  /// Writes of a wear block, in a time too short to forget them, that make the module move it; 0
+  /// where it never does.
+  public var wearThresholdWrites = 0
+  /// Time in which the count of a wear block falls by one.
+  public var wearForgetNanoseconds = 1.0
+  /// Bytes that wear levelling counts and moves together.
+  public var wearBlockBytes = 4096
+  /// How long the module stands still while a wear block moves.
+  public var wearStallNanoseconds = 0.0
 
   // The page cache of a CXL device.
 
@@ -122,10 +146,27 @@ public struct DeviceProfile: Sendable, Hashable {
   public var readBufferBlocks = 1
   /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
   public var readVictimCandidates = 1
+  /// Jobs of one kind that the medium does before the other kind has its turn, where both wait.
+  public var mediaTurnBlocks = 1
+
+  // The translation.
+
+  /// 4 KiB blocks whose translation a module keeps at hand; 0 where translation costs nothing.
+  public var translationBlocks = 0
+  /// Blocks of a set of the translation cache, which gives up the least recent of them.
+  public var translationWays = 1
+  /// Time that a read of the medium takes longer where the translation is not at hand.
+  public var translationReadNanoseconds = 0.0
+  /// Time that a media unit is busy longer with such a write.
+  public var translationWriteNanoseconds = 0.0
   /// Media writes per second of a module that nobody uses.
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
   public var stallPeriodNanoseconds = 0.0
+  public var x1 = 0.0
+  public var x2 = 0.0
+  public var x3 = 0.0
+  public var x4 = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
 
@@ -197,10 +238,14 @@ public struct ProfileParameter: Sendable {
     .init("load_issue_ns", \.loadIssueNanoseconds, 0.1...10_000, "time between two loads"),
     .init("store_return_ns", \.storeReturnNanoseconds, 0...100_000, "acceptance to free entry"),
     .init("clwb_return_ns", \.writeBackReturnNanoseconds, 0...100_000, "the same for clwb"),
+    .init("ownership_ns", \.ownershipNanoseconds, 0...100_000, "cached store that misses"),
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
+    .init("cache_spread_lines", \.cacheSpreadLines, 1...65_536, "old lines, any of which goes"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
+    .init("modules_per_controller", \.modulesPerController, 1...12, "modules that share a queue"),
+    .init("controller_lines", \.controllerLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
@@ -209,6 +254,11 @@ public struct ProfileParameter: Sendable {
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eager_full_blocks", \.eagerFullBlocks, 0...1, "1: full blocks are written at once"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
+    .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
+    .init("wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
+    .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
+    .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
+    .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
     .init("page_cache_pages", \.pageCachePages, 0...16_777_216, "4 KiB pages of a CXL cache"),
     .init("page_cache_ways", \.pageCacheWays, 1...64, "pages of a set of that cache"),
     .init("page_fills", \.pageFillsMax, 1...256, "pages that the flash reads at once"),
@@ -219,8 +269,17 @@ public struct ProfileParameter: Sendable {
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
     .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
+    .init("media_turn_blocks", \.mediaTurnBlocks, 1...64, "jobs of a kind before the other's turn"),
+    .init("translation_blocks", \.translationBlocks, 0...65_536, "4 KiB blocks translated at hand"),
+    .init("translation_ways", \.translationWays, 1...16, "blocks of a set of translations"),
+    .init("translation_read_ns", \.translationReadNanoseconds, 0...100_000, "miss, for a read"),
+    .init("translation_write_ns", \.translationWriteNanoseconds, 0...100_000, "miss, for a write"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
+    .init("x1", \.x1, 0...1e9, "experiment"),
+    .init("x2", \.x2, 0...1e9, "experiment"),
+    .init("x3", \.x3, 0...1e9, "experiment"),
+    .init("x4", \.x4, 0...1e9, "experiment"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),
   ]
 }

@@ -14,6 +14,8 @@ public struct ProfileLibrary: Sendable {
   /// To add one, add its file there and its line here.
   public static let embedded = ProfileLibrary([
     ("optane-100-256g", PackageResources.optane_100_256g_json),
+    ("optane-100-256g-12w5", PackageResources.optane_100_256g_12w5_json),
+    ("optane-100-256g-18w", PackageResources.optane_100_256g_18w_json),
     ("optane-100-256g-perma", PackageResources.optane_100_256g_perma_json),
     ("optane-100-128g", PackageResources.optane_100_128g_json),
     ("optane-200-256g", PackageResources.optane_200_256g_json),

@@ -41,8 +41,10 @@ extension Engine {
     case .pending(let pending):
       slot = pending
     case .absent:
-      slot = modules[module].readBuffer.allocate(block)
-      modules[module].mediaReads.push(Int32(truncatingIfNeeded: slot))
+      // The table is read while the block waits for the medium and before: nobody else waits.
+      slot = modules[module].readBuffer.allocate(
+        block, isTranslated: modules[module].translations.use(mediaBlock: block))
+      modules[module].wantRead(of: slot, forStore: line.operation.isStore)
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1
@@ -54,12 +56,13 @@ extension Engine {
 
   /// The medium has read a block: everybody who waits for it goes on.
   mutating func finishRead(module: Int, slot: Int) {
+    let late = modules[module].readBuffer.isTranslated(slot) ? 0 : times.translation
     var place = modules[module].readBuffer.complete(slot)
     while place >= 0 {
       let next = modules[module].waiters[Int(place)].next
       let waiter = modules[module].removeWaiter(place)
       modules[module].loadsInService -= 1
-      completeLoad(Int(waiter.thread), waiter.line)
+      completeLoad(Int(waiter.thread), waiter.line, late: late)
       place = next
     }
     while modules[module].loadsInService < profile.readPendingQueueLines
@@ -71,12 +74,12 @@ extension Engine {
     }
   }
 
-  /// The data are on their way back to the core, or will be after a wait for the device.
-  mutating func completeLoad(_ index: Int, _ line: PendingLine, after wait: Int64 = 0) {
+  /// The data are on their way back to the core, or will be when they come late.
+  mutating func completeLoad(_ index: Int, _ line: PendingLine, late: Int64 = 0) {
     modules[Int(line.module)].counts.completedLoads &+= 1
     switch line.operation {
     case .load:
-      threads[index].loads.accept(returningAt: now &+ times.loadReturn &+ wait)
+      threads[index].loads.accept(returningAt: now &+ times.loadReturn &+ late)
       if threads[index].block == .window && threads[index].access.operation == .load {
         threads[index].block = .nothing
         clock.schedule(index, at: threads[index].loads.nextReturn)
@@ -98,7 +101,7 @@ extension Engine {
       wakeAfterAcceptance(index)
       return
     }
-    let place = random.below(threads[index].cache.count)
+    let place = threads[index].evictionPlace(random.below(profile.cacheSpreadLines))
     let victim = threads[index].cache[place]
     threads[index].cache[place] = packed
     var evicted = line

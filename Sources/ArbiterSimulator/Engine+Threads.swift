@@ -270,7 +270,8 @@ extension Engine {
 
   private mutating func takeLoadEntry(_ index: Int) -> Bool {
     threads[index].loads.reclaim(now: now)
-    if threads[index].loads.inFlight < threads[index].share.loadLines {
+    let limit = threads[index].access.isDependent ? 1 : threads[index].share.loadLines
+    if threads[index].loads.inFlight < limit {
       threads[index].loads.take()
       return true
     }

@@ -7,16 +7,33 @@ internal import ArbiterMetrics
 internal import ArbiterScheduler
 
 extension Engine {
-  /// A line whose window entry is taken asks its module for room in the write-pending queue.
+  /// A line whose window entry is taken asks its memory controller for a place.
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
-    let module = Int(line.module)
+    let controller = controller(of: Int(line.module))
     threads[index].stores.waiting.append(line)
-    if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
-      modules[module].storeTurns.push(Int32(truncatingIfNeeded: index))
-    } else {
-      acceptStore(module: module, thread: index)
+    controllers[controller].turns.push(StoreTurn(thread: index, module: Int(line.module)))
+    admitStores(controller)
+  }
+
+  /// Takes turns in the order in which lines asked; stops where too many wait for full modules.
+  @inline(__always)
+  private mutating func admitStores(_ controller: Int) {
+    while !controllers[controller].turns.isEmpty && !controllers[controller].isFull {
+      let turn = controllers[controller].turns.pop()
+      let module = Int(turn.module)
+      if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
+        modules[module].storeTurns.push(turn.thread)
+        controllers[controller].heldCount &+= 1
+      } else {
+        acceptStore(module: module, thread: Int(turn.thread))
+      }
     }
+  }
+
+  @inline(__always)
+  private func controller(of module: Int) -> Int {
+    controllers.count == 1 ? 0 : module / modulesPerController
   }
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
@@ -44,7 +61,7 @@ extension Engine {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.loadReturn
+    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.ownership
     case .load: times.loadReturn
     }
   }
@@ -78,19 +95,37 @@ extension Engine {
     modules[module].isLinkBusy = true
     clock.schedule(linkBase &+ module, at: now &+ times.link)
     if !modules[module].storeTurns.isEmpty {
+      let controller = controller(of: module)
+      controllers[controller].heldCount &-= 1
       acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
+      admitStores(controller)
     }
   }
 
   /// A line has crossed the link.
   @inline(__always)
   mutating func stepLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+      return
+    }
     if !mergeAndContinue(module) { clock.cancel(linkBase &+ module) }
   }
 
+  /// Something has changed for a line that found no room in the buffer.
+  mutating func stepBlockedLink(_ module: Int) {
+    let stallEnd = modules[module].medium.stallEnd
+    if now < stallEnd {
+      clock.schedule(linkBase &+ module, at: stallEnd)
+    } else {
+      _ = mergeAndContinue(module)
+    }
+  }
+
   /// Merges the line that has arrived; returns whether the link has set out with the next one.
-  mutating func mergeAndContinue(_ module: Int) -> Bool {
-    guard modules[module].mergeLinkLine() else {
+  private mutating func mergeAndContinue(_ module: Int) -> Bool {
+    guard modules[module].mergeLinkLine(now: now) else {
       modules[module].isBlocked = true
       return false
     }
@@ -118,7 +153,10 @@ extension Engine {
       return
     }
     let job = modules[module].medium.finish()
-    if case .read(let slot) = job { finishRead(module: module, slot: slot) }
+    switch job {
+    case .read(let slot): finishRead(module: module, slot: slot)
+    case .write(let write): modules[module].buffer.writeFinished(write.block)
+    }
     modules[module].dispatch(now: now)
     let next = modules[module].medium.nextFinish
     if next == .max {
@@ -126,6 +164,6 @@ extension Engine {
     } else {
       clock.schedule(mediaBase &+ module, at: next)
     }
-    if modules[module].isBlocked { _ = mergeAndContinue(module) }
+    if modules[module].isBlocked { stepBlockedLink(module) }
   }
 }

@@ -5,7 +5,7 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks, the processor's cache beyond a
+// then media. What the engine does not model: TLB and page walks of the processor, the processor's cache beyond a
 // pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond
 // the medium's speed.
 
@@ -23,7 +23,9 @@ struct CoreTimes {
   let storeReturn: Int64
   let writeBackReturn: Int64
   let loadReturn: Int64
+  let ownership: Int64
   let fence: Int64
+  let translation: Int64
   let link: Int64
 
   init(_ profile: DeviceProfile) {
@@ -36,7 +38,9 @@ struct CoreTimes {
     storeReturn = picoseconds(profile.storeReturnNanoseconds)
     writeBackReturn = picoseconds(profile.writeBackReturnNanoseconds)
     loadReturn = picoseconds(profile.loadReturnNanoseconds)
+    ownership = picoseconds(profile.ownershipNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
+    translation = picoseconds(profile.translationReadNanoseconds)
     link = picoseconds(profile.linkNanoseconds)
   }
 }
@@ -51,6 +55,8 @@ struct Engine: ~Copyable {
   let clientCount: Int
   let threads: FixedArray<SimulatedThread>
   let modules: FixedArray<SimulatedModule>
+  let controllers: FixedArray<SimulatedController>
+  let modulesPerController: Int
   let clock: EventClock
   let linkBase: Int
   let mediaBase: Int
@@ -112,6 +118,11 @@ struct Engine: ~Copyable {
     let profile = configuration.profile
     modules = FixedArray(count: moduleCount) { index in
       SimulatedModule(profile: profile, threadCount: threadCount, seed: seed, index: index)
+    }
+    let perController = profile.modulesPerController
+    modulesPerController = perController
+    controllers = FixedArray(count: (moduleCount + perController - 1) / perController) { _ in
+      SimulatedController(profile: profile, threadCount: threadCount)
     }
     let slots = delegation?.slotCount ?? 1
     rings = FixedArray(count: ringCount) { _ in SimulatedRing(slotCount: slots) }

@@ -81,7 +81,7 @@ extension SimulatedModule {
       let hasProgram = !pages.programs.isEmpty
       if !pages.fills.isEmpty && !(hasProgram && lastJobWasRead) {
         lastJobWasRead = true
-        medium.start(.read(slot: Int(pages.fills.pop())), now: now)
+        medium.start(.read(slot: Int(pages.fills.pop())), isTranslated: true, now: now)
         counts.mediaBlockReads &+= PageDevice.blocksPerPage
       } else if hasProgram {
         lastJobWasRead = false
@@ -90,7 +90,7 @@ extension SimulatedModule {
         counts.writtenLines &+= UInt64(write.mask.nonzeroBitCount)
         // A page is always whole: what the program did not write was read before.
         let whole = BlockWrite(block: write.page, mask: WriteCombiningBuffer.fullMask)
-        medium.start(.write(whole), now: now)
+        medium.start(.write(whole), isTranslated: true, now: now)
       } else {
         return
       }
@@ -117,7 +117,7 @@ extension Engine {
     guard case .ready(let slot) = modules[module].pages.cache.lookup(page) else { return false }
     modules[module].pages.cache.touch(slot)
     let wait = modules[module].pages.serve(now: now, time: times.link)
-    completeLoad(index, line, after: wait)
+    completeLoad(index, line, late: wait)
     return true
   }
 
@@ -150,7 +150,7 @@ extension Engine {
     } else {
       clock.schedule(mediaBase &+ module, at: next)
     }
-    if modules[module].isBlocked { _ = mergeAndContinue(module) }
+    if modules[module].isBlocked { stepBlockedLink(module) }
   }
 
   /// The flash has read a page: everybody who waits for it goes on.
@@ -168,7 +168,7 @@ extension Engine {
     let waiter = modules[module].removeWaiter(place)
     modules[module].loadsInService -= 1
     let wait = modules[module].pages.serve(now: now, time: times.link)
-    completeLoad(Int(waiter.thread), waiter.line, after: wait)
+    completeLoad(Int(waiter.thread), waiter.line, late: wait)
   }
 
   /// Loads that found no room look again, oldest first.

@@ -26,6 +26,38 @@ struct ModuleCounts {
   var mediaBlockReads: UInt64 = 0
   /// Dirty lines inside the blocks handed to the medium.
   var writtenLines: UInt64 = 0
+  /// Stalls of wear levelling.
+  var wearStalls: UInt64 = 0
+}
+
+/// A thread's line asks a memory controller for a place.
+struct StoreTurn {
+  var thread: Int32 = 0
+  var module: Int32 = 0
+
+  init(thread: Int = 0, module: Int = 0) {
+    self.thread = Int32(truncatingIfNeeded: thread)
+    self.module = Int32(truncatingIfNeeded: module)
+  }
+}
+
+/// One memory controller: what the modules behind it share.
+struct SimulatedController: ~Copyable {
+  /// Lines that wait for a place in the controller, in order of arrival.
+  var turns: FixedQueue<StoreTurn>
+  /// Lines held for modules whose write-pending queues are full.
+  var heldCount = 0
+  private let heldMax: Int
+
+  init(profile: DeviceProfile, threadCount: Int) {
+    let count = threadCount * StoreWindow.maximumLines
+    turns = FixedQueue(capacity: count, filler: StoreTurn())
+    heldMax = profile.controllerLines
+  }
+
+  /// Whether no line can be taken before a module has accepted one.
+  @inline(__always)
+  var isFull: Bool { heldCount >= heldMax }
 }
 
 /// A load, or the read that precedes a cached store, while a module works on it.
@@ -43,7 +75,7 @@ struct SimulatedModule: ~Copyable {
 
   /// Lines accepted from the cores; from here on they are in the persistence domain.
   var writeQueue: FixedQueue<UInt64>
-  /// Which threads' lines wait for room in the write-pending queue, in order of arrival.
+  /// Whose lines the memory controller holds until the write-pending queue has room.
   var storeTurns: FixedQueue<Int32>
   /// The line on the link or blocked before the buffer.
   var linkLine: UInt64 = 0
@@ -51,6 +83,9 @@ struct SimulatedModule: ~Copyable {
   /// Whether the line on the link has arrived and found no room in the buffer.
   var isBlocked = false
   var buffer: WriteCombiningBuffer
+  /// When hot blocks are written back next; `.max` where there is none.
+  private var nextSweep = Int64.max
+  private let sweepPeriod: Int64
   /// Blocks evicted from the buffer that no media unit has taken yet.
   var evictions: FixedQueue<BlockWrite>
 
@@ -62,37 +97,50 @@ struct SimulatedModule: ~Copyable {
   var readBuffer: ReadBuffer
   /// Read-buffer slots that wait for a media unit.
   var mediaReads: FixedQueue<Int32>
+  /// The same for the reads that cached stores begin with, which go before everything else.
+  var storeReads: FixedQueue<Int32>
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0
 
   /// What a device with a page cache has instead of both buffers.
   var pages: PageDevice
+  let translations: TranslationCache
+  var wear: WearLevelling
   var medium: Medium
   /// Whether the last job was a read, so that reads and writes take turns.
   var lastJobWasRead = false
+  /// Jobs of the same kind that the medium has begun in a row.
+  var jobsInRow = 0
+  let turnJobs: Int
 
   init(profile: DeviceProfile, threadCount: Int, seed: UInt64, index: Int) {
     let stream = UInt64(index) &* 3 &+ 1000
     writeQueue = FixedQueue(capacity: profile.writePendingQueueLines, filler: 0)
     let turns = threadCount * StoreWindow.maximumLines
-    storeTurns = FixedQueue(capacity: turns, filler: 0)
+    storeTurns = FixedQueue(capacity: profile.controllerLines, filler: 0)
     loadTurns = FixedQueue(capacity: turns * 2, filler: 0)
     buffer = WriteCombiningBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream))
+    sweepPeriod = TimeSpan.nanoseconds(profile.sweepNanoseconds).picoseconds
+    wear = WearLevelling(profile: profile, random: SeededRandom(seed: seed, stream: stream + 500))
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
     readBuffer = ReadBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
     mediaReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
+    storeReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     let places = profile.readPendingQueueLines
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))
     }
     pages = PageDevice(profile: profile)
+    translations = TranslationCache(
+      blocks: profile.translationBlocks, ways: profile.translationWays)
+    turnJobs = profile.mediaTurnBlocks
     medium = Medium(profile: profile, random: SeededRandom(seed: seed, stream: stream + 1))
   }
 
   /// Tries to merge the line that has arrived; false where no block can make room now.
-  mutating func mergeLinkLine() -> Bool {
+  mutating func mergeLinkLine(now: Int64) -> Bool {
     if pages.isPresent { return mergePageLine() }
     let block = linkLine >> 8
     let line = Int(truncatingIfNeeded: linkLine >> 6) & 3
@@ -104,7 +152,39 @@ struct SimulatedModule: ~Copyable {
       buffer.allocate(victim.slot, block: block, line: line)
     }
     counts.mergedStores &+= 1
+    if buffer.hotCount > 0 { sweepWhenDue(now) }
     return true
+  }
+
+  private mutating func sweepWhenDue(_ now: Int64) {
+    if nextSweep == .max {
+      nextSweep = now &+ sweepPeriod
+    } else if now >= nextSweep && !evictions.isFull {
+      if let write = buffer.sweep() { evictions.push(write) }
+      nextSweep = buffer.hotCount > 0 ? now &+ sweepPeriod : .max
+    }
+  }
+
+  /// Whether the next job is a read, given what waits.
+  ///
+  /// A medium that changes between reading and writing loses time, so it does a few jobs of one kind
+  /// before the other has its turn; an idle one takes what comes.
+  @inline(__always)
+  private mutating func takesRead(hasWrite: Bool) -> Bool {
+    let hasRead = !mediaReads.isEmpty
+    let isRead = hasRead && hasWrite ? lastJobWasRead == (jobsInRow < turnJobs) : hasRead
+    jobsInRow = isRead == lastJobWasRead ? jobsInRow &+ 1 : 1
+    lastJobWasRead = isRead
+    return isRead
+  }
+
+  /// Puts a read-buffer slot among those that wait for a media unit.
+  mutating func wantRead(of slot: Int, forStore: Bool) {
+    if forStore {
+      storeReads.push(Int32(truncatingIfNeeded: slot))
+    } else {
+      mediaReads.push(Int32(truncatingIfNeeded: slot))
+    }
   }
 
   /// Gives idle media units work; reads and writes take turns where both wait.
@@ -114,21 +194,30 @@ struct SimulatedModule: ~Copyable {
       return
     }
     while medium.hasIdleUnit {
-      let hasWrite = !evictions.isEmpty || buffer.hasFull
-      if !mediaReads.isEmpty && !(hasWrite && lastJobWasRead) {
-        lastJobWasRead = true
-        medium.start(.read(slot: Int(mediaReads.pop())), now: now)
+      if !storeReads.isEmpty {
+        // If stores had to queue for their reads they would never queue for the writes, and nothing
+        // would amplify: target 63 says otherwise.
+        medium.start(.read(slot: Int(storeReads.pop())), isTranslated: true, now: now)
         counts.mediaBlockReads &+= 1
-      } else if hasWrite {
-        lastJobWasRead = false
+        continue
+      }
+      let hasWrite = !evictions.isEmpty || buffer.hasFull
+      if !hasWrite && mediaReads.isEmpty { return }
+      if takesRead(hasWrite: hasWrite) {
+        medium.start(.read(slot: Int(mediaReads.pop())), isTranslated: true, now: now)
+        counts.mediaBlockReads &+= 1
+      } else {
         let write = evictions.isEmpty ? buffer.takeFull() : evictions.pop()
         counts.mediaBlockWrites &+= 1
         counts.writtenLines &+= UInt64(write.mask.nonzeroBitCount)
         // An incomplete block is read before it is merged: counted, and charged by the medium.
         if write.mask != WriteCombiningBuffer.fullMask { counts.mediaBlockReads &+= 1 }
-        medium.start(.write(write), now: now)
-      } else {
-        return
+        if let stall = wear.note(mediaBlock: write.block, now: now) {
+          counts.wearStalls &+= 1
+          medium.stall(until: now &+ stall)
+        }
+        let isTranslated = translations.use(mediaBlock: write.block)
+        medium.start(.write(write), isTranslated: isTranslated, now: now)
       }
     }
   }

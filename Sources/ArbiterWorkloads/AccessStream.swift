@@ -13,6 +13,7 @@ public struct AccessStream: Sendable {
     case sequential(SequentialGenerator)
     case random(RandomGenerator)
     case halves(HalvesGenerator)
+    case chain(ChainGenerator)
   }
 
   private var generator: Generator
@@ -20,6 +21,7 @@ public struct AccessStream: Sendable {
   private let fence: FenceRule
   private let accessBytes: UInt32
   private let think: Int64
+  private let isDependent: Bool
   /// Loads per 2^32 accesses.
   private let readThreshold: UInt64
 
@@ -32,14 +34,17 @@ public struct AccessStream: Sendable {
     fence = workload.fence
     accessBytes = UInt32(workload.accessBytes)
     think = workload.think.picoseconds
+    isDependent = workload.isDependent
     readThreshold = UInt64(workload.readShare * 4_294_967_296)
     switch workload.pattern {
     case .sequential:
       generator = .sequential(SequentialGenerator(workload, base: base, random: &random))
     case .random:
       generator = .random(RandomGenerator(workload, base: base))
-    case .halves:
+    case .halves, .halvesBack:
       generator = .halves(HalvesGenerator(workload, base: base))
+    case .chain:
+      generator = .chain(ChainGenerator(workload, base: base))
     }
   }
 
@@ -60,10 +65,14 @@ public struct AccessStream: Sendable {
     case .halves(var halves):
       place = halves.next(limit: limit)
       generator = .halves(halves)
+    case .chain(var chain):
+      place = chain.next()
+      generator = .chain(chain)
     }
     return Access(
       operation: isLoad ? .load : store, address: place.address, length: accessBytes,
-      count: place.count, stride: place.stride, fence: fence, thinkPicoseconds: think)
+      count: place.count, stride: place.stride, fence: fence, thinkPicoseconds: think,
+      isDependent: isDependent)
   }
 }
 

@@ -58,12 +58,13 @@ struct Swarm {
 
   private mutating func workload(_ stores: [ArbiterDevice.Operation]) -> Workload {
     let pattern = pick(Pattern.allCases)
-    let bytes = pattern == .halves ? 128 : pick([64, 64, 128, 192, 256, 320, 1024, 4096])
+    let bytes = pattern.visitsHalves ? 128 : pick([64, 64, 128, 192, 256, 320, 1024, 4096])
     var workload = Workload(
       pattern: pattern, store: pick(stores), accessBytes: bytes,
       regionBytes: bytes * pick([1, 3, 64, 1009, 65_536]))
     if oneIn(2) { workload.fence = .every(bytes: UInt32(pick([1, 64, 256, 1000, 8192]))) }
     if oneIn(3) { workload.readShare = pick([0.1, 0.5, 0.9, 1]) }
+    workload.isDependent = oneIn(3)
     if oneIn(4) { workload.think = .nanoseconds(Double(random.below(900))) }
     return workload
   }
@@ -100,6 +101,11 @@ struct Swarm {
     module.evictionQueueBlocks = pick([1, 4])
     module.mediaUnits = pick([1, 4, 16])
     module.readBufferBlocks = pick([1, 3, 64])
+    module.mediaTurnBlocks = pick([1, 5, 64])
+    module.translationBlocks = pick([0, 1, 40, 4096])
+    module.translationWays = pick([1, 3, 16])
+    module.translationReadNanoseconds = pick([0, 64])
+    module.translationWriteNanoseconds = pick([0, 25])
     module.cacheLinesPerThread = pick([1, 10, 512])
     module.interleaveBytes = pick([256, 4096])
     module.coreJitterRatio = pick([0, 0.1, 0.95])

@@ -79,7 +79,7 @@ struct SimulateOptions: Equatable {
     try checkSchemes(options.admission.schemes)
     try checkAccess(options.access, atMost: .gibibytes(1))
     try options.checkRegion()
-    if options.pattern == .halves && options.access.bytes != 128 {
+    if options.pattern.visitsHalves && options.access.bytes != 128 {
       throw UsageError(
         "--pattern=halves goes with --access=128B, not \(options.access)",
         hint: "add --access=128B")

@@ -27,6 +27,7 @@ struct Medium: ~Copyable {
   private let readTime: Int64
   private let writeJitter: Int64
   private let readJitter: Int64
+  private let translationTime: Int64
   private let stallPeriod: Int64
   private let stallLength: Int64
   private var random: SeededRandom
@@ -35,6 +36,8 @@ struct Medium: ~Copyable {
   private(set) var busyCount = 0
   /// When the first busy unit finishes; `.max` where all are idle.
   private(set) var nextFinish = Int64.max
+  /// Until when the whole module stands still, if it does.
+  private(set) var stallEnd = Int64.min
   private var nextUnit = 0
 
   init(profile: DeviceProfile, random: SeededRandom) {
@@ -45,6 +48,7 @@ struct Medium: ~Copyable {
       writeTime + Int64(Double(readTime) * profile.readModifyWriteChargeRatio)
     writeJitter = Int64(Double(writeTime) * profile.mediaJitterRatio)
     readJitter = Int64(Double(readTime) * profile.mediaJitterRatio)
+    translationTime = TimeSpan.nanoseconds(profile.translationWriteNanoseconds).picoseconds
     stallPeriod = TimeSpan.nanoseconds(profile.stallPeriodNanoseconds).picoseconds
     stallLength = TimeSpan.nanoseconds(profile.stallNanoseconds).picoseconds
     self.random = random
@@ -53,15 +57,16 @@ struct Medium: ~Copyable {
   @inline(__always)
   var hasIdleUnit: Bool { busyCount < units.count }
 
-  /// Starts a job on an idle unit.
+  /// Starts a job on an idle unit; a write may have to wait for its translation there.
   ///
   /// Precondition: ``hasIdleUnit``.
-  mutating func start(_ job: MediaJob, now: Int64) {
+  mutating func start(_ job: MediaJob, isTranslated: Bool, now: Int64) {
     precondition(hasIdleUnit, "no idle media unit")
     var time: Int64
     switch job {
     case .write(let write):
       time = write.mask == WriteCombiningBuffer.fullMask ? writeTime : partialWriteTime
+      if !isTranslated { time &+= translationTime }
       if writeJitter > 0 { time &+= random.symmetric(writeJitter) }
     case .read:
       time = readTime
@@ -79,8 +84,12 @@ struct Medium: ~Copyable {
     }
   }
 
+  /// Keeps everything from starting for a while.
+  mutating func stall(until end: Int64) { stallEnd = max(stallEnd, end) }
+
   /// The first instant at or after `now` at which a job may start.
-  private func unstalled(_ now: Int64) -> Int64 {
+  private func unstalled(_ start: Int64) -> Int64 {
+    let now = max(start, stallEnd)
     if stallPeriod == 0 { return now }
     let phase = now % stallPeriod
     return phase < stallLength && now >= stallPeriod ? now &- phase &+ stallLength : now

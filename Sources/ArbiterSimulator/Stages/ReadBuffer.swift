@@ -35,6 +35,8 @@ package struct ReadBuffer: ~Copyable {
 
   package struct Slot {
     var state = State.empty
+    /// Whether the block's translation was at hand when it was asked for.
+    var isTranslated = true
     /// Higher is younger.
     var stamp: UInt64 = 0
     /// The next slot of the free list; -1 for none.
@@ -73,15 +75,18 @@ package struct ReadBuffer: ~Copyable {
   /// Takes a slot for a block that the medium shall read.
   ///
   /// Precondition: fewer blocks are pending than loads may be in service.
-  package mutating func allocate(_ block: UInt64) -> Int {
+  package mutating func allocate(_ block: UInt64, isTranslated: Bool = true) -> Int {
     precondition(firstFree >= 0, "no free read slot")
     let slot = Int(firstFree)
     firstFree = slots[slot].nextFree
     stamp &+= 1
-    slots[slot] = Slot(state: .pending, stamp: stamp)
+    slots[slot] = Slot(state: .pending, isTranslated: isTranslated, stamp: stamp)
     index.insert(block, into: slot)
     return slot
   }
+
+  /// Whether the translation of a slot's block was at hand when the block was asked for.
+  package func isTranslated(_ slot: Int) -> Bool { slots[slot].isTranslated }
 
   /// Puts a load at the head of a pending slot's list and returns the former head.
   package mutating func addWaiter(_ waiter: Int32, to slot: Int) -> Int32 {

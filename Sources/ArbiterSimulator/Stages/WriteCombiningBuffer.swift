@@ -14,9 +14,16 @@
 // reproduce the measured capacity curve; if only clean places were reused, there would be no
 // amplification.
 //
+// A block of which a line is written again before the medium had it is hot. Hot blocks are left
+// alone, or a program that rewrites one line would wear the medium with every store; a sweep writes
+// back the older half of the hot full ones every time, and a hot partial one every other time
+// (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block is not written
+// again while the medium still writes it.
+//
 // Invariants
 //   B1  a block has at most one slot
-//   B2  every full block is in the list of full blocks, and nothing else is
+//   B2  the list of full blocks holds the full ones but those that are hot or being written, and
+//       nothing else
 //   B3  lines in = lines handed to the medium + lines overwritten in the buffer + dirty lines held
 
 package import ArbiterCore
@@ -40,7 +47,14 @@ package struct WriteCombiningBuffer: ~Copyable {
     /// Higher is more recent: of the last write, or of the allocation under first-in.
     var stamp: UInt64 = 0
     var mask: UInt8 = 0
+    /// Whether the slot is in the list of full blocks.
     var isFull = false
+    /// Whether a dirty line was written again.
+    var isHot = false
+    /// Whether the sweep has chosen the block, so that it is not hot again before it is written.
+    var isSwept = false
+    /// Whether the medium writes what the slot held before.
+    var isBeingWritten = false
     var previousFull: Int16 = -1
     var nextFull: Int16 = -1
   }
@@ -53,6 +67,11 @@ package struct WriteCombiningBuffer: ~Copyable {
   private let candidates: Int
   /// Whether full blocks are written although nobody needs their places.
   private let isEager: Bool
+  private let isSweeping: Bool
+  private var sweepStart = 0
+  private var sweepsPartial = false
+  /// Hot blocks held now.
+  package private(set) var hotCount = 0
   private var firstFull: Int16 = -1
   private var lastFull: Int16 = -1
   private var stamp: UInt64 = 0
@@ -67,6 +86,7 @@ package struct WriteCombiningBuffer: ~Copyable {
     rule = profile.victimRule
     candidates = profile.victimCandidates
     isEager = profile.eagerFullBlocks != 0
+    isSweeping = profile.sweepNanoseconds > 0
     self.random = random
   }
 
@@ -108,13 +128,75 @@ package struct WriteCombiningBuffer: ~Copyable {
   @inline(__always)
   private mutating func write(_ line: Int, into index: Int) {
     let bit: UInt8 = 1 << UInt8(truncatingIfNeeded: line)
-    if slots[index].mask & bit != 0 { overwrittenLines &+= 1 }
+    if slots[index].mask & bit != 0 { overwrite(index) }
     slots[index].mask |= bit
     if rule != .firstIn {
       stamp &+= 1
       slots[index].stamp = stamp
     }
-    if slots[index].mask == Self.fullMask && !slots[index].isFull { appendFull(index) }
+    if slots[index].mask == Self.fullMask { listFull(index) }
+  }
+
+  private mutating func overwrite(_ index: Int) {
+    overwrittenLines &+= 1
+    if !isSweeping || slots[index].isHot || slots[index].isSwept { return }
+    slots[index].isHot = true
+    hotCount &+= 1
+    if slots[index].isFull { removeFull(index) }
+  }
+
+  /// Lists a full block for the medium, unless something keeps it from there.
+  @inline(__always)
+  private mutating func listFull(_ index: Int) {
+    if slots[index].isFull || slots[index].isHot || slots[index].isBeingWritten { return }
+    appendFull(index)
+  }
+
+  /// The medium has written a block; what was stored to it meanwhile may go now.
+  package mutating func writeFinished(_ block: UInt64) {
+    if !isSweeping { return }
+    let slot = index.slot(of: block)
+    if slot < 0 || !slots[slot].isBeingWritten { return }
+    slots[slot].isBeingWritten = false
+    if slots[slot].mask == Self.fullMask { listFull(slot) }
+  }
+
+  /// Lets the older half of the hot full blocks go to the medium.
+  ///
+  /// - Returns: Every other time also a hot partial block that the medium must write, if there is
+  ///   one; its slot stays, clean.
+  package mutating func sweep() -> BlockWrite? {
+    var full = 0
+    var partial = -1
+    for step in 0..<slots.count {
+      let slot = (sweepStart + step) % slots.count
+      if !slots[slot].isHot { continue }
+      if slots[slot].mask == Self.fullMask { full += 1 } else if partial < 0 { partial = slot }
+    }
+    var left = (full + 1) / 2
+    var last = sweepStart
+    for step in 0..<slots.count where left > 0 {
+      let slot = (sweepStart + step) % slots.count
+      if !slots[slot].isHot || slots[slot].mask != Self.fullMask { continue }
+      cool(slot)
+      slots[slot].isSwept = true
+      listFull(slot)
+      left -= 1
+      last = slot
+    }
+    sweepsPartial.toggle()
+    let takesPartial = sweepsPartial && partial >= 0
+    sweepStart = ((takesPartial ? partial : last) + 1) % slots.count
+    if !takesPartial { return nil }
+    cool(partial)
+    let write = BlockWrite(block: index.block(in: partial) ?? .max, mask: slots[partial].mask)
+    slots[partial].mask = 0
+    return write
+  }
+
+  private mutating func cool(_ slot: Int) {
+    slots[slot].isHot = false
+    hotCount &-= 1
   }
 
   /// The slot that makes room for the next new block, and whether it must be written first.
@@ -146,8 +228,11 @@ package struct WriteCombiningBuffer: ~Copyable {
     guard let block = index.block(in: slot) else { return BlockWrite(block: .max, mask: 0) }
     let write = BlockWrite(block: block, mask: slots[slot].mask)
     if slots[slot].isFull { removeFull(slot) }
+    if slots[slot].isHot { cool(slot) }
     index.remove(from: slot)
     slots[slot].mask = 0
+    slots[slot].isSwept = false
+    slots[slot].isBeingWritten = false
     return write
   }
 
@@ -168,6 +253,8 @@ package struct WriteCombiningBuffer: ~Copyable {
     removeFull(slot)
     let write = BlockWrite(block: index.block(in: slot) ?? .max, mask: slots[slot].mask)
     slots[slot].mask = 0
+    slots[slot].isSwept = false
+    slots[slot].isBeingWritten = isSweeping
     return write
   }
 

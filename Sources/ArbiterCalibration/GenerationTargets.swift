@@ -15,6 +15,30 @@ private func fenced(_ series: String) -> Workload {
   return Workload(accessBytes: bytes, fence: .every(bytes: UInt32(bytes)))
 }
 
+extension CalibrationBench {
+  /// Time of a store to a line at hand, its flush if it has one, and a fence.
+  fileprivate func fencedStore(_ store: Operation) -> Double {
+    fencedLatency(store, accessBytes: 64) + profile.fenceNanoseconds
+  }
+
+  /// Time of two such stores to a line that was just read; the read runs beside the stores before
+  /// it, because loads pass store fences.
+  fileprivate func twoFencedStores(_ series: String) -> Double {
+    switch series {
+    case "nt": return 2 * fencedStore(.storeNonTemporal)
+    case "clwb": return 2 * fencedStore(.storeWriteBackCached)
+    default:
+      // The first flush drops the line, so that the second store has to fetch it again.
+      let gigabytes = writeBandwidth(randomWriteBack, threads: 1, modules: 8)
+      return fencedStore(.storeWriteBackCached) + 64 / gigabytes
+    }
+  }
+}
+
+private let randomWriteBack = Workload(
+  pattern: .random, store: .storeWriteBack, accessBytes: 64, fence: .every(bytes: 64),
+  regionBytes: 256 << 20)
+
 /// Targets that tell one kind of module from another.
 let generationTargets: [CalibrationTarget] = [
   CalibrationTarget(
@@ -39,11 +63,7 @@ let generationTargets: [CalibrationTarget] = [
     83, "200 series, random 64 B store, clwb and fence", source: "PB barlow-256",
     profile: barlow, points: points(.gigabytesPerSecond, [(1, 0.11)])
   ) { point, bench in
-    bench.writeBandwidth(
-      Workload(
-        pattern: .random, store: .storeWriteBack, accessBytes: 64, fence: .every(bytes: 64),
-        regionBytes: 256 << 20),
-      threads: point.x, modules: 8)
+    bench.writeBandwidth(randomWriteBack, threads: point.x, modules: 8)
   },
 
   CalibrationTarget(
@@ -88,4 +108,19 @@ let generationTargets: [CalibrationTarget] = [
     profile: "optane-100-128g",
     points: points(.gigabytesPerSecond, [(8, 11.8), (32, 6.7)])
   ) { point, bench in bench.writeBandwidth(fenced("1KiB"), threads: point.x, modules: 6) },
+
+  CalibrationTarget(
+    88, "200 series, a read and two fenced stores to the same line", source: "PB barlow-256",
+    profile: barlow,
+    points: points(.nanoseconds, [(1, 319)], series: "clwb")
+      + points(.nanoseconds, [(1, 701)], series: "invalidating flush")
+      + points(.nanoseconds, [(1, 370)], series: "nt")
+  ) { point, bench in bench.twoFencedStores(point.series) },
+
+  CalibrationTarget(
+    89, "100 series, a read and two fenced stores to the same line", source: "PB apache-256",
+    profile: "optane-100-256g-perma",
+    points: points(.nanoseconds, [(1, 345)], series: "clwb")
+      + points(.nanoseconds, [(1, 327)], series: "nt")
+  ) { point, bench in bench.twoFencedStores(point.series) },
 ]

@@ -80,12 +80,12 @@ struct EmbeddedProfileTests {
     expected.name = perma.profile.name
     expected.summary = perma.profile.summary
     expected.physicalCores = 18
-    expected.storeWindowLines = 9
+    expected.fenceNanoseconds = 40
     expected.mediaWriteNanoseconds = perma.profile.mediaWriteNanoseconds
     #expect(perma.profile == expected)
     #expect(perma.ancestors == ["optane-100-256g"])
     let stated = perma.facts.filter { $0.statedBy == "optane-100-256g-perma" }
-    #expect(stated.map(\.key) == ["physical_cores", "store_window_lines", "media_write_ns"])
+    #expect(stated.map(\.key) == ["physical_cores", "fence_ns", "media_write_ns"])
   }
 
   @Test func `a profile that is calibrated in trend only says so wherever it is shown`() throws {

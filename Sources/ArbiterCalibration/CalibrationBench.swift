@@ -53,12 +53,12 @@ struct CalibrationBench: Sendable {
       ? run.writeAmplification ?? 0 : run.effectiveBandwidth / 1e9
   }
 
-  /// The bandwidth in GB/s of random stores with the number of threads that gets most.
-  func bestRandomWrite(accessBytes: Int, threads: [Int], modules: Int = 1) -> Double {
-    // As close to 256 MiB as whole accesses come.
+  /// The bandwidth in GB/s of random stores in regions as close to 256 MiB as whole accesses come.
+  func randomWrite(accessBytes: Int, threads: Int, modules: Int = 1) -> Double {
     let region = (256 << 20) / accessBytes * accessBytes
-    let workload = Workload(pattern: .random, accessBytes: accessBytes, regionBytes: region)
-    return threads.map { writeBandwidth(workload, threads: $0, modules: modules) }.max() ?? 0
+    return writeBandwidth(
+      Workload(pattern: .random, accessBytes: accessBytes, regionBytes: region), threads: threads,
+      modules: modules)
   }
 
   /// Read bandwidth in GB/s.
@@ -78,4 +78,37 @@ struct CalibrationBench: Sendable {
       steady(workload, threads: 1).effectiveBandwidth / 1e9 / Double(accessBytes)
     return 1 / accessesPerNanosecond - profile.fenceNanoseconds
   }
+
+  /// One thread that rewrites a small region and fences every access.
+  func hotSpot(
+    bytes: Int, accessBytes: Int, milliseconds: Double, quantile: Double
+  ) -> HotSpotRun {
+    let workload = Workload(
+      accessBytes: accessBytes, fence: .every(bytes: UInt32(accessBytes)), regionBytes: bytes)
+    var configuration = SimulationConfiguration(profile: profile, threads: [ThreadPlan(workload)])
+    configuration.seed = seed
+    do {
+      var simulation = try Simulation(configuration)
+      simulation.isRecordingSamples = false
+      simulation.run(for: .milliseconds(60))
+      simulation.beginMeasurement()
+      let stalls = simulation.wearStallCount
+      simulation.run(for: .milliseconds(milliseconds))
+      let stored = simulation.result().programWriteBytes
+      return HotSpotRun(
+        accesses: Double(stored) / Double(accessBytes),
+        stalls: Double(simulation.wearStallCount - stalls),
+        latencyMicroseconds: Double(simulation.latencyQuantile(quantile) ?? 0) / 1000)
+    } catch {
+      preconditionFailure("calibration experiment: \(error)")
+    }
+  }
+}
+
+/// What a run on a small region showed.
+struct HotSpotRun {
+  let accesses: Double
+  let stalls: Double
+  /// The wanted quantile of the latency of lines, in microseconds.
+  let latencyMicroseconds: Double
 }

@@ -58,8 +58,9 @@ public struct CalibrationTarget: Sendable {
 
   /// Every target, by number.
   public static let all: [CalibrationTarget] =
-    (writeTargets + storeTargets + powerTargets + interleaveTargets + bufferTargets + readTargets
-    + translationTargets + mixedTargets + generationTargets).sorted { $0.number < $1.number }
+    (writeTargets + storeTargets + wearTargets + powerTargets + interleaveTargets + bufferTargets
+    + readTargets + translationTargets + mixedTargets + generationTargets)
+    .sorted { $0.number < $1.number }
 }
 
 /// A point per pair of place and value.

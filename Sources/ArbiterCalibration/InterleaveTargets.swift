@@ -27,24 +27,21 @@ let interleaveTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    71, "six interleaved modules, random stores by access size, best number of threads",
+    71, "six interleaved modules, four writers, random stores by access size",
     source: "OS graphs/05", axis: "bytes",
     points: points(
-      .gigabytesPerSecond, [(64, 3.17), (256, 12.2), (1024, 11.35), (4096, 9.4), (24576, 12.2)]),
+      .gigabytesPerSecond,
+      [(64, 3.17), (256, 12.19), (1024, 11.35), (4096, 9.44), (24576, 12.22)]),
     threadCount: { _ in 4 }
-  ) { point, bench in
-    bench.bestRandomWrite(accessBytes: point.x, threads: [4, 6, 8, 12], modules: 6)
-  },
+  ) { point, bench in bench.randomWrite(accessBytes: point.x, threads: 4, modules: 6) },
 
   CalibrationTarget(
     72, "24 writers of random 4 KiB, each on its own module or on all six",
     source: "OS graphs/15-alloc_store", axis: "modules per writer",
-    points: points(.gigabytesPerSecond, [(1, 13.4), (6, 9.7)]), threadCount: { _ in 24 }
+    points: points(.gigabytesPerSecond, [(1, 13.4), (6, 9.71)]), threadCount: { _ in 24 }
   ) { point, bench in
     if point.x == 6 {
-      return bench.writeBandwidth(
-        Workload(pattern: .random, accessBytes: 4096, regionBytes: 256 << 20), threads: 24,
-        modules: 6)
+      return bench.randomWrite(accessBytes: 4096, threads: 24, modules: 6)
     }
     // Six chunks to a stride: all on one module, and one chunk more, so that the next writer's lie
     // on the next.

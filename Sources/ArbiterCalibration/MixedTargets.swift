@@ -33,6 +33,15 @@ let mixedTargets: [CalibrationTarget] = [
     points: points(.ratio, [(10, 1.22), (30, 1.81), (50, 2.64)]),
     threadCount: { _ in 2 }
   ) { point, bench in bench.readerSlowdown(writingPercent: point.x) },
+
+  CalibrationTarget(
+    38, "six interleaved modules of the other socket, non-temporal stores and 1:1",
+    source: "OS graphs/17-numa.csv", profile: "optane-100-256g-remote",
+    points: points(.gigabytesPerSecond, [(1, 2.14), (4, 5.90)], series: "nt")
+      + points(.gigabytesPerSecond, [(4, 1.95)], series: "1:1")
+  ) { point, bench in
+    bench.mixedBandwidth(readsPerHundred: point.series == "nt" ? 0 : 50, threads: point.x)
+  },
 ]
 
 extension CalibrationBench {
@@ -58,9 +67,13 @@ extension CalibrationBench {
     var burst = Workload(
       pattern: .random, accessBytes: 12_288, fence: .every(bytes: 12_288),
       regionBytes: 12_288 * 1024)
-    let alone = steady([ThreadPlan(burst)]).effectiveBandwidth
-    let nanoseconds = 12_288 / (alone / 1e9)
-    burst.think = .nanoseconds(nanoseconds * (100 / Double(writingPercent) - 1))
+    // The pause follows from the time that a burst takes, and that time from the pause before.
+    for _ in 0..<6 {
+      let period = 12_288e9 / max(steady([ThreadPlan(burst)]).effectiveBandwidth, 1)
+      let writing = period - burst.think.nanoseconds
+      let pause = writing * (100 / Double(writingPercent) - 1)
+      burst.think = .nanoseconds((burst.think.nanoseconds + pause) / 2)
+    }
     return loadRate([chase]) / loadRate([chase, burst])
   }
 

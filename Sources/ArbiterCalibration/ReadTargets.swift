@@ -70,7 +70,7 @@ let readTargets: [CalibrationTarget] = [
       CalibrationPoint(4, .gigabytesPerSecond, 11.63...14.62, series: "sequential")
     ]
       + points(
-        .gigabytesPerSecond, [(8, 21.1), (12, 28.8), (16, 34.9), (20, 37.2), (24, 37.6)],
+        .gigabytesPerSecond, [(8, 21.1), (12, 28.8), (16, 34.9), (18, 36.6)],
         series: "sequential") + points(.gigabytesPerSecond, [(16, 10)], series: "64B")
   ) { point, bench in
     point.series == "64B"

@@ -56,19 +56,18 @@ let storeTargets: [CalibrationTarget] = [
   },
 
   CalibrationTarget(
-    66, "random stores by access size, best number of threads",
+    66, "one writer, random stores by access size",
     source: "OS graphs/05, non-interleaved", axis: "bytes",
     points: points(
       .gigabytesPerSecond, [(64, 0.55), (128, 1.10), (256, 2.21), (1024, 2.22), (4096, 2.23)]),
     threadCount: { _ in 1 }
-  ) { point, bench in bench.bestRandomWrite(accessBytes: point.x, threads: [1, 2, 4]) },
+  ) { point, bench in bench.randomWrite(accessBytes: point.x, threads: 1) },
 
   CalibrationTarget(
     67, "random 4 KiB stores, as fast as sequential ones", source: "OS data/bandwidth.csv",
     points: points(.gigabytesPerSecond, [(1, 2.28), (4, 2.20), (8, 1.54), (12, 1.08)])
   ) { point, bench in
-    bench.writeBandwidth(
-      Workload(pattern: .random, accessBytes: 4096, regionBytes: 256 << 20), threads: point.x)
+    bench.randomWrite(accessBytes: 4096, threads: point.x)
   },
 ]
 

@@ -20,11 +20,8 @@ let translationTargets: [CalibrationTarget] = [
   CalibrationTarget(
     35, "a chain of stores by working set, time of a line",
     source: "NL report/data/reference, fig2 at 2.2 GHz", axis: "KiB",
-    points: [
-      CalibrationPoint(2, .nanoseconds, 28...31), CalibrationPoint(4, .nanoseconds, 28...31),
-      CalibrationPoint(4096, .nanoseconds, 124...124),
-      CalibrationPoint(65_536, .nanoseconds, 124...124),
-    ],
+    // Up to 16 KiB this test contradicts the capacity curve of target 7; see the documentation.
+    points: points(.nanoseconds, [(64, 106), (4096, 124), (65_536, 124)]),
     threadCount: { _ in 1 }
   ) { point, bench in
     let chain = Workload(pattern: .chain, regionBytes: point.x << 10)

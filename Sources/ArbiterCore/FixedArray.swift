@@ -114,19 +114,6 @@ public struct FixedQueue<Element>: ~Copyable {
     return element
   }
 
-  /// Removes and returns the element at a place; the last one takes the place.
-  ///
-  /// - Precondition: `index` lies in `0..<count`.
-  @inlinable @inline(__always)
-  public mutating func swapRemove(at index: Int) -> Element {
-    precondition(index >= 0 && index < queued, "queue index")
-    let place = (head &+ index) & mask
-    let element = places[place]
-    queued &-= 1
-    places[place] = places[(head &+ queued) & mask]
-    return element
-  }
-
   /// Removes and returns the element at a place; the first one takes the place.
   ///
   /// - Precondition: `index` lies in `0..<count`.

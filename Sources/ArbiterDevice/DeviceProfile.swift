@@ -70,25 +70,29 @@ public struct DeviceProfile: Sendable, Hashable {
   public var fenceNanoseconds = 0.0
   /// Latency of a load that finds its block in the module's read buffer.
   public var loadReturnNanoseconds = 0.0
-  /// Dirty lines of plain stores that a core's cache holds before it evicts one.
+  /// Dirty lines of plain stores that a core's cache holds before it evicts one at random.
   public var cacheLinesPerThread = 1
-  /// Of how many of the oldest lines a cache evicts any.
-  public var cacheSpreadLines = 1
   /// Relative half-width of the uniform jitter on every time of a core.
   public var coreJitterRatio = 0.0
 
   // The queues.
 
-  /// Modules behind one memory controller.
-  public var modulesPerController = 1
-  /// Stores that a memory controller holds for modules whose write-pending queues are full.
-  public var controllerLines = 1
+  /// Modules of an interleave set whose stores share a queue.
+  public var sharedQueueModules = 1
+  /// Stores of that queue that may wait for full modules before those behind them wait too.
+  public var sharedQueueLines = 1
   /// Lines in the write-pending queue of a module's channel.
   public var writePendingQueueLines = 1
   /// Loads that a module works on at once.
   public var readPendingQueueLines = 1
+  /// Loads that wait longest for a module, any of which may be next.
+  public var loadTurnLines = 1
+  /// Share of the turns in which any waiting load may be next.
+  public var loadJumpRatio = 0.0
   /// Time the link to a module needs for a line.
   public var linkNanoseconds = 1.0
+  /// Time that a store of any core needs on the link to the other socket; 0 for modules of one's own.
+  public var socketLinkNanoseconds = 0.0
   /// Consecutive bytes that lie on one module of an interleave set.
   public var interleaveBytes = 4096
 
@@ -144,8 +148,6 @@ public struct DeviceProfile: Sendable, Hashable {
   public var mediaJitterRatio = 0.0
   /// Blocks of the read buffer.
   public var readBufferBlocks = 1
-  /// Blocks of the read buffer drawn to find one that makes room, the oldest of them.
-  public var readVictimCandidates = 1
   /// Jobs of one kind that the medium does before the other kind has its turn, where both wait.
   public var mediaTurnBlocks = 1
 
@@ -163,10 +165,6 @@ public struct DeviceProfile: Sendable, Hashable {
   public var idleMediaWritesPerSecond = 0.0
   /// Time from the start of one stall of the whole medium to the next; 0 where it never stalls.
   public var stallPeriodNanoseconds = 0.0
-  public var x1 = 0.0
-  public var x2 = 0.0
-  public var x3 = 0.0
-  public var x4 = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
 
@@ -242,20 +240,23 @@ public struct ProfileParameter: Sendable {
     .init("fence_ns", \.fenceNanoseconds, 0...100_000, "cost of a fence beyond its wait"),
     .init("load_return_ns", \.loadReturnNanoseconds, 0...100_000, "load latency on a buffer hit"),
     .init("cache_lines_per_thread", \.cacheLinesPerThread, 1...65_536, "dirty lines in a cache"),
-    .init("cache_spread_lines", \.cacheSpreadLines, 1...65_536, "old lines, any of which goes"),
     .init("core_jitter_ratio", \.coreJitterRatio, 0...0.95, "jitter on a core's times"),
-    .init("modules_per_controller", \.modulesPerController, 1...12, "modules that share a queue"),
-    .init("controller_lines", \.controllerLines, 1...1024, "stores held for full modules"),
+    .init("shared_queue_modules", \.sharedQueueModules, 1...12, "modules that share a queue"),
+    .init("shared_queue_lines", \.sharedQueueLines, 1...1024, "stores held for full modules"),
     .init("wpq_lines", \.writePendingQueueLines, 1...1024, "lines of the write-pending queue"),
     .init("rpq_lines", \.readPendingQueueLines, 1...1024, "loads a module works on at once"),
+    .init("load_turn_lines", \.loadTurnLines, 1...4096, "waiting loads, any of which is next"),
+    .init("load_jump_ratio", \.loadJumpRatio, 0...1, "turns in which any waiting load is next"),
     .init("link_ns", \.linkNanoseconds, 0.1...10_000, "time of a line on the link"),
+    .init("socket_link_ns", \.socketLinkNanoseconds, 0...10_000, "time of a store between sockets"),
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
     .init("eager_full_blocks", \.eagerFullBlocks, 0...1, "1: full blocks are written at once"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
     .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
-    .init("wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
+    .init(
+      "wear_threshold_writes", \.wearThresholdWrites, 0...1_000_000, "writes that move a block"),
     .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
     .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
     .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
@@ -268,7 +269,6 @@ public struct ProfileParameter: Sendable {
     .init("rmw_charge_ratio", \.readModifyWriteChargeRatio, 0...1, "RMW read charged to a write"),
     .init("media_jitter_ratio", \.mediaJitterRatio, 0...0.95, "jitter on media times"),
     .init("read_buffer_blocks", \.readBufferBlocks, 1...256, "blocks of the read buffer"),
-    .init("read_victim_candidates", \.readVictimCandidates, 1...64, "blocks drawn to read one"),
     .init("media_turn_blocks", \.mediaTurnBlocks, 1...64, "jobs of a kind before the other's turn"),
     .init("translation_blocks", \.translationBlocks, 0...65_536, "4 KiB blocks translated at hand"),
     .init("translation_ways", \.translationWays, 1...16, "blocks of a set of translations"),
@@ -276,10 +276,6 @@ public struct ProfileParameter: Sendable {
     .init("translation_write_ns", \.translationWriteNanoseconds, 0...100_000, "miss, for a write"),
     .init("idle_media_writes_per_second", \.idleMediaWritesPerSecond, 0...1e6, "idle writes"),
     .init("stall_period_ns", \.stallPeriodNanoseconds, 0...1e12, "time between media stalls"),
-    .init("x1", \.x1, 0...1e9, "experiment"),
-    .init("x2", \.x2, 0...1e9, "experiment"),
-    .init("x3", \.x3, 0...1e9, "experiment"),
-    .init("x4", \.x4, 0...1e9, "experiment"),
     .init("stall_ns", \.stallNanoseconds, 0...1e9, "length of a media stall"),
   ]
 }

@@ -18,6 +18,7 @@ public struct ProfileLibrary: Sendable {
     ("optane-100-256g-18w", PackageResources.optane_100_256g_18w_json),
     ("optane-100-256g-perma", PackageResources.optane_100_256g_perma_json),
     ("optane-100-128g", PackageResources.optane_100_128g_json),
+    ("optane-100-256g-remote", PackageResources.optane_100_256g_remote_json),
     ("optane-200-256g", PackageResources.optane_200_256g_json),
     ("cxl-cached-4k", PackageResources.cxl_cached_4k_json),
   ])

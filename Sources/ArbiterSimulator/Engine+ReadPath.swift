@@ -9,20 +9,19 @@ extension Engine {
   /// A load, or the read before a cached store, asks its module for service.
   mutating func enqueueLoad(_ index: Int, _ line: PendingLine) {
     let module = Int(line.module)
-    threads[index].loads.waiting.append(line)
+    let load = LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line)
     if modules[module].loadsInService < profile.readPendingQueueLines
       && modules[module].loadTurns.isEmpty
     {
-      acceptLoad(module: module, thread: index)
+      acceptLoad(module: module, load)
     } else {
-      modules[module].loadTurns.push(Int32(truncatingIfNeeded: index))
+      modules[module].loadTurns.push(load)
     }
   }
 
-  mutating func acceptLoad(module: Int, thread index: Int) {
-    let wanted = moduleCount == 1 ? nil : module
-    let turn = drawTurn(of: threads[index].loads.waiting.count(ofModule: wanted))
-    let line = threads[index].loads.waiting.remove(turn, ofModule: wanted)
+  private mutating func acceptLoad(module: Int, _ load: LoadWaiter) {
+    let index = Int(load.thread)
+    let line = load.line
     modules[module].counts.acceptedLoads &+= 1
     if modules[module].pages.isPresent {
       acceptPageLoad(index, line)
@@ -48,8 +47,7 @@ extension Engine {
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1
-    let waiter = modules[module].addWaiter(
-      LoadWaiter(thread: Int32(truncatingIfNeeded: index), line: line))
+    let waiter = modules[module].addWaiter(load)
     let next = modules[module].readBuffer.addWaiter(waiter, to: slot)
     modules[module].waiters[Int(waiter)].next = next
   }
@@ -65,12 +63,19 @@ extension Engine {
       completeLoad(Int(waiter.thread), waiter.line, late: late)
       place = next
     }
+    admitLoads(module)
+  }
+
+  /// Accepts loads while there are places among those in service.
+  mutating func admitLoads(_ module: Int) {
     while modules[module].loadsInService < profile.readPendingQueueLines
       && !modules[module].loadTurns.isEmpty
     {
-      // Which core's load comes next is not a matter of age on a mesh of caches.
-      let turn = random.below(modules[module].loadTurns.count)
-      acceptLoad(module: module, thread: Int(modules[module].loadTurns.swapRemove(at: turn)))
+      // Which core's load comes next is hardly a matter of age on a mesh of caches.
+      let waiting = modules[module].loadTurns.count
+      let jumps = Int64(random.below(65_536)) < jumpShare
+      let turn = drawTurn(of: jumps ? waiting : min(waiting, profile.loadTurnLines))
+      acceptLoad(module: module, modules[module].loadTurns.pop(at: turn))
     }
   }
 
@@ -101,7 +106,7 @@ extension Engine {
       wakeAfterAcceptance(index)
       return
     }
-    let place = threads[index].evictionPlace(random.below(profile.cacheSpreadLines))
+    let place = random.below(threads[index].cache.count)
     let victim = threads[index].cache[place]
     threads[index].cache[place] = packed
     var evicted = line

@@ -210,9 +210,14 @@ extension Engine {
       guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return }
       issue = times.writeBackIssue
       enqueueStore(index, newLine(index, operation))
-    case .storeWriteBack, .storePlain:
+    case .storeWriteBack:
       guard takeStoreEntry(index, limit: threads[index].share.writeBackLines) else { return }
-      issue = operation == .storePlain ? times.loadIssue : times.writeBackIssue
+      issue = times.writeBackIssue
+      enqueueLoad(index, newLine(index, operation))
+    case .storePlain:
+      // The line is loaded, but nobody waits for it.
+      guard takeStoreEntry(index, limit: threads[index].share.loadLines) else { return }
+      issue = times.storeIssue
       enqueueLoad(index, newLine(index, operation))
     case .load:
       guard takeLoadEntry(index) else { return }

@@ -7,24 +7,24 @@ internal import ArbiterMetrics
 internal import ArbiterScheduler
 
 extension Engine {
-  /// A line whose window entry is taken asks its memory controller for a place.
+  /// A line whose window entry is taken takes its turn in the shared queue.
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
-    let controller = controller(of: Int(line.module))
+    let queue = queue(of: Int(line.module))
     threads[index].stores.waiting.append(line)
-    controllers[controller].turns.push(StoreTurn(thread: index, module: Int(line.module)))
-    admitStores(controller)
+    storeQueues[queue].turns.push(StoreTurn(thread: index, module: Int(line.module)))
+    admitStores(queue)
   }
 
-  /// Takes turns in the order in which lines asked; stops where too many wait for full modules.
+  /// Takes turns in order of arrival; stops where too many of them wait for full modules.
   @inline(__always)
-  private mutating func admitStores(_ controller: Int) {
-    while !controllers[controller].turns.isEmpty && !controllers[controller].isFull {
-      let turn = controllers[controller].turns.pop()
+  private mutating func admitStores(_ queue: Int) {
+    while !storeQueues[queue].turns.isEmpty && !storeQueues[queue].isFull {
+      let turn = storeQueues[queue].turns.pop()
       let module = Int(turn.module)
       if modules[module].writeQueue.isFull || !modules[module].storeTurns.isEmpty {
         modules[module].storeTurns.push(turn.thread)
-        controllers[controller].heldCount &+= 1
+        storeQueues[queue].heldCount &+= 1
       } else {
         acceptStore(module: module, thread: Int(turn.thread))
       }
@@ -32,8 +32,8 @@ extension Engine {
   }
 
   @inline(__always)
-  private func controller(of module: Int) -> Int {
-    controllers.count == 1 ? 0 : module / modulesPerController
+  private func queue(of module: Int) -> Int {
+    storeQueues.count == 1 ? 0 : module / sharedQueueModules
   }
 
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
@@ -44,7 +44,7 @@ extension Engine {
     note(.accepted, Int(line.owner), line.address)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)
-    let acknowledged = now &+ returnTime(of: line.operation)
+    let acknowledged = crossing(now) &+ returnTime(of: line.operation)
     threads[index].stores.accept(returningAt: acknowledged)
     if line.operation != .storePlain {
       // The core learns of the acceptance when its window entry comes free.
@@ -55,14 +55,22 @@ extension Engine {
     if !modules[module].isLinkBusy { startLink(module) }
   }
 
+  /// When a store that is accepted now has crossed the link between the sockets, if there is one.
+  @inline(__always)
+  private mutating func crossing(_ time: Int64) -> Int64 {
+    if times.socketLink == 0 { return time }
+    socketLinkEnd = max(socketLinkEnd, time) &+ times.socketLink
+    return socketLinkEnd
+  }
+
   @inline(__always)
   private func returnTime(of operation: Operation) -> Int64 {
     switch operation {
     case .storeNonTemporal: times.storeReturn
     case .storeWriteBackCached: times.writeBackReturn
     // The read that came first is charged here, so that it needs no event of its own.
-    case .storeWriteBack, .storePlain: times.writeBackReturn &+ times.ownership
-    case .load: times.loadReturn
+    case .storeWriteBack: times.writeBackReturn &+ times.ownership
+    case .storePlain, .load: times.loadReturn
     }
   }
 
@@ -95,10 +103,10 @@ extension Engine {
     modules[module].isLinkBusy = true
     clock.schedule(linkBase &+ module, at: now &+ times.link)
     if !modules[module].storeTurns.isEmpty {
-      let controller = controller(of: module)
-      controllers[controller].heldCount &-= 1
+      let queue = queue(of: module)
+      storeQueues[queue].heldCount &-= 1
       acceptStore(module: module, thread: Int(modules[module].storeTurns.pop()))
-      admitStores(controller)
+      admitStores(queue)
     }
   }
 

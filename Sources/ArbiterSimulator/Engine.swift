@@ -5,9 +5,8 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks of the processor, the processor's cache beyond a
-// pool of dirty lines, remote sockets, wear levelling beyond periodic stalls, power limits beyond
-// the medium's speed.
+// then media. What the engine does not model: TLB and page walks of the processor, its cache beyond
+// a pool of dirty lines, remote sockets, power limits beyond the medium's speed.
 
 internal import ArbiterCore
 internal import ArbiterDevice
@@ -26,6 +25,7 @@ struct CoreTimes {
   let ownership: Int64
   let fence: Int64
   let translation: Int64
+  let socketLink: Int64
   let link: Int64
 
   init(_ profile: DeviceProfile) {
@@ -41,6 +41,7 @@ struct CoreTimes {
     ownership = picoseconds(profile.ownershipNanoseconds)
     fence = picoseconds(profile.fenceNanoseconds)
     translation = picoseconds(profile.translationReadNanoseconds)
+    socketLink = picoseconds(profile.socketLinkNanoseconds)
     link = picoseconds(profile.linkNanoseconds)
   }
 }
@@ -55,16 +56,19 @@ struct Engine: ~Copyable {
   let clientCount: Int
   let threads: FixedArray<SimulatedThread>
   let modules: FixedArray<SimulatedModule>
-  let controllers: FixedArray<SimulatedController>
-  let modulesPerController: Int
+  let storeQueues: FixedArray<SharedStoreQueue>
+  let sharedQueueModules: Int
   let clock: EventClock
   let linkBase: Int
   let mediaBase: Int
   /// Jitter is drawn as a share of 2^16.
   let jitterShare: Int64
+  let jumpShare: Int64
 
   var now: Int64 = 0
   var random: SeededRandom
+  /// When the link between the sockets has carried every store that was accepted.
+  var socketLinkEnd: Int64 = 0
   /// Whether the scheme is in force; off while a saturated start is prepared.
   var isSchemeActive = false
   var permits: VirtualPermits?
@@ -85,6 +89,7 @@ struct Engine: ~Copyable {
     moduleCount = configuration.moduleCount
     interleaveShift = UInt64(configuration.profile.interleaveBytes.trailingZeroBitCount)
     clientCount = configuration.threads.count
+    jumpShare = Int64(configuration.profile.loadJumpRatio * 65_536)
     jitterShare = Int64(configuration.profile.coreJitterRatio * 65_536)
     var lockParameters = LockParameters()
     var delegation: DelegationParameters?
@@ -119,10 +124,10 @@ struct Engine: ~Copyable {
     modules = FixedArray(count: moduleCount) { index in
       SimulatedModule(profile: profile, threadCount: threadCount, seed: seed, index: index)
     }
-    let perController = profile.modulesPerController
-    modulesPerController = perController
-    controllers = FixedArray(count: (moduleCount + perController - 1) / perController) { _ in
-      SimulatedController(profile: profile, threadCount: threadCount)
+    let queueModules = profile.sharedQueueModules
+    sharedQueueModules = queueModules
+    storeQueues = FixedArray(count: (moduleCount + queueModules - 1) / queueModules) { _ in
+      SharedStoreQueue(profile: profile, threadCount: threadCount)
     }
     let slots = delegation?.slotCount ?? 1
     rings = FixedArray(count: ringCount) { _ in SimulatedRing(slotCount: slots) }

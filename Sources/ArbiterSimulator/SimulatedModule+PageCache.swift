@@ -187,14 +187,4 @@ extension Engine {
     }
     admitLoads(module)
   }
-
-  /// Accepts loads while there are places among those in service.
-  private mutating func admitLoads(_ module: Int) {
-    while modules[module].loadsInService < profile.readPendingQueueLines
-      && !modules[module].loadTurns.isEmpty
-    {
-      let turn = random.below(modules[module].loadTurns.count)
-      acceptLoad(module: module, thread: Int(modules[module].loadTurns.swapRemove(at: turn)))
-    }
-  }
 }

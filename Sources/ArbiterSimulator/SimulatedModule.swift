@@ -3,7 +3,7 @@
 
 // One module with its channel: the stages in the order in which a line passes them.
 //
-//   store:  core window ─► write-pending queue ─► link ─► write-combining buffer ─► medium
+//   store:  core window ─► shared queue ─► write-pending queue ─► link ─► write-combining buffer ─► medium
 //   load:   core window ─► read-pending queue ─► (write-combining buffer | read buffer | medium)
 //
 // A stage that is full holds back the one before it; nothing is ever dropped.
@@ -30,36 +30,6 @@ struct ModuleCounts {
   var wearStalls: UInt64 = 0
 }
 
-/// A thread's line asks a memory controller for a place.
-struct StoreTurn {
-  var thread: Int32 = 0
-  var module: Int32 = 0
-
-  init(thread: Int = 0, module: Int = 0) {
-    self.thread = Int32(truncatingIfNeeded: thread)
-    self.module = Int32(truncatingIfNeeded: module)
-  }
-}
-
-/// One memory controller: what the modules behind it share.
-struct SimulatedController: ~Copyable {
-  /// Lines that wait for a place in the controller, in order of arrival.
-  var turns: FixedQueue<StoreTurn>
-  /// Lines held for modules whose write-pending queues are full.
-  var heldCount = 0
-  private let heldMax: Int
-
-  init(profile: DeviceProfile, threadCount: Int) {
-    let count = threadCount * StoreWindow.maximumLines
-    turns = FixedQueue(capacity: count, filler: StoreTurn())
-    heldMax = profile.controllerLines
-  }
-
-  /// Whether no line can be taken before a module has accepted one.
-  @inline(__always)
-  var isFull: Bool { heldCount >= heldMax }
-}
-
 /// A load, or the read that precedes a cached store, while a module works on it.
 struct LoadWaiter {
   var thread: Int32 = 0
@@ -75,7 +45,7 @@ struct SimulatedModule: ~Copyable {
 
   /// Lines accepted from the cores; from here on they are in the persistence domain.
   var writeQueue: FixedQueue<UInt64>
-  /// Whose lines the memory controller holds until the write-pending queue has room.
+  /// Whose lines the shared queue holds until the write-pending queue has room.
   var storeTurns: FixedQueue<Int32>
   /// The line on the link or blocked before the buffer.
   var linkLine: UInt64 = 0
@@ -91,8 +61,8 @@ struct SimulatedModule: ~Copyable {
 
   // The read path.
 
-  /// Which threads' loads wait for a place among those in service, in order of arrival.
-  var loadTurns: FixedQueue<Int32>
+  /// Loads that wait for a place among those in service, nearly in order of arrival.
+  var loadTurns: FixedQueue<LoadWaiter>
   var loadsInService = 0
   var readBuffer: ReadBuffer
   /// Read-buffer slots that wait for a media unit.
@@ -117,15 +87,14 @@ struct SimulatedModule: ~Copyable {
     let stream = UInt64(index) &* 3 &+ 1000
     writeQueue = FixedQueue(capacity: profile.writePendingQueueLines, filler: 0)
     let turns = threadCount * StoreWindow.maximumLines
-    storeTurns = FixedQueue(capacity: profile.controllerLines, filler: 0)
-    loadTurns = FixedQueue(capacity: turns * 2, filler: 0)
+    storeTurns = FixedQueue(capacity: profile.sharedQueueLines, filler: 0)
+    loadTurns = FixedQueue(capacity: turns * 2, filler: LoadWaiter())
     buffer = WriteCombiningBuffer(
       profile: profile, random: SeededRandom(seed: seed, stream: stream))
     sweepPeriod = TimeSpan.nanoseconds(profile.sweepNanoseconds).picoseconds
     wear = WearLevelling(profile: profile, random: SeededRandom(seed: seed, stream: stream + 500))
     evictions = FixedQueue(capacity: profile.evictionQueueBlocks, filler: BlockWrite())
-    readBuffer = ReadBuffer(
-      profile: profile, random: SeededRandom(seed: seed, stream: stream + 2))
+    readBuffer = ReadBuffer(profile: profile)
     mediaReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     storeReads = FixedQueue(capacity: profile.readPendingQueueLines, filler: 0)
     let places = profile.readPendingQueueLines

@@ -91,8 +91,6 @@ struct SimulatedThread: ~Copyable {
   var loads = LoadWindow()
   /// Dirty lines of plain stores in this core's share of the caches.
   var cache: [UInt64] = []
-  /// Where in ``cache`` the oldest lines are, about.
-  var oldestPlace = 0
 
   // The gate.
 
@@ -105,10 +103,4 @@ struct SimulatedThread: ~Copyable {
   var owner: Int32 = 0
 
   var counts = ThreadCounts()
-
-  /// The place in a full cache that is `age` younger than the oldest, for the next eviction.
-  mutating func evictionPlace(_ age: Int) -> Int {
-    oldestPlace = oldestPlace &+ 1 == cache.count ? 0 : oldestPlace &+ 1
-    return (oldestPlace &+ age) % cache.count
-  }
 }

@@ -272,6 +272,16 @@ public struct Simulation: ~Copyable {
     return result
   }
 
+  /// A quantile of the latencies of lines since ``beginMeasurement()``, in nanoseconds.
+  package func latencyQuantile(_ share: Double) -> UInt64? { engine.latency.quantile(share) }
+
+  /// Stalls of wear levelling since the start, of all modules.
+  package var wearStallCount: UInt64 {
+    var sum: UInt64 = 0
+    for module in 0..<engine.moduleCount { sum += engine.modules[module].counts.wearStalls }
+    return sum
+  }
+
   private func latencySummary() -> LatencySummary? {
     guard let p50 = engine.latency.quantile(0.5), let p99 = engine.latency.quantile(0.99),
       let p999 = engine.latency.quantile(0.999)

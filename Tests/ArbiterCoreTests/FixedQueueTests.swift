@@ -26,8 +26,8 @@ struct FixedQueueTests {
       default:
         if !reference.isEmpty {
           let place = random.below(reference.count)
-          reference.swapAt(place, reference.count - 1)
-          #expect(queue.swapRemove(at: place) == reference.removeLast())
+          reference.swapAt(place, 0)
+          #expect(queue.pop(at: place) == reference.removeFirst())
         }
       }
       #expect(queue.count == reference.count)

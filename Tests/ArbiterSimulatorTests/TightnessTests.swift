@@ -9,7 +9,7 @@ import ArbiterWorkloads
 import Testing
 
 // Without jitter and contention every rate has a closed form; the model must meet it exactly.
-// Default profile: store issue 15 ns, store return 138 ns, fence 35 ns, load issue 3 ns, load
+// Default profile: store issue 15 ns, store return 138 ns, fence 29 ns, load issue 3 ns, load
 // return 169 ns, media write 449 ns and read 155 ns on each of 4 units.
 
 @Suite("Exact times")
@@ -37,12 +37,12 @@ struct TightnessTests {
   }
 
   @Test func `a fence after every line costs return and fence`() throws {
-    try expectPeriod(138 + 35, Workload(fence: .every(bytes: 64)))
+    try expectPeriod(138 + 29, Workload(fence: .every(bytes: 64)))
   }
 
   @Test func `a fence waits for issue where that takes longer than the return`() throws {
     try expectPeriod(
-      15 + 35, Workload(fence: .every(bytes: 64)), exact { $0.storeReturnNanoseconds = 3 })
+      15 + 29, Workload(fence: .every(bytes: 64)), exact { $0.storeReturnNanoseconds = 3 })
   }
 
   @Test func `one window entry moves a line per return time`() throws {

@@ -65,6 +65,7 @@ struct WriteCombiningBufferTests {
     let profile = profile {
       $0.bufferBlocks = 2
       $0.victimRule = rule
+      $0.sweepNanoseconds = 0
     }
     let sequences = (0..<steps).reduce(1) { count, _ in count * letters }
     var wrong = 0

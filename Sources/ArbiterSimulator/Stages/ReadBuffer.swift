@@ -3,9 +3,10 @@
 
 // The on-module buffer of blocks that were read, apart from the write-combining buffer (Xiang et
 // al., EuroSys'22). Loads that arrive while the medium still reads their block wait for it
-// together; a block enters the buffer when it has been read. The published tests disagree on who
-// leaves (first in, least recent, or neither); a victim drawn at random reproduces the fall of
-// random 256 B reads from 8 threads on, which strict orders turn into a cliff.
+// together; a block enters the buffer when it has been read, and the least recently used one makes
+// room. The published tests disagree on who leaves; this order reproduces the sharpest of them (Liu
+// et al., USENIX Security'23): blocks looked at again in the same order miss from the 65th on, in
+// reverse order only those beyond 64.
 //
 //      empty ──first load──► pending ──medium──► ready ──victim──► empty
 //
@@ -15,8 +16,9 @@
 // Invariants
 //   R1  a block has at most one slot, pending or ready
 //   R2  at most `blocks` slots are ready
+//   R3  the ready slots form one list, in the order of their last use
 
-package import ArbiterCore
+internal import ArbiterCore
 package import ArbiterDevice
 
 /// The read buffer of one module.
@@ -37,10 +39,10 @@ package struct ReadBuffer: ~Copyable {
     var state = State.empty
     /// Whether the block's translation was at hand when it was asked for.
     var isTranslated = true
-    /// Higher is younger.
-    var stamp: UInt64 = 0
-    /// The next slot of the free list; -1 for none.
-    var nextFree: Int16 = -1
+    /// The next slot of the free list, or of the list of ready slots; -1 for none.
+    var next: Int16 = -1
+    /// The ready slot that was used before this one; -1 for none.
+    var previous: Int16 = -1
     /// First of the loads that wait for the block; -1 for none.
     var waiters: Int32 = -1
   }
@@ -48,28 +50,33 @@ package struct ReadBuffer: ~Copyable {
   private let slots: FixedArray<Slot>
   private let index: BlockIndex
   private let blocks: Int
-  private let candidates: Int
-  private var random: SeededRandom
   private var firstFree: Int16 = 0
   private var readyCount = 0
-  private var stamp: UInt64 = 0
+  /// The ready slot that was not used for longest; -1 for none.
+  private var oldest: Int16 = -1
+  /// The ready slot that was used last; -1 for none.
+  private var youngest: Int16 = -1
 
-  package init(profile: DeviceProfile, random: SeededRandom) {
+  package init(profile: DeviceProfile) {
     // Every load in service may have a block of its own pending, and one more has just been read.
     let count = profile.readBufferBlocks + profile.readPendingQueueLines + 1
     slots = FixedArray(count: count) { slot in
-      Slot(nextFree: slot + 1 == count ? -1 : Int16(slot + 1))
+      Slot(next: slot + 1 == count ? -1 : Int16(slot + 1))
     }
     index = BlockIndex(slotCount: count)
     blocks = profile.readBufferBlocks
-    candidates = profile.readVictimCandidates
-    self.random = random
   }
 
-  package func lookup(_ block: UInt64) -> Lookup {
+  /// Finds a block; being found is a use.
+  package mutating func lookup(_ block: UInt64) -> Lookup {
     let slot = index.slot(of: block)
     if slot < 0 { return .absent }
-    return slots[slot].state == .pending ? .pending(slot: slot) : .ready
+    if slots[slot].state == .pending { return .pending(slot: slot) }
+    if slot != Int(youngest) {
+      unlink(slot)
+      append(slot)
+    }
+    return .ready
   }
 
   /// Takes a slot for a block that the medium shall read.
@@ -78,9 +85,8 @@ package struct ReadBuffer: ~Copyable {
   package mutating func allocate(_ block: UInt64, isTranslated: Bool = true) -> Int {
     precondition(firstFree >= 0, "no free read slot")
     let slot = Int(firstFree)
-    firstFree = slots[slot].nextFree
-    stamp &+= 1
-    slots[slot] = Slot(state: .pending, isTranslated: isTranslated, stamp: stamp)
+    firstFree = slots[slot].next
+    slots[slot] = Slot(state: .pending, isTranslated: isTranslated)
     index.insert(block, into: slot)
     return slot
   }
@@ -100,32 +106,33 @@ package struct ReadBuffer: ~Copyable {
     precondition(slots[slot].state == .pending, "slot was not pending")
     let head = slots[slot].waiters
     slots[slot].waiters = -1
-    if readyCount == blocks { free(chooseVictim()) }
+    if readyCount == blocks { free(Int(oldest)) }
     slots[slot].state = .ready
-    readyCount += 1
+    append(slot)
     return head
   }
 
-  /// The oldest of a few ready slots drawn at random.
-  private mutating func chooseVictim() -> Int {
-    var victim = drawReady()
-    for _ in 1..<max(candidates, 1) {
-      let other = drawReady()
-      if slots[other].stamp < slots[victim].stamp { victim = other }
-    }
-    return victim
+  private mutating func append(_ slot: Int) {
+    let place = Int16(truncatingIfNeeded: slot)
+    slots[slot].previous = youngest
+    slots[slot].next = -1
+    if youngest >= 0 { slots[Int(youngest)].next = place } else { oldest = place }
+    youngest = place
+    readyCount += 1
   }
 
-  private mutating func drawReady() -> Int {
-    var slot = random.below(slots.count)
-    while slots[slot].state != .ready { slot = slot + 1 == slots.count ? 0 : slot + 1 }
-    return slot
+  private mutating func unlink(_ slot: Int) {
+    let previous = slots[slot].previous
+    let next = slots[slot].next
+    if previous >= 0 { slots[Int(previous)].next = next } else { oldest = next }
+    if next >= 0 { slots[Int(next)].previous = previous } else { youngest = previous }
+    readyCount -= 1
   }
 
   private mutating func free(_ slot: Int) {
+    unlink(slot)
     index.remove(from: slot)
-    slots[slot] = Slot(nextFree: firstFree)
+    slots[slot] = Slot(next: firstFree)
     firstFree = Int16(truncatingIfNeeded: slot)
-    readyCount -= 1
   }
 }

@@ -14,7 +14,7 @@
 // reproduce the measured capacity curve; if only clean places were reused, there would be no
 // amplification.
 //
-// A block of which a line is written again before the medium had it is hot. Hot blocks are left
+// A block of which several lines are written again before the medium had them is hot. Hot blocks are left
 // alone, or a program that rewrites one line would wear the medium with every store; a sweep writes
 // back the older half of the hot full ones every time, and a hot partial one every other time
 // (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block is not written
@@ -49,7 +49,9 @@ package struct WriteCombiningBuffer: ~Copyable {
     var mask: UInt8 = 0
     /// Whether the slot is in the list of full blocks.
     var isFull = false
-    /// Whether a dirty line was written again.
+    /// Dirty lines written again since the slot was last clean, as far as that matters.
+    var overwrites: UInt8 = 0
+    /// Whether that has happened too often for the block to be written as soon as it is full.
     var isHot = false
     /// Whether the sweep has chosen the block, so that it is not hot again before it is written.
     var isSwept = false
@@ -60,6 +62,8 @@ package struct WriteCombiningBuffer: ~Copyable {
   }
 
   package static let fullMask: UInt8 = 0b1111
+  /// A block's worth of lines.
+  private static let hotOverwrites: UInt8 = 4
 
   private let slots: FixedArray<Slot>
   private let index: BlockIndex
@@ -140,6 +144,8 @@ package struct WriteCombiningBuffer: ~Copyable {
   private mutating func overwrite(_ index: Int) {
     overwrittenLines &+= 1
     if !isSweeping || slots[index].isHot || slots[index].isSwept { return }
+    slots[index].overwrites &+= 1
+    if slots[index].overwrites < Self.hotOverwrites { return }
     slots[index].isHot = true
     hotCount &+= 1
     if slots[index].isFull { removeFull(index) }
@@ -196,6 +202,7 @@ package struct WriteCombiningBuffer: ~Copyable {
 
   private mutating func cool(_ slot: Int) {
     slots[slot].isHot = false
+    slots[slot].overwrites = 0
     hotCount &-= 1
   }
 
@@ -232,6 +239,7 @@ package struct WriteCombiningBuffer: ~Copyable {
     index.remove(from: slot)
     slots[slot].mask = 0
     slots[slot].isSwept = false
+    slots[slot].overwrites = 0
     slots[slot].isBeingWritten = false
     return write
   }
@@ -254,6 +262,7 @@ package struct WriteCombiningBuffer: ~Copyable {
     let write = BlockWrite(block: index.block(in: slot) ?? .max, mask: slots[slot].mask)
     slots[slot].mask = 0
     slots[slot].isSwept = false
+    slots[slot].overwrites = 0
     slots[slot].isBeingWritten = isSweeping
     return write
   }

@@ -68,7 +68,7 @@ _arbiter() {
   if ((index >= COMP_CWORD)); then
     case $verb:$option in
       compare:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       compare:--scheme)
@@ -96,7 +96,7 @@ _arbiter() {
         return
         ;;
       simulate:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       simulate:--from)
@@ -136,7 +136,7 @@ _arbiter() {
         return
         ;;
       run:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k auto
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k auto
         return
         ;;
       run:--format)
@@ -204,7 +204,7 @@ _arbiter() {
     fi
   fi
   case $verb in
-    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k ;;
+    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k ;;
     completions) _arbiter_words "$prefix" "$current" bash zsh fish ;;
     help) _arbiter_words '' "$current" compare simulate run bench doctor explain completions version ;;
   esac

@@ -22,7 +22,7 @@ complete -c arbiter -n '__arbiter_needs_verb' -a version -d 'Print the version o
 complete -c arbiter -n '__arbiter_needs_verb' -a help -d 'Explain a verb'
 complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate run bench doctor explain completions version'
 
-complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k' -d 'Kind of module'
+complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb compare' -l threads -r -f -d 'Numbers of threads'
 complete -c arbiter -n '__arbiter_has_verb compare' -l scheme -r -f -a '(__fish_append , baseline lock delegation fence arbiter arbiter-paper)' -d 'Schemes that are compared'
 complete -c arbiter -n '__arbiter_has_verb compare' -l access -r -f -d 'Size of each store'
@@ -36,7 +36,7 @@ complete -c arbiter -n '__arbiter_has_verb compare' -l color -r -f -a 'auto alwa
 complete -c arbiter -n '__arbiter_has_verb compare' -s q -l quiet -d 'No progress and no remarks on standard error'
 complete -c arbiter -n '__arbiter_has_verb compare' -s h -l help -d 'Print help'
 
-complete -c arbiter -n '__arbiter_has_verb simulate' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k' -d 'Kind of module'
+complete -c arbiter -n '__arbiter_has_verb simulate' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l modules -r -f -d 'Modules of the interleave set, 1 to 12'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l from -r -f -a 'clean saturated' -d 'State of the module when the scheme takes over'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l threads -r -f -d 'Numbers of threads, each a run'
@@ -63,7 +63,7 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -s q -l quiet -d 'No progre
 complete -c arbiter -n '__arbiter_has_verb simulate' -s h -l help -d 'Print help'
 
 complete -c arbiter -n '__arbiter_has_verb run' -l scheme -r -f -a 'baseline lock delegation fence arbiter arbiter-paper' -d 'How writers are admitted; by default arbiter where the machine has an interleave set, else baseline'
-complete -c arbiter -n '__arbiter_has_verb run' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k auto' -d 'Kind of module, for an estimate of WA where nothing counts. With a name all memory is taken for it where no set is found; with auto only sets that are found count'
+complete -c arbiter -n '__arbiter_has_verb run' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k auto' -d 'Kind of module, for an estimate of WA where nothing counts. With a name all memory is taken for it where no set is found; with auto only sets that are found count'
 complete -c arbiter -n '__arbiter_has_verb run' -l permits -r -f -d 'Threads that write at a time under lock'
 complete -c arbiter -n '__arbiter_has_verb run' -l workers -r -f -d 'Threads that write for all others under delegation, in each program'
 complete -c arbiter -n '__arbiter_has_verb run' -l period -r -f -d 'How often a controller looks at the counters'
@@ -106,7 +106,7 @@ complete -c arbiter -n '__arbiter_has_verb doctor' -l color -r -f -a 'auto alway
 complete -c arbiter -n '__arbiter_has_verb doctor' -s h -l help -d 'Print help'
 
 complete -c arbiter -n '__arbiter_has_verb explain' -s h -l help -d 'Print help'
-complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-200-256g cxl-cached-4k'
+complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k'
 
 complete -c arbiter -n '__arbiter_has_verb completions' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb completions' -f -a 'bash zsh fish'

@@ -15,8 +15,13 @@ struct CalibrationBench: Sendable {
   static let steadySeconds = 5.5e-3
 
   /// The steady state of equal threads that run for long enough.
-  func steady(_ workload: Workload, threads: Int, modules: Int = 1) -> RunResult {
-    steady(Array(repeating: ThreadPlan(workload), count: threads), modules: modules)
+  func steady(
+    _ workload: Workload, threads: Int, modules: Int = 1, warmUp: TimeSpan = .microseconds(1500),
+    span: TimeSpan = .milliseconds(4)
+  ) -> RunResult {
+    steady(
+      Array(repeating: ThreadPlan(workload), count: threads), modules: modules, warmUp: warmUp,
+      span: span)
   }
 
   /// The steady state of the given threads.

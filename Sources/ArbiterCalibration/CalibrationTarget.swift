@@ -59,8 +59,8 @@ public struct CalibrationTarget: Sendable {
   /// Every target, by number.
   public static let all: [CalibrationTarget] =
     (writeTargets + storeTargets + wearTargets + powerTargets + interleaveTargets + bufferTargets
-    + readTargets
-    + translationTargets + mixedTargets).sorted { $0.number < $1.number }
+    + readTargets + translationTargets + mixedTargets + generationTargets)
+    .sorted { $0.number < $1.number }
 }
 
 /// A point per pair of place and value.

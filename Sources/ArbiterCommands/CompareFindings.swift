@@ -62,7 +62,7 @@ struct CompareFindings {
   /// The report folder's contents.
   func report(document: ResultDocument) -> Report {
     Report(
-      title: "Arbiter: schemes compared on \(study.profile.name)",
+      title: "Arbiter: schemes compared on \(study.profile.label)",
       summary: (sentences + [
         "\(study.profile.summary) Sequential non-temporal stores of \(study.options.access)."
       ]).joined(separator: " "),

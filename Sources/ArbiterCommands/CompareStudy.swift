@@ -32,7 +32,7 @@ struct CompareStudy: Sendable {
 
   /// The medium's write bandwidth, which the module reaches with one writer.
   var peakBytesPerSecond: Double {
-    Double(profile.mediaUnits) * 256 / profile.mediaWriteNanoseconds * 1e9
+    Double(profile.mediaUnits * profile.mediaUnitBytes) / profile.mediaWriteNanoseconds * 1e9
   }
 
   /// The delay per 64 B at which all threads together just occupy the medium.

@@ -152,7 +152,7 @@ struct ResultSession: Sendable {
           : "arbiter: interrupted: runs that had not ended are left out\n")
     }
     guard output.format == .text else { return }
-    let model = profile.map { ", profile \($0.name)" } ?? ""
+    let model = profile.map { ", profile \($0.label)" } ?? ""
     Console.note(
       "arbiter \(Version.text), seed \(seed)\(model); repeat with: \(resolved.commandLine())\n")
   }

@@ -19,6 +19,17 @@ public enum VictimRule: String, Sendable, Hashable, CaseIterable {
   case firstIn = "first-in"
 }
 
+/// How far a profile may be believed.
+public enum CalibrationStanding: String, Sendable, Hashable, CaseIterable {
+  /// Its figures were compared with measured figures.
+  case values
+  /// Only orderings and knees were compared: its figures are not forecasts.
+  case trendOnly = "trend-only"
+
+  /// What is said wherever the profile is named; empty where nothing needs to be.
+  public var remark: String { self == .trendOnly ? "calibrated in trend only" : "" }
+}
+
 /// One kind of module and the cores in front of it, as numbers.
 ///
 /// A profile is data: the files of `Profiles/` hold one each, every number beside its source. The
@@ -28,9 +39,13 @@ public struct DeviceProfile: Sendable, Hashable {
   public var name: String
   /// One sentence on what is modelled.
   public var summary: String
+  /// How far the profile may be believed.
+  public var calibration = CalibrationStanding.values
 
   // The core.
 
+  /// Cores that the threads run on, one each until they share; 0 where every thread has its own.
+  public var physicalCores = 0
   /// Stores that a core holds on their way to the memory controller (line fill buffers).
   public var storeWindowLines = 1
   /// Stores with clwb, and plain stores, that a core holds in flight, from the read of the line on.
@@ -89,6 +104,8 @@ public struct DeviceProfile: Sendable, Hashable {
   public var victimRule = VictimRule.leastRecentOfRandom
   /// Blocks drawn for ``VictimRule/leastRecentOfRandom``.
   public var victimCandidates = 1
+  /// Whether a full block is written as soon as the medium is free, 1, or only as a victim, 0.
+  public var eagerFullBlocks = 1
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
 
@@ -107,6 +124,15 @@ public struct DeviceProfile: Sendable, Hashable {
   public var wearBlockBytes = 4096
   /// How long the module stands still while a wear block moves.
   public var wearStallNanoseconds = 0.0
+
+  // The page cache of a CXL device.
+
+  /// Pages of 4 KiB in the device's own cache, in place of the block buffers; 0 where it has none.
+  public var pageCachePages = 0
+  /// Pages of a set of that cache.
+  public var pageCacheWays = 1
+  /// Pages that the flash may be reading, or be asked to read, at once.
+  public var pageFillsMax = 1
 
   // The medium.
 
@@ -141,6 +167,14 @@ public struct DeviceProfile: Sendable, Hashable {
   public var stallPeriodNanoseconds = 0.0
   /// How long such a stall lasts.
   public var stallNanoseconds = 0.0
+
+  /// Bytes that the medium reads or writes at once.
+  public var mediaUnitBytes: Int { pageCachePages > 0 ? 4096 : 256 }
+
+  /// The name, with what must be known beside it.
+  public var label: String {
+    calibration.remark.isEmpty ? name : "\(name) (\(calibration.remark))"
+  }
 
   /// Makes a profile of a machine without size or time.
   ///
@@ -193,6 +227,7 @@ public struct ProfileParameter: Sendable {
 
   /// Every number of a profile.
   public static let all: [ProfileParameter] = [
+    .init("physical_cores", \.physicalCores, 0...128, "cores before threads share; 0 for no limit"),
     .init("store_window_lines", \.storeWindowLines, 1...16, "stores a core holds in flight"),
     .init("clwb_window_lines", \.writeBackWindowLines, 1...16, "cached stores a core holds"),
     .init("load_window_lines", \.loadWindowLines, 1...16, "loads a core holds in flight"),
@@ -217,6 +252,7 @@ public struct ProfileParameter: Sendable {
     .init("interleave_bytes", \.interleaveBytes, 256...1_048_576, "bytes on one module in a row"),
     .init("buffer_blocks", \.bufferBlocks, 2...256, "blocks of the write-combining buffer"),
     .init("victim_candidates", \.victimCandidates, 1...16, "blocks drawn to find a victim"),
+    .init("eager_full_blocks", \.eagerFullBlocks, 0...1, "1: full blocks are written at once"),
     .init("eviction_queue_blocks", \.evictionQueueBlocks, 1...64, "evicted blocks in waiting"),
     .init("sweep_ns", \.sweepNanoseconds, 0...1e9, "period of writing hot blocks back"),
     .init(
@@ -224,6 +260,9 @@ public struct ProfileParameter: Sendable {
     .init("wear_forget_ns", \.wearForgetNanoseconds, 1...1e9, "time that takes back one of them"),
     .init("wear_block_bytes", \.wearBlockBytes, 256...1_048_576, "bytes that move together"),
     .init("wear_stall_ns", \.wearStallNanoseconds, 0...1e9, "stall while a block moves"),
+    .init("page_cache_pages", \.pageCachePages, 0...16_777_216, "4 KiB pages of a CXL cache"),
+    .init("page_cache_ways", \.pageCacheWays, 1...64, "pages of a set of that cache"),
+    .init("page_fills", \.pageFillsMax, 1...256, "pages that the flash reads at once"),
     .init("media_units", \.mediaUnits, 1...16, "blocks the medium works on at once"),
     .init("media_write_ns", \.mediaWriteNanoseconds, 1...1_000_000, "a unit's time for a write"),
     .init("media_read_ns", \.mediaReadNanoseconds, 1...1_000_000, "a unit's time for a read"),

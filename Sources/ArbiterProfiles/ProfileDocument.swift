@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterDevice
+package import ArbiterDevice
 
 // One file, before the profile that it extends is filled in. Decoding checks everything that can be
 // known from the file alone; `ProfileLibrary` resolves `extends` and sees that nothing is missing.
@@ -26,6 +26,8 @@ package struct ProfileDocument: Sendable {
 
   package let name: String
   package let summary: String
+  /// How far the profile may be believed, where the file says so.
+  package let calibration: CalibrationStanding?
   package let extends: (name: String, line: Int)?
   package let entries: [String: Entry]
   package let plausible: [String: PlausibleRange]
@@ -55,6 +57,7 @@ package struct ProfileDocument: Sendable {
     }
     self.name = name
     self.summary = summary
+    calibration = reading.calibration
     extends = reading.extends
     entries = reading.entries
     plausible = reading.plausible
@@ -74,6 +77,7 @@ private struct Reading {
   let label: String
   var name: String?
   var summary: String?
+  var calibration: CalibrationStanding?
   var extends: (name: String, line: Int)?
   var entries: [String: ProfileDocument.Entry] = [:]
   var plausible: [String: PlausibleRange] = [:]
@@ -100,13 +104,16 @@ private struct Reading {
         .wrongSchema, schema.line,
         "the schema is '\(stated)'; this version reads '\(ProfileDocument.schema)'")
     }
-    let known = ["schema", "name", "summary", "extends", "parameters", "plausible"]
+    let known = [
+      "schema", "name", "summary", "calibration", "extends", "parameters", "plausible",
+    ]
     let words = ProfileDocument.wordKeys
     for member in members {
       switch member.key {
       case "schema": break
       case "name": name = try profileName(member)
       case "summary": summary = try text(member)
+      case "calibration": calibration = try standing(member)
       case "extends": extends = (try profileName(member), member.line)
       case "parameters": try parameters(member)
       case "plausible": try plausible(member)
@@ -262,6 +269,16 @@ private struct Reading {
       throw failure(.badValue, member.line, "'\(member.key)' is empty")
     }
     return text
+  }
+
+  private func standing(_ member: JSONNode.Member) throws(ProfileError) -> CalibrationStanding {
+    guard let standing = CalibrationStanding(rawValue: try string(member)) else {
+      let words = CalibrationStanding.allCases.map { "\"\($0.rawValue)\"" }
+      throw failure(
+        .badValue, member.line,
+        "the value of '\(member.key)' must be one of \(words.joined(separator: ", "))")
+    }
+    return standing
   }
 
   private func profileName(_ member: JSONNode.Member) throws(ProfileError) -> String {

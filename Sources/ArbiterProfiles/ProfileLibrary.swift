@@ -19,6 +19,8 @@ public struct ProfileLibrary: Sendable {
     ("optane-100-256g-perma", PackageResources.optane_100_256g_perma_json),
     ("optane-100-128g", PackageResources.optane_100_128g_json),
     ("optane-100-256g-remote", PackageResources.optane_100_256g_remote_json),
+    ("optane-200-256g", PackageResources.optane_200_256g_json),
+    ("cxl-cached-4k", PackageResources.cxl_cached_4k_json),
   ])
 
   /// The name of the profile that is used where none is named.
@@ -124,6 +126,7 @@ public struct ProfileLibrary: Sendable {
     let youngest = line[0]
     var profile = DeviceProfile(
       name: youngest.document.name, summary: youngest.document.summary)
+    profile.calibration = line.compactMap(\.document.calibration).first ?? .values
     var facts: [ProfileFact] = []
     let keys = ProfileDocument.wordKeys.map(\.key) + ProfileParameter.all.map(\.key)
     for key in keys {

@@ -43,7 +43,7 @@ extension Engine {
       return times.storeIssue
     }
     // The line is loaded, but nobody waits for it.
-    guard takeStoreEntry(index, limit: profile.loadWindowLines) else { return nil }
+    guard takeStoreEntry(index, limit: threads[index].share.loadLines) else { return nil }
     let line = newLine(index, operation)
     if operation == .storePlainCached {
       storeToCache(index, line)
@@ -63,7 +63,7 @@ extension Engine {
       caches[owner].isInUse ? caches[owner].holding(of: line) : .absent
     switch holding {
     case .dirty:
-      guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return nil }
+      guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return nil }
       var pending = newLine(index, operation)
       if operation == .storeWriteBack { pending.operation = .storeWriteBackCached }
       caches[owner].remove(line)
@@ -73,7 +73,7 @@ extension Engine {
       caches[owner].flushAfterFill(line)
       finishFlush(index)
     case .absent where operation == .storeWriteBack:
-      guard takeStoreEntry(index, limit: profile.writeBackWindowLines) else { return nil }
+      guard takeStoreEntry(index, limit: threads[index].share.writeBackLines) else { return nil }
       enqueueLoad(index, newLine(index, operation))
     case .absent:
       finishFlush(index)

@@ -23,6 +23,10 @@ extension Engine {
     let index = Int(load.thread)
     let line = load.line
     modules[module].counts.acceptedLoads &+= 1
+    if modules[module].pages.isPresent {
+      acceptPageLoad(index, line)
+      return
+    }
     let block = line.address >> 8
     if modules[module].buffer.holdsDirty(block: block, line: Int(line.address >> 6) & 3) {
       completeLoad(index, line)
@@ -59,6 +63,11 @@ extension Engine {
       completeLoad(Int(waiter.thread), waiter.line, late: late)
       place = next
     }
+    admitLoads(module)
+  }
+
+  /// Accepts loads while there are places among those in service.
+  mutating func admitLoads(_ module: Int) {
     while modules[module].loadsInService < profile.readPendingQueueLines
       && !modules[module].loadTurns.isEmpty
     {
@@ -70,8 +79,8 @@ extension Engine {
     }
   }
 
-  /// The data are on their way back to the core.
-  private mutating func completeLoad(_ index: Int, _ line: PendingLine, late: Int64 = 0) {
+  /// The data are on their way back to the core, or will be when they come late.
+  mutating func completeLoad(_ index: Int, _ line: PendingLine, late: Int64 = 0) {
     modules[Int(line.module)].counts.completedLoads &+= 1
     switch line.operation {
     case .load:

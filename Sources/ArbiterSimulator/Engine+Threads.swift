@@ -106,7 +106,7 @@ extension Engine {
     }
     threads[index].stores.reclaim(now: now)
     threads[index].passTime = time
-    if threads[index].stores.inFlight < profile.storeWindowLines {
+    if threads[index].stores.inFlight < threads[index].share.storeLines {
       schedule(index, .line, at: time)
     } else if threads[index].stores.returningCount > 0 {
       schedule(index, .line, at: max(time, threads[index].stores.nextReturn))
@@ -212,11 +212,11 @@ extension Engine {
     let issue: Int64
     switch operation {
     case .storeNonTemporal:
-      guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
+      guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return }
       issue = times.storeIssue
       enqueueStore(index, newLine(index, operation))
     case .storeWriteBackCached:
-      guard takeStoreEntry(index, limit: profile.storeWindowLines) else { return }
+      guard takeStoreEntry(index, limit: threads[index].share.storeLines) else { return }
       issue = times.writeBackIssue
       let line = newLine(index, operation)
       note(.cached, line)
@@ -288,7 +288,7 @@ extension Engine {
 
   private mutating func takeLoadEntry(_ index: Int) -> Bool {
     threads[index].loads.reclaim(now: now)
-    let limit = threads[index].access.isDependent ? 1 : profile.loadWindowLines
+    let limit = threads[index].access.isDependent ? 1 : threads[index].share.loadLines
     if threads[index].loads.inFlight < limit {
       threads[index].loads.take()
       return true

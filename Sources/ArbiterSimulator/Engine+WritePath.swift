@@ -125,7 +125,7 @@ extension Engine {
   }
 
   /// Something has changed for a line that found no room in the buffer.
-  private mutating func stepBlockedLink(_ module: Int) {
+  mutating func stepBlockedLink(_ module: Int) {
     let stallEnd = modules[module].medium.stallEnd
     if now < stallEnd {
       clock.schedule(linkBase &+ module, at: stallEnd)
@@ -159,6 +159,10 @@ extension Engine {
 
   /// A media unit has finished.
   mutating func stepMedium(_ module: Int) {
+    if modules[module].pages.isPresent {
+      stepFlash(module)
+      return
+    }
     let job = modules[module].medium.finish()
     switch job {
     case .read(let slot): finishRead(module: module, slot: slot)

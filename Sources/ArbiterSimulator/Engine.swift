@@ -122,12 +122,14 @@ struct Engine: ~Copyable {
     let cacheLines = configuration.profile.cacheLinesPerThread
     caches = FixedArray(count: threadCount) { _ in CoreCache(capacity: cacheLines) }
     livingCount = clientCount
+    let device = configuration.profile
     threads = FixedArray(count: threadCount) { index in
       let isWorker = index >= plans.count
       return SimulatedThread(
         isWorker: isWorker, isGated: isWorker ? false : plans[index].isGated,
         phases: isWorker ? [] : plans[index].phases,
         random: SeededRandom(seed: seed, stream: UInt64(index) + 1),
+        share: CoreShare(of: index, among: threadCount, on: device),
         pace: Pace(maximumWaitTicks: maximumDelay), permitSpan: PermitSpan(lock))
     }
     let profile = configuration.profile

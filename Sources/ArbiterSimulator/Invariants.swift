@@ -15,6 +15,7 @@ extension SimulatedModule {
     for place in 0..<evictions.count { evicted += UInt64(evictions[place].mask.nonzeroBitCount) }
     let accounted =
       buffer.overwrittenLines + UInt64(buffer.dirtyLines) + evicted + counts.writtenLines
+      + pages.cache.overwrittenLines + UInt64(pages.cache.dirtyLines + pages.queuedLines)
     if counts.mergedStores != accounted {
       found.append("module \(index): lines were lost between buffer and medium (M2)")
     }

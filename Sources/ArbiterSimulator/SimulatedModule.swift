@@ -72,6 +72,8 @@ struct SimulatedModule: ~Copyable {
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0
 
+  /// What a device with a page cache has instead of both buffers.
+  var pages: PageDevice
   let translations: TranslationCache
   var wear: WearLevelling
   var medium: Medium
@@ -99,6 +101,7 @@ struct SimulatedModule: ~Copyable {
     waiters = FixedArray(count: places) { place in
       LoadWaiter(next: place + 1 == places ? -1 : Int32(place + 1))
     }
+    pages = PageDevice(profile: profile)
     translations = TranslationCache(
       blocks: profile.translationBlocks, ways: profile.translationWays)
     turnJobs = profile.mediaTurnBlocks
@@ -107,6 +110,7 @@ struct SimulatedModule: ~Copyable {
 
   /// Tries to merge the line that has arrived; false where no block can make room now.
   mutating func mergeLinkLine(now: Int64) -> Bool {
+    if pages.isPresent { return mergePageLine() }
     let block = linkLine >> 8
     let line = Int(truncatingIfNeeded: linkLine >> 6) & 3
     if !buffer.merge(block: block, line: line) {
@@ -154,6 +158,10 @@ struct SimulatedModule: ~Copyable {
 
   /// Gives idle media units work; reads and writes take turns where both wait.
   mutating func dispatch(now: Int64) {
+    if pages.isPresent {
+      dispatchPages(now: now)
+      return
+    }
     while medium.hasIdleUnit {
       if !storeReads.isEmpty {
         // If stores had to queue for their reads they would never queue for the writes, and nothing

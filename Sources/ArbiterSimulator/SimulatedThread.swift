@@ -91,6 +91,7 @@ struct SimulatedThread: ~Copyable {
 
   // The core.
 
+  let share: CoreShare
   var stores = StoreWindow()
   var loads = LoadWindow()
 

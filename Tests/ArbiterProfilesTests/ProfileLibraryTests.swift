@@ -59,6 +59,7 @@ struct EmbeddedProfileTests {
   @Test(arguments: [
     ("optane-100-256g", 2.28e9), ("optane-100-256g-perma", 2.74e9), ("optane-100-128g", 2.2e9),
     ("optane-100-256g-12w5", 1.65e9), ("optane-100-256g-18w", 2.89e9),
+    ("optane-200-256g", 2.75e9),
   ])
   func `the medium writes as fast as the publication says`(
     name: String, bytesPerSecond: Double
@@ -79,11 +80,23 @@ struct EmbeddedProfileTests {
     let perma = try library.resolved("optane-100-256g-perma")
     expected.name = perma.profile.name
     expected.summary = perma.profile.summary
+    expected.physicalCores = 18
+    expected.fenceNanoseconds = 40
     expected.mediaWriteNanoseconds = perma.profile.mediaWriteNanoseconds
     #expect(perma.profile == expected)
     #expect(perma.ancestors == ["optane-100-256g"])
     let stated = perma.facts.filter { $0.statedBy == "optane-100-256g-perma" }
-    #expect(stated.map(\.key) == ["media_write_ns"])
+    #expect(stated.map(\.key) == ["physical_cores", "fence_ns", "media_write_ns"])
+  }
+
+  @Test func `a profile that is calibrated in trend only says so wherever it is shown`() throws {
+    for name in ProfileLibrary.embedded.names {
+      let profile = try ProfileLibrary.embedded.profile(named: name)
+      let isMarked = profile.calibration == .trendOnly
+      #expect(isMarked == (name == "cxl-cached-4k"))
+      #expect(profile.summary.contains("calibrated in trend only") == isMarked)
+      #expect(profile.label == (isMarked ? "\(name) (calibrated in trend only)" : name))
+    }
   }
 
   @Test func `an unknown name is answered with the nearest or with all`() {
@@ -184,6 +197,20 @@ struct ProfileFileTests {
     #expect(resolved.profile.bufferBlocks == 64)
     #expect(resolved.profile.name == "mine")
     #expect(resolved.facts.first { $0.key == "media_units" }?.source == "a guess of mine")
+  }
+
+  @Test func `a child is believed no further than its parent unless it says so`() throws {
+    func standing(_ members: String, of parent: String) throws -> CalibrationStanding {
+      let text = child(members).replacing("optane-100-256g", with: parent)
+      return try ProfileLibrary.embedded.decode(Array(text.utf8), named: "my.json").calibration
+    }
+    #expect(try standing("", of: "optane-100-256g") == .values)
+    #expect(try standing("", of: "cxl-cached-4k") == .trendOnly)
+    #expect(try standing(#""calibration": "values""#, of: "cxl-cached-4k") == .values)
+    let error = refusal(child(#""calibration": "guessed""#))
+    #expect(error?.code == .badValue)
+    #expect(error?.line == 6)
+    #expect(error?.reason.contains(#""values", "trend-only""#) == true)
   }
 
   @Test func `the words of the enumerations are read`() throws {

@@ -87,12 +87,20 @@ struct VerbTests {
 
   @Test func `explain knows every field of a result and every profile`() throws {
     let list = try arbiter("explain").output
-    let names = list.split(separator: "\n").filter { $0.hasPrefix("  ") }.map { $0.dropFirst(2) }
+    let names = list.split(separator: "\n").filter { $0.hasPrefix("  ") }
+      .map { line in line.dropFirst(2).prefix { $0 != " " } }
     #expect(names.count > 25)
     for name in names {
       let run = try arbiter("explain \(name)")
       #expect(run.code == 0 && run.output.count > name.count + 10)
     }
+    #expect(list.contains("  cxl-cached-4k (calibrated in trend only)\n"))
+    #expect(try arbiter("explain cxl-cached-4k").output.contains("calibrated in trend only"))
+  }
+
+  @Test func `a profile that is calibrated in trend only is marked beside results`() throws {
+    let run = try arbiter("simulate --profile=cxl-cached-4k --threads=1 --duration=1ms")
+    #expect(run.code == 0 && run.error.contains("cxl-cached-4k (calibrated in trend only)"))
   }
 
   @Test func `doctor names the machine as text and as JSON`() throws {

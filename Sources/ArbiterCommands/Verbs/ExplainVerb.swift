@@ -33,7 +33,9 @@ struct ExplainOptions: Equatable {
   private static func text(_ name: String?) throws -> String {
     guard let name else {
       let fields = ResultField.all.map { "  \($0.flatName)\n" }.joined()
-      let profiles = ProfileLibrary.embedded.names.map { "  \($0)\n" }.joined()
+      let profiles = try ProfileLibrary.embedded.names.map {
+        "  \(try ProfileLibrary.embedded.profile(named: $0).label)\n"
+      }.joined()
       let summary = SummaryGlossary.entries.map { "  \($0.name)\n" }.joined()
       let numbers = ProfileParameter.all.map { "  \($0.key)\n" }.joined()
       return "Fields of a result:\n\(fields)\nMore fields of a run's summary:\n\(summary)\n"
@@ -57,11 +59,21 @@ struct ExplainOptions: Equatable {
         ExitCode.usage, "nothing is named '\(name)'",
         hint: nearest ?? "'arbiter explain' lists the names")
     }
-    let profile = try ProfileLibrary.embedded.resolved(name)
+    let resolved = try ProfileLibrary.embedded.resolved(name)
     var facts = Table([.init("parameter"), .init("value", .right), .init("source")])
-    for fact in profile.facts {
+    for fact in resolved.facts {
       facts.add([.text(fact.key), .text(fact.value), .text(fact.source)])
     }
+    let width = Console.output().columns
+    let summary = Console.wrapped("\(name): \(resolved.profile.summary)", width: width)
+    let text = summary.joined(separator: "\n") + "\n\n" + facts.text(width: width)
+    guard !resolved.plausible.isEmpty else { return text }
+    var ranges = Table([.init("uncertain"), .init("plausible", .right), .init("why")])
+    for range in resolved.plausible {
+      ranges.add([.text(range.key), .text(range.ends), .text(range.source)])
+    }
+    return text + "\n" + ranges.text(width: width)
+  }
     let width = Console.output().columns
     guard !profile.plausible.isEmpty else { return facts.text(width: width) }
     var ranges = Table([.init("uncertain"), .init("plausible", .right), .init("why")])

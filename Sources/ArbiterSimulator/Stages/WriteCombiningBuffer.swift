@@ -69,6 +69,8 @@ package struct WriteCombiningBuffer: ~Copyable {
   private let index: BlockIndex
   private let rule: VictimRule
   private let candidates: Int
+  /// Whether full blocks are written although nobody needs their places.
+  private let isEager: Bool
   private let isSweeping: Bool
   private var sweepStart = 0
   private var sweepsPartial = false
@@ -87,6 +89,7 @@ package struct WriteCombiningBuffer: ~Copyable {
     index = BlockIndex(slotCount: profile.bufferBlocks)
     rule = profile.victimRule
     candidates = profile.victimCandidates
+    isEager = profile.eagerFullBlocks != 0
     isSweeping = profile.sweepNanoseconds > 0
     self.random = random
   }
@@ -97,9 +100,9 @@ package struct WriteCombiningBuffer: ~Copyable {
     return slot >= 0 && slots[slot].mask & (1 << UInt8(line)) != 0
   }
 
-  /// Whether some block is full and waits for the medium.
+  /// Whether some block is full and shall be written before it is a victim.
   @inline(__always)
-  package var hasFull: Bool { firstFull >= 0 }
+  package var hasFull: Bool { isEager && firstFull >= 0 }
 
   /// Dirty lines held now.
   package var dirtyLines: Int {

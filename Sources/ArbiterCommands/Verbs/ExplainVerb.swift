@@ -74,14 +74,6 @@ struct ExplainOptions: Equatable {
     }
     return text + "\n" + ranges.text(width: width)
   }
-    let width = Console.output().columns
-    guard !profile.plausible.isEmpty else { return facts.text(width: width) }
-    var ranges = Table([.init("uncertain"), .init("plausible", .right), .init("why")])
-    for range in profile.plausible {
-      ranges.add([.text(range.key), .text(range.ends), .text(range.source)])
-    }
-    return facts.text(width: width) + "\n" + ranges.text(width: width)
-  }
 
   /// What a number of profiles means, and what is known of it in the default profile.
   private static func text(of parameter: ProfileParameter) throws -> String {

@@ -55,7 +55,7 @@ extension TraceSummary {
     }
     list.append(
       file.isCutShort
-        ? "Cut short: the end is missing from byte \(file.soundByteCount) on; before it all is whole."
+        ? "Cut short: the end is missing from byte \(file.soundByteCount) on; all before is whole."
         : "Complete: every chunk is whole, and the end is there.")
     return list
   }

@@ -12,6 +12,8 @@ extension Rules {
     "CArbiterPersist": "ArbiterMemoryTests drive every function through its Swift face",
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
+    "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
+    "CArbiterRecord": "Tests/Stress/recording.c drives both sides, CommandLineTests record programs",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

@@ -13,7 +13,7 @@ extension Rules {
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
-    "CArbiterRecord": "Tests/Stress/recording.c drives both sides, CommandLineTests record programs",
+    "CArbiterRecord": "Tests/Stress/recording.c drives both sides; CommandLineTests record",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

@@ -194,8 +194,8 @@ struct RecordTests {
     #expect(run.code == 0, "\(run.error)")
     let trace = try place.trace()
     #expect(trace.isCutShort)
-    // Its last access may be in a run that was going on when arbiter died.
-    #expect(!trace.regions.isEmpty)
+    // All but the last runs, which a thread hands over with the next.
+    #expect((80_000...100_000).contains(try trace.accessCount))
   }
 
   @Test func `a recording ends where the disk is full, and the program does not`() throws {

@@ -7,7 +7,7 @@
  *   crowd threads FILE   eight threads, one after the other and together
  *   crowd fork FILE      the program, a child of fork, and a child that runs the program again
  *   crowd die FILE       the program, which then kills itself
- *   crowd wait FILE      the program, which then waits for a line on standard input
+ *   crowd wait FILE      the program, a hundred times, which then waits for a line of input
  *   crowd busy FILE      eight threads together, many times; prints their CPU time in ns
  */
 #include <fcntl.h>
@@ -91,6 +91,8 @@ int main(int count, char **words) {
   if (strcmp(words[1], "fork") == 0) return run_processes(words[0], words[2]);
   write_page((void *)3);
   if (strcmp(words[1], "die") == 0) kill(getpid(), SIGKILL);
+  /* The last runs of a thread that goes on stay with it. */
+  for (int turn = 1; turn < 100; turn++) write_page((void *)3);
   puts("written");
   fflush(stdout);
   char line[16];

@@ -13,14 +13,16 @@ complete -c arbiter -f
 complete -c arbiter -n '__arbiter_needs_verb' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_needs_verb' -a compare -d 'Compare the schemes over thread counts and draw the paper\'s figures'
 complete -c arbiter -n '__arbiter_needs_verb' -a simulate -d 'Run writers on a modelled module, in virtual time'
+complete -c arbiter -n '__arbiter_needs_verb' -a trace -d 'Look into recordings, and convert them from and to other formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a run -d 'Run a program with its writes to slow memory gated and counted'
+complete -c arbiter -n '__arbiter_needs_verb' -a record -d 'Run a program and record what it does to memory'
 complete -c arbiter -n '__arbiter_needs_verb' -a bench -d 'Run real writers on really mapped memory, in real time'
 complete -c arbiter -n '__arbiter_needs_verb' -a doctor -d 'Say what this machine has for slow memory, and what follows'
 complete -c arbiter -n '__arbiter_needs_verb' -a explain -d 'Say what a figure means, or where a profile\'s numbers come from'
 complete -c arbiter -n '__arbiter_needs_verb' -a completions -d 'Print the completion script of a shell'
 complete -c arbiter -n '__arbiter_needs_verb' -a version -d 'Print the version of the tool and of its formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a help -d 'Explain a verb'
-complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate run bench doctor explain completions version'
+complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate trace run record bench doctor explain completions version'
 
 complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb compare' -l threads -r -f -d 'Numbers of threads'
@@ -62,6 +64,21 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -l color -r -f -a 'auto alw
 complete -c arbiter -n '__arbiter_has_verb simulate' -s q -l quiet -d 'No progress and no remarks on standard error'
 complete -c arbiter -n '__arbiter_has_verb simulate' -s h -l help -d 'Print help'
 
+complete -c arbiter -n '__arbiter_has_verb trace' -l thread -r -f -d 'Only the events of these threads; by default of all'
+complete -c arbiter -n '__arbiter_has_verb trace' -l limit -r -f -d 'The most events to print'
+complete -c arbiter -n '__arbiter_has_verb trace' -l from -r -f -a 'arbiter vans lackey' -d 'Format of the file; by default what its content shows'
+complete -c arbiter -n '__arbiter_has_verb trace' -l to -r -f -a 'arbiter vans lackey' -d 'Format to write; by default arbiter, and vans where the file is a recording'
+complete -c arbiter -n '__arbiter_has_verb trace' -l interleave -r -f -a 'time round-robin random' -d 'Order of several threads\' lines in one text'
+complete -c arbiter -n '__arbiter_has_verb trace' -l seed -r -f -d 'Source of the random order'
+complete -c arbiter -n '__arbiter_has_verb trace' -l range -r -f -d 'Addresses of a text to keep, as the only region; by default all'
+complete -c arbiter -n '__arbiter_has_verb trace' -l instruction-time -r -f -d 'Time that each instruction of lackey\'s takes'
+complete -c arbiter -n '__arbiter_has_verb trace' -l format -r -f -a 'text json csv' -d 'Form of the results: a table, JSON or CSV'
+complete -c arbiter -n '__arbiter_has_verb trace' -s o -l output -r -F -d 'File for the results instead of standard output; replaced when they are complete'
+complete -c arbiter -n '__arbiter_has_verb trace' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'
+complete -c arbiter -n '__arbiter_has_verb trace' -s q -l quiet -d 'No progress and no remarks on standard error'
+complete -c arbiter -n '__arbiter_has_verb trace' -s h -l help -d 'Print help'
+complete -c arbiter -n '__arbiter_has_verb trace' -F
+
 complete -c arbiter -n '__arbiter_has_verb run' -l scheme -r -f -a 'baseline lock delegation fence arbiter arbiter-paper' -d 'How writers are admitted; by default arbiter where the machine has an interleave set, else baseline'
 complete -c arbiter -n '__arbiter_has_verb run' -l profile -r -f -a 'optane-100-256g optane-100-256g-perma optane-100-128g auto' -d 'Kind of module, for an estimate of WA where nothing counts. With a name all memory is taken for it where no set is found; with auto only sets that are found count'
 complete -c arbiter -n '__arbiter_has_verb run' -l permits -r -f -d 'Threads that write at a time under lock'
@@ -77,6 +94,13 @@ complete -c arbiter -n '__arbiter_has_verb run' -l threads -r -f -d 'Threads tha
 complete -c arbiter -n '__arbiter_has_verb run' -s q -l quiet -d 'No summary on standard error'
 complete -c arbiter -n '__arbiter_has_verb run' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb run' -F
+
+complete -c arbiter -n '__arbiter_has_verb record' -s o -l output -r -F -d 'File for the recording, which must be given. An earlier recording is replaced, another file is not'
+complete -c arbiter -n '__arbiter_has_verb record' -l no-preload -d 'Do not load the library that stands before libpmem and libpmem2: record what the program itself reports, through compiler hooks'
+complete -c arbiter -n '__arbiter_has_verb record' -l format -r -f -a 'text json csv' -d 'Form of the summary: text, JSON or CSV'
+complete -c arbiter -n '__arbiter_has_verb record' -s q -l quiet -d 'No summary on standard error'
+complete -c arbiter -n '__arbiter_has_verb record' -s h -l help -d 'Print help'
+complete -c arbiter -n '__arbiter_has_verb record' -F
 
 complete -c arbiter -n '__arbiter_has_verb bench' -l file -r -F -d 'File to map: on tmpfs, a disk or a DAX file system; made where there is none'
 complete -c arbiter -n '__arbiter_has_verb bench' -l size -r -f -d 'Bytes of the file that are mapped and written'
@@ -106,7 +130,7 @@ complete -c arbiter -n '__arbiter_has_verb doctor' -l color -r -f -a 'auto alway
 complete -c arbiter -n '__arbiter_has_verb doctor' -s h -l help -d 'Print help'
 
 complete -c arbiter -n '__arbiter_has_verb explain' -s h -l help -d 'Print help'
-complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-perma optane-100-128g'
+complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name file file_bytes recorded_threads events_count accesses_count accessed_bytes lost_count refused_threads outliving_threads removed_seconds recorder_seconds failure optane-100-256g optane-100-256g-perma optane-100-128g'
 
 complete -c arbiter -n '__arbiter_has_verb completions' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb completions' -f -a 'bash zsh fish'

@@ -59,9 +59,7 @@ struct ChunkPlace: Sendable {
     return raw
   }
 
-  /// The chunk's events.
-  ///
-  /// - Parameter limits: Sizes of all regions.
+  /// The chunk's events; `limits` are the sizes of all regions.
   func events(from bytes: TraceBytes, limits: [UInt64]) throws(TraceError) -> [ArbTraceEvent] {
     let raw = try unpacked(from: bytes)
     var chunk = chunk

@@ -48,8 +48,8 @@ final class Packer {
   // SAFETY: made in init, freed in deinit, and held by nobody else.
   private let packer: OpaquePointer
 
-  init(level: Int) throws(TraceError) {
-    guard let packer = unsafe arb_trace_packer_make(Int32(level)) else {
+  init(level: Int, eventsPerChunk: Int) throws(TraceError) {
+    guard let packer = unsafe arb_trace_packer_make(Int32(level), UInt32(eventsPerChunk)) else {
       throw TraceError(
         .limit, offset: 0, reason: "there is no memory for a writer of recordings",
         nextStep: "free some memory")

@@ -17,8 +17,8 @@ internal import CArbiterTrace
 /// Whatever is written is whole chunks, so that a file whose writer dies is read up to the last
 /// ``flush()``. An event belongs to a region that has been described before, and lies inside it.
 ///
-/// - Complexity: Each thread has a buffer of `eventsPerChunk` × 32 bytes; the writer itself holds
-///   some 6 MiB. Nothing else is allocated per event.
+/// - Complexity: Each thread has a buffer of `eventsPerChunk` × 32 bytes, the writer itself one of
+///   `eventsPerChunk` × 80 bytes. Nothing is allocated per event.
 @safe
 public struct TraceWriter: ~Copyable {
   /// The most threads of a recording.
@@ -47,6 +47,7 @@ public struct TraceWriter: ~Copyable {
   ///   - level: How hard zstd tries, 1 to 19; 1 keeps up with any recording.
   ///   - eventsPerChunk: Events of a full chunk, 1 to 65,536.
   ///   - sink: Takes bytes in order; what it throws, the writer's methods throw.
+  /// - Throws: Whatever the sink throws, and ``TraceError`` where there is no memory.
   /// - Precondition: Level and events are within their ranges.
   public init(
     level: Int = 1, eventsPerChunk: Int = 32_768,
@@ -56,7 +57,7 @@ public struct TraceWriter: ~Copyable {
     precondition(
       (1...Int(ARB_TRACE_CHUNK_EVENTS_MAX)).contains(eventsPerChunk),
       "a chunk of events that is not within 1 to 65,536")
-    let packer = try Packer(level: level)
+    let packer = try Packer(level: level, eventsPerChunk: eventsPerChunk)
     var header = [UInt8](repeating: 0, count: Int(ARB_TRACE_FILE_HEADER_SIZE))
     // SAFETY: the header has the size that C writes, and outlives the sink's call.
     unsafe arb_trace_write_file_header(&header)

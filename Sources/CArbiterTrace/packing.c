@@ -12,17 +12,21 @@
 
 struct ArbTracePacker {
   ZSTD_CCtx *context;
-  uint8_t *raw;    /* ARB_TRACE_RAW_MAX bytes */
+  uint8_t *raw;    /* room for events before compression */
   uint8_t *stored; /* a header, and room for what is stored */
   size_t room;
+  uint32_t events_max;
 };
 
-ArbTracePacker *arb_trace_packer_make(int level) {
+ArbTracePacker *arb_trace_packer_make(int level, uint32_t events_max) {
   ArbTracePacker *packer = calloc(1, sizeof *packer);
   if (packer == NULL) return NULL;
-  packer->room = ZSTD_compressBound(ARB_TRACE_RAW_MAX);
+  size_t raw_max = ARB_TRACE_COLUMN_COUNT * 4 + (size_t)ARB_TRACE_EVENT_BYTES_MAX * events_max;
+  packer->events_max = events_max;
+  packer->room = ZSTD_compressBound(
+      raw_max > ARB_TRACE_TEXT_PAYLOAD_MAX ? raw_max : ARB_TRACE_TEXT_PAYLOAD_MAX);
   packer->context = ZSTD_createCCtx();
-  packer->raw = malloc(ARB_TRACE_RAW_MAX);
+  packer->raw = malloc(raw_max);
   packer->stored = malloc(ARB_TRACE_CHUNK_HEADER_SIZE + packer->room);
   if (packer->context == NULL || packer->raw == NULL || packer->stored == NULL ||
       ZSTD_isError(ZSTD_CCtx_setParameter(packer->context, ZSTD_c_compressionLevel, level))) {
@@ -43,6 +47,7 @@ void arb_trace_packer_free(ArbTracePacker *packer) {
 size_t arb_trace_pack_bytes(
     ArbTracePacker *packer, ArbTraceChunk *chunk, const uint8_t *raw, const uint8_t **bytes) {
   uint8_t *payload = packer->stored + ARB_TRACE_CHUNK_HEADER_SIZE;
+  if (chunk->raw_size > packer->room) abort(); /* the caller's promise */
   size_t size = chunk->raw_size == 0 ? 0 : ZSTD_compress2(
       packer->context, payload, packer->room, raw, chunk->raw_size);
   chunk->packing = ARB_TRACE_ZSTD;
@@ -62,6 +67,7 @@ size_t arb_trace_pack_bytes(
 size_t arb_trace_pack_events(
     ArbTracePacker *packer, ArbTraceChunk *chunk, const ArbTraceEvent *events, uint32_t count,
     const uint8_t **bytes) {
+  if (count > packer->events_max) abort(); /* the caller's promise */
   chunk->count = chunk->raw_size = 0;
   chunk->first = chunk->last = 0;
   if (count > 0) arb_trace_encode(events, count, packer->raw, chunk);

@@ -38,7 +38,8 @@ struct RoundTripTests {
     let extremes = [
       TraceEvent(.load, region: 255, offset: reach - 1, length: 1),
       TraceEvent(
-        .store, region: 255, offset: 0, length: .max, startNanoseconds: .max, spanNanoseconds: .max),
+        .store, region: 255, offset: 0, length: .max, startNanoseconds: .max,
+        spanNanoseconds: .max),
       TraceEvent(.flush, region: 255, offset: 0, length: 1, count: .max, stride: 1),
       TraceEvent(
         .storeNonTemporal, region: 255, offset: reach - 1, length: 1, count: 65_536,

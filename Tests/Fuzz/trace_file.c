@@ -5,8 +5,8 @@
  * of memory has exactly the size that C is told, so that the address sanitizer sees each byte that
  * is touched beyond it.
  *
- * An input is read twice: as it is, and with its checksums and chunk numbers put right, since hardly
- * any change of a fuzzer would get past them. Tests/Scripts/fuzz builds and runs it.
+ * An input is read twice: as it is, and with its checksums and chunk numbers put right, since
+ * hardly any change of a fuzzer would get past them. Tests/Scripts/fuzz builds and runs it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static uint8_t *copy_of(const uint8_t *bytes, size_t count) {
 static void check_events(
     const ArbTraceChunk *chunk, const ArbTraceEvent *events, const uint64_t *limits) {
   ArbTraceChunk again = *chunk;
-  uint8_t *raw = malloc(ARB_TRACE_COLUMN_COUNT * 4 + (size_t)chunk->count * ARB_TRACE_EVENT_BYTES_MAX);
+  size_t raw_max = ARB_TRACE_COLUMN_COUNT * 4 + (size_t)chunk->count * ARB_TRACE_EVENT_BYTES_MAX;
+  uint8_t *raw = malloc(raw_max);
   ArbTraceEvent *decoded = malloc(chunk->count * sizeof *decoded);
   ArbTraceEvent *accepted = malloc(chunk->count * sizeof *accepted);
   require(raw != NULL && decoded != NULL && accepted != NULL, "no memory to encode again");

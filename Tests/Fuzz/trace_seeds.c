@@ -109,7 +109,7 @@ int main(int count, char **arguments) {
     fprintf(stderr, "usage: trace_seeds FOLDER\n");
     return 64;
   }
-  packer = arb_trace_packer_make(1);
+  packer = arb_trace_packer_make(1, 600);
   if (packer == NULL) return 70;
   for (int number = 0; number < 8; number++) {
     open_file(arguments[1], number);

@@ -11,6 +11,7 @@ extension Rules {
     "CArbiterLibrary": "is the C half of ArbiterC, whose tests compile programs against it",
     "CArbiterPersist": "ArbiterMemoryTests drive every function through its Swift face",
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
+    "CArbiterTrace": "ArbiterTraceTests and the fuzzers drive every function",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
     "CArbiterRecord": "Tests/Stress/recording.c drives both sides; CommandLineTests record",

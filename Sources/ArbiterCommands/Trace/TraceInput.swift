@@ -16,7 +16,9 @@ extension Failure {
 }
 
 extension TraceError {
-  /// Where and what, without the next step. A fault of a text names its line, which says more.
+  /// Where and what, without the next step.
+  ///
+  /// A fault of a text names its line, which says more than an offset.
   var place: String { code == .syntax ? reason : "byte \(offset): \(reason)" }
 }
 

@@ -18,11 +18,14 @@ final class TraceOutput {
   ///
   /// - Throws: ``Failure`` where that is not possible.
   init(_ path: String?) throws(Failure) {
-    self.path = path
-    guard let path else {
+    // Opened anew, a file behind standard output would be overwritten from its start.
+    let own = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+    guard let path, !own.contains(path) else {
+      self.path = nil
       descriptor = 1
       return
     }
+    self.path = path
     var facts = stat()
     // SAFETY: `facts` outlives the call.
     let exists = unsafe stat(path, &facts) == 0

@@ -37,11 +37,14 @@ extension TraceSummary {
         + "\(plural(file.threads.count, "thread")) in "
         + "\(plural(file.regions.count, "region")) over "
         + "\(Figures.duration(nanoseconds: Double(all.spanNanoseconds)))"
-        + (all.eventsPerSecond.map { ", \(Figures.rounded($0)) a second" } ?? "") + "."
+        + (all.eventsPerSecond.map { ", \(Self.rate($0)) a second" } ?? "") + "."
     ]
     var size = "\(byteCount) bytes in \(plural(file.eventChunkCount, "chunk")) of events"
     if let bytesPerEvent { size += ", \(Figures.rounded(bytesPerEvent)) an event" }
-    if let compressionRatio { size += "; compressed \(Figures.rounded(compressionRatio)) times" }
+    // The headers of a small file outweigh what compression gains.
+    if let compressionRatio, compressionRatio >= 1 {
+      size += "; compressed \(Figures.rounded(compressionRatio)) times"
+    }
     list.append(size + ".")
     if file.lostCount == 0 {
       list.append("No event was lost.")
@@ -52,9 +55,13 @@ extension TraceSummary {
     }
     list.append(
       file.isCutShort
-        ? "Cut short: the end is missing from byte \(file.soundByteCount) on. What is before is whole."
+        ? "Cut short: the end is missing from byte \(file.soundByteCount) on; all before is whole."
         : "Complete: every chunk is whole, and the end is there.")
     return list
+  }
+
+  private static func rate(_ number: Double) -> String {
+    number < 1e6 ? Figures.rounded(number) : "\(Figures.rounded(number / 1e6)) million"
   }
 
   private var threadTable: Table? {
@@ -129,7 +136,7 @@ extension TraceSummary {
           .init("whole_bytes", .unsigned(file.soundByteCount)),
           .init("is_cut_short", .bool(file.isCutShort)),
           .init("event_chunks_count", .integer(Int64(file.eventChunkCount))),
-          .init("event_bytes_ratio", .figure(bytesPerEvent)),
+          .init("event_bytes_mean", .figure(bytesPerEvent)),
           .init("compression_ratio", .figure(compressionRatio)),
         ])),
       .init("lost_count", .unsigned(file.lostCount)),

@@ -167,7 +167,9 @@ struct TraceOptions: Equatable {
     let lines = EventLines(format: output.format)
     let target = try TraceOutput(output.output)
     try target.write(lines.header)
-    var merge = TraceMerge(recording, threads: threads.isEmpty ? nil : threads.map(UInt32.init))
+    // A thread that is named twice is there once.
+    let chosen = Set(threads).sorted().map(UInt32.init)
+    var merge = TraceMerge(recording, threads: chosen.isEmpty ? nil : chosen)
     var left = limit ?? .max
     while left > 0 {
       let next: (thread: UInt32, event: TraceEvent)?

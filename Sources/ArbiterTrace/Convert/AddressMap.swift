@@ -50,7 +50,7 @@ struct AddressMap: Sendable {
       return .found(region: 0, offset: address - range.lowerBound)
     }
     let key = address >> windowBits
-    // An access across the end of a window belongs to the first: its region may be that much longer.
+    // An access across the end of a window belongs to the first, whose region may be longer then.
     let start = key << windowBits
     if let last, last.start == start, end - start <= last.byteCount, !overflows {
       return .found(region: last.number, offset: address - start)

@@ -98,9 +98,9 @@ public struct TextImporter: Sendable {
     }
     quarters = time
     let isWrite = type == UInt8(ascii: "W")
-    try append(isWrite ? .storeNonTemporal : .load, address & ~63, 64, &writer)
+    let isKept = try append(isWrite ? .storeNonTemporal : .load, address & ~63, 64, &writer)
     // A critical read is awaited before anything else is done.
-    if type == UInt8(ascii: "C") { try appendFence(&writer) }
+    if isKept, type == UInt8(ascii: "C") { try appendFence(&writer) }
   }
 
   private static func vansType(_ line: inout TextLine, _ whole: TextLine) throws -> UInt8 {
@@ -184,17 +184,22 @@ public struct TextImporter: Sendable {
 
   // MARK: Events
 
+  /// Returns whether the access is in a region.
+  @discardableResult
   private mutating func append(
     _ operation: TraceOperation, _ address: UInt64, _ length: UInt32, _ writer: inout TraceWriter
-  ) throws {
+  ) throws -> Bool {
     switch place.find(address, length) {
-    case .missing(let loss): tally.count(loss)
+    case .missing(let loss):
+      tally.count(loss)
+      return false
     case .found(let region, let offset):
       if place.hasGrown { try place.describe(in: &writer) }
       let event = TraceEvent(
         operation, region: region, offset: offset, length: length, startNanoseconds: quarters / 4)
       try writer.append(event, thread: 0, source: .converted)
       tally.eventCount += 1
+      return true
     }
   }
 

@@ -145,8 +145,9 @@ public struct VansExporter: Sendable {
     return request
   }
 
-  /// The clocks of 0.75 ns that nobody waited for the memory before a request. What is left over
-  /// goes to the next one, so that the sum stays right.
+  /// The clocks of 0.75 ns that nobody waited for the memory before a request.
+  ///
+  /// What is left over goes to the next one, so that the sum stays right.
   private mutating func idleClocks(_ request: LineRequest) -> UInt64 {
     let gap = request.time > busyUntil ? min(request.time - busyUntil, 1 << 60) : 0
     busyUntil = max(busyUntil, request.end, request.time)

@@ -31,6 +31,8 @@
 #define ARB_TRACE_TEXTS_MAX 1024
 /* Of a chunk of texts before compression. */
 #define ARB_TRACE_TEXT_RAW_MAX (1u << 20)
+/* The most that a writer puts into one: two texts with their lengths, or a text and two numbers. */
+#define ARB_TRACE_TEXT_PAYLOAD_MAX (2 * (ARB_TRACE_TEXT_MAX + 10))
 
 typedef enum {
   ARB_TRACE_EVENTS = 1,
@@ -116,8 +118,9 @@ void arb_trace_write_chunk_header(
 size_t arb_trace_accept(
     const uint64_t *limits, const ArbTraceEvent *events, size_t count, ArbTraceEvent *out);
 
-/* Events to bytes before compression. `out` has room for ARB_TRACE_RAW_MAX bytes; the chunk gets
- * its count, raw size, first and last. */
+/* Events to bytes before compression. `out` has room for ARB_TRACE_COLUMN_COUNT sizes of 4 bytes
+ * and ARB_TRACE_EVENT_BYTES_MAX bytes for each event; the chunk gets its count, raw size, first and
+ * last. */
 void arb_trace_encode(
     const ArbTraceEvent *events, uint32_t count, uint8_t *out, ArbTraceChunk *chunk);
 /* The way back. `events` has room for `chunk->count`; `place` gets the number of the event at
@@ -126,17 +129,18 @@ ArbTraceFault arb_trace_decode(
     const ArbTraceChunk *chunk, const uint8_t *raw, const uint64_t *limits,
     ArbTraceEvent *events, uint32_t *place);
 
-/* What a writer needs of memory: some 5 MiB and a context of zstd, once. */
+/* What a writer needs of memory, once: some 80 bytes for each event of a chunk, and a context of
+ * zstd. */
 typedef struct ArbTracePacker ArbTracePacker;
-ArbTracePacker *arb_trace_packer_make(int level);
+ArbTracePacker *arb_trace_packer_make(int level, uint32_t events_max);
 void arb_trace_packer_free(ArbTracePacker *packer);
-/* A whole chunk, header included, of at most ARB_TRACE_CHUNK_EVENTS_MAX events. Type, source,
- * sequence, thread and lost of the chunk are the caller's. The bytes are valid until the next
- * call; their number is returned. */
+/* A whole chunk, header included, of at most as many events as the packer was made for. Type,
+ * source, sequence, thread and lost of the chunk are the caller's. The bytes are valid until the
+ * next call; their number is returned. */
 size_t arb_trace_pack_events(
     ArbTracePacker *packer, ArbTraceChunk *chunk, const ArbTraceEvent *events, uint32_t count,
     const uint8_t **bytes);
-/* The same of a payload that is there already, of at most ARB_TRACE_RAW_MAX bytes. */
+/* The same of a payload that is there already: texts. */
 size_t arb_trace_pack_bytes(
     ArbTracePacker *packer, ArbTraceChunk *chunk, const uint8_t *raw, const uint8_t **bytes);
 

@@ -6,8 +6,8 @@
  *
  * Which stores a copy makes is libpmem's choice: past the caches from PMEM_MOVNT_THRESHOLD bytes on
  * (256 unless the environment says otherwise), below that to the cache with a write-back, unless
- * the call's flags say which. (Source: pmem_memmove_persist(3), libpmem(7).) The few bytes before the
- * first and after the last whole line of a copy past the caches are recorded with it.
+ * the call's flags say which. (Source: pmem_memmove_persist(3), libpmem(7).) The few bytes before
+ * the first and after the last whole line of a copy past the caches are recorded with it.
  */
 #define _GNU_SOURCE
 #include "preload.h"

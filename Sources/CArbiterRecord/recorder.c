@@ -53,21 +53,24 @@ static int64_t forced_nanoseconds(ArbRecorder *recorder, int64_t now) {
   int64_t own = usage.ru_nvcsw - recorder->own_switches;
   recorder->forced_switches = usage.ru_nivcsw;
   recorder->own_switches = usage.ru_nvcsw;
-  /* It was on its processor all the time: a fault, a system call, a long computation. */
-  if (forced == 0 && own == 0) return 0;
-  if (recorder->has_run_delay) {
-    int64_t delay = read_run_delay();
-    int64_t added = delay - recorder->run_delay;
-    if (delay >= 0) recorder->run_delay = delay;
-    return delay >= 0 && added > 0 ? added : 0;
-  }
-  /* Time off the processor, shared among forced and own switches by their numbers. */
   int64_t cpu = read_cpu_nanoseconds();
   double passed = (double)(now - recorder->cpu_ticks) / recorder->ticks_per_nanosecond;
   double off = passed - (double)(cpu - recorder->cpu_nanoseconds);
   recorder->cpu_nanoseconds = cpu;
   recorder->cpu_ticks = now;
-  return off > 0 ? (int64_t)(off * (double)forced / (double)(forced + own)) : 0;
+  if (off < 0) off = 0;
+  int64_t delay = 0;
+  if (recorder->has_run_delay && (forced != 0 || own != 0)) {
+    int64_t sum = read_run_delay();
+    delay = sum > recorder->run_delay ? sum - recorder->run_delay : 0;
+    if (sum >= 0) recorder->run_delay = sum;
+  }
+  /* Without a switch of its own it wanted to run all the time. So what it did not get is taken out
+   * whole, be it a limit of the group or another virtual machine that kept it waiting. */
+  if (own == 0) return (int64_t)off;
+  if (recorder->has_run_delay) return delay;
+  /* Else shared among forced and own switches by their numbers. */
+  return (int64_t)(off * (double)forced / (double)(forced + own));
 }
 
 void arb_recorder_account(ArbRecorder *recorder, int64_t now) {

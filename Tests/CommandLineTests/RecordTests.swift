@@ -143,6 +143,26 @@ struct RecordTests {
     #expect(try processes.accessCount == 4000)
   }
 
+  @Test func `threads that share processors keep times of their own`() throws {
+    let place = RecordPlace()
+    try place.build("crowd")
+    let run = try place.script("\"$arbiter\" record -q -o trace ./crowd busy data")
+    let used = try #require(Double(run.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+    let trace = try place.trace()
+    #expect(trace.threads.count == 8 && trace.lostCount == 0)
+    #expect(try trace.accessCount == 8 * 20_000_000)
+    var own = 0.0
+    for thread in trace.threads {
+      let events = try trace.all(ofThread: thread.number)
+      let first = try #require(events.first)
+      let last = try #require(events.last)
+      own += Double(
+        last.startNanoseconds + UInt64(last.spanNanoseconds) - first.startNanoseconds)
+    }
+    // Waiting for a processor would make it several times as long.
+    #expect((0.7 * used...1.3 * used).contains(own), "\(own) ns of own time, \(used) ns used")
+  }
+
   @Test func `what a killed program did is in the file, to the last access`() throws {
     let place = RecordPlace()
     try place.build("crowd")
@@ -174,8 +194,8 @@ struct RecordTests {
     #expect(run.code == 0, "\(run.error)")
     let trace = try place.trace()
     #expect(trace.isCutShort)
-    // Its last access may be in a run that was going on when arbiter died.
-    #expect(!trace.regions.isEmpty)
+    // All but the last runs, which a thread hands over with the next.
+    #expect((80_000...100_000).contains(try trace.accessCount))
   }
 
   @Test func `a recording ends where the disk is full, and the program does not`() throws {

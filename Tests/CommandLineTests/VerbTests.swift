@@ -13,8 +13,7 @@ struct VerbTests {
     #expect(run.code == 0 && run.error.isEmpty)
     for verb in [
       "compare", "simulate", "fidelity", "sensitivity", "record", "trace", "run", "bench", "doctor",
-      "explain",
-      "completions", "version",
+      "explain", "completions", "version",
     ] {
       #expect(run.output.contains("\n  \(verb) "))
     }
@@ -30,8 +29,7 @@ struct VerbTests {
 
   @Test(arguments: [
     "compare", "simulate", "fidelity", "sensitivity", "record", "trace", "run", "bench", "doctor",
-    "explain",
-    "completions", "version",
+    "explain", "completions", "version",
   ])
   func `help on a verb fits the width of the terminal and names its page`(verb: String) throws {
     for width in [60, 80, 120] {

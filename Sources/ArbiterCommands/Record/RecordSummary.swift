@@ -139,7 +139,9 @@ extension SummaryField where Subject == RecordSummary {
       .unsigned($0.figures.eventCount)
     },
     .init("accesses_count", "Accesses in these runs.") { .unsigned($0.figures.accessCount) },
-    .init("accessed_bytes", "Bytes of these accesses.") { .unsigned($0.figures.byteCount) },
+    .init("accessed_bytes", "Bytes that these accesses loaded or stored.") {
+      .unsigned($0.figures.byteCount)
+    },
     .init("lost_count", "Events that were lost.") { .unsigned($0.figures.lostCount) },
     .init("refused_threads", "Times that a thread was not recorded for want of a lane.") {
       .unsigned($0.figures.refusedThreadCount)

@@ -188,6 +188,8 @@ final class Recording {
     for index in 0..<count {
       let event = unsafe events[index]
       accesses &+= UInt64(event.count)
+      // Neither a write-back nor a fence moves bytes of its own.
+      guard event.operation < UInt64(ARB_TRACE_FLUSH.rawValue) else { continue }
       bytes &+= UInt64(event.count) &* UInt64(event.length)
     }
     figuresSoFar.eventCount += UInt64(count)

@@ -6,10 +6,11 @@
  *
  * A recording keeps each thread's own time, so that 26 threads that shared two processors replay as
  * on 26. Where a thread did nothing recorded for longer than ARB_TRACE_GAP_NANOSECONDS it asks the
- * kernel how long it was ready to run and did not (/proc/thread-self/schedstat), and that is taken
- * out of its time. Waits of its own choice (sleep, locks, input and output) stay, without the wait
- * for a processor that follows them. What the recorder itself takes for the question, for finding
- * regions and for waiting for room is taken out as well.
+ * kernel how long it had no processor, or, where it gave its own up meanwhile, how long it was
+ * ready to run and did not (/proc/thread-self/schedstat), and that is taken out of its time. Waits
+ * of its own choice (sleep, locks, input and output) stay, without the wait for a processor that
+ * follows them. What the recorder itself takes for the question, for finding regions and for
+ * waiting for room is taken out as well.
  */
 #ifndef ARBITER_RECORDER_H
 #define ARBITER_RECORDER_H

@@ -178,8 +178,8 @@ int64_t arb_trace_session_from_environment(ArbTraceMapping *_Nonnull mapping);
 void arb_trace_session_close(ArbTraceMapping *_Nonnull mapping);
 
 /* The number of the region of this identity, made where there is none yet; ARB_TRACE_NO_REGION
- * where all numbers are taken. `end` is how far the region reaches at least. Neither allocates nor waits
- * for longer than a millisecond. */
+ * where all numbers are taken. `end` is how far the region reaches at least. Neither allocates nor
+ * waits for longer than a millisecond. */
 int32_t arb_trace_region_find(ArbTraceSession *_Nonnull session, ArbTraceRegionKind kind,
                               uint64_t identity, uint64_t identity_rest,
                               const char *_Nonnull name, uint64_t end);

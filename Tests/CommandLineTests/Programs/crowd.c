@@ -7,7 +7,8 @@
  *   crowd threads FILE   eight threads, one after the other and together
  *   crowd fork FILE      the program, a child of fork, and a child that runs the program again
  *   crowd die FILE       the program, which then kills itself
- *   crowd wait FILE      the program, which then waits for a line on standard input
+ *   crowd wait FILE      the program, a hundred times, which then waits for a line of input
+ *   crowd busy FILE      eight threads together, many times; prints their CPU time in ns
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGES 64
@@ -40,6 +42,23 @@ static int run_threads(void) {
     if (pthread_create(&threads[index], NULL, write_page, (void *)index) != 0) return 1;
   }
   for (int index = 4; index < 8; index++) pthread_join(threads[index], NULL);
+  return 0;
+}
+
+static void *write_often(void *page) {
+  for (int turn = 0; turn < 20000; turn++) write_page(page);
+  return NULL;
+}
+
+static int run_busy(void) {
+  pthread_t threads[8];
+  for (intptr_t index = 0; index < 8; index++) {
+    if (pthread_create(&threads[index], NULL, write_often, (void *)index) != 0) return 1;
+  }
+  for (int index = 0; index < 8; index++) pthread_join(threads[index], NULL);
+  struct timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  printf("%lld\n", (long long)time.tv_sec * 1000000000 + time.tv_nsec);
   return 0;
 }
 
@@ -68,9 +87,12 @@ int main(int count, char **words) {
   map = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (map == MAP_FAILED) return 1;
   if (strcmp(words[1], "threads") == 0) return run_threads();
+  if (strcmp(words[1], "busy") == 0) return run_busy();
   if (strcmp(words[1], "fork") == 0) return run_processes(words[0], words[2]);
   write_page((void *)3);
   if (strcmp(words[1], "die") == 0) kill(getpid(), SIGKILL);
+  /* The last runs of a thread that goes on stay with it. */
+  for (int turn = 1; turn < 100; turn++) write_page((void *)3);
   puts("written");
   fflush(stdout);
   char line[16];

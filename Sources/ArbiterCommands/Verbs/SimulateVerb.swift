@@ -147,6 +147,7 @@ struct SimulateOptions: Equatable {
   /// The options of every single run: each thread count with each scheme.
   ///
   /// - Parameter replay: The recording that is repeated, if any.
+  /// - Returns: Options that name one thread count and one scheme each.
   func singles(of replay: ReplaySource?) -> [SimulateOptions] {
     let counts = threads ?? replay.map { ThreadCounts([$0.threadCount]) } ?? Self.usualThreads
     return counts.counts.flatMap { count in

@@ -41,7 +41,7 @@ _arbiter() {
   local option=${COMP_WORDS[COMP_CWORD - 1]-} prefix= index
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _arbiter_words '' "$current" compare simulate run bench doctor explain completions version help --help
+    _arbiter_words '' "$current" compare simulate trace run bench doctor explain completions version help --help
     return
   fi
   for ((index = 2; index < COMP_CWORD; index++)); do
@@ -111,6 +111,18 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" nt clwb plain
         return
         ;;
+      simulate:--trace)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      simulate:--starts)
+        _arbiter_words "$prefix" "$current" together recorded
+        return
+        ;;
+      simulate:--record)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
       simulate:--scheme)
         _arbiter_list "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
         return
@@ -128,6 +140,30 @@ _arbiter() {
         return
         ;;
       simulate:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
+      trace:--from)
+        _arbiter_words "$prefix" "$current" arbiter vans lackey
+        return
+        ;;
+      trace:--to)
+        _arbiter_words "$prefix" "$current" arbiter vans lackey
+        return
+        ;;
+      trace:--interleave)
+        _arbiter_words "$prefix" "$current" time round-robin random
+        return
+        ;;
+      trace:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      trace:--output | trace:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      trace:--color)
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
@@ -187,12 +223,13 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
-      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
+      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--think-scale | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | trace:--thread | trace:--limit | trace:--seed | trace:--range | trace:--instruction-time | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
     esac
     if [[ $current == -* ]]; then
       case $verb in
         compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --format= --output= --color= --quiet --help ;;
-        simulate) _arbiter_words '' "$current" --profile= --modules= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --format= --output= --color= --quiet --help ;;
+        trace) _arbiter_words '' "$current" --thread= --limit= --from= --to= --interleave= --seed= --range= --instruction-time= --format= --output= --color= --quiet --help ;;
         run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --quiet --help ;;
         bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
         doctor) _arbiter_words '' "$current" --format= --color= --help ;;
@@ -204,9 +241,10 @@ _arbiter() {
     fi
   fi
   case $verb in
-    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-perma optane-100-128g ;;
+    trace) _arbiter_paths -f "$prefix" "$current" ;;
+    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source replay_recorded_threads replay_cloned_threads replay_events_count replay_lost_events_count replay_outside_accesses_count replay_is_complete scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name optane-100-256g optane-100-256g-perma optane-100-128g ;;
     completions) _arbiter_words "$prefix" "$current" bash zsh fish ;;
-    help) _arbiter_words '' "$current" compare simulate run bench doctor explain completions version ;;
+    help) _arbiter_words '' "$current" compare simulate trace run bench doctor explain completions version ;;
   esac
 }
 

@@ -40,7 +40,8 @@ struct Scenario: Sendable {
       threadCount: threads, thinkScale: thinkScale, starts: starts, seed: seed)
     var configuration = SimulationConfiguration(
       profile: profile,
-      threads: plans?.map { ThreadPlan($0) } ?? Array(repeating: ThreadPlan(workload), count: threads)
+      threads: plans?.map { ThreadPlan($0) }
+        ?? Array(repeating: ThreadPlan(workload), count: threads)
     )
     configuration.moduleCount = modules
     configuration.saturation = start.saturation

@@ -46,7 +46,8 @@ extension Engine {
       if threads[index].phaseEnd == .max {
         clock.cancel(index)
       } else {
-        clock.schedule(index, at: threads[index].phaseEnd)
+        // A thread that was held up may come to a phase that is over already.
+        clock.schedule(index, at: max(now, threads[index].phaseEnd))
       }
       return
     }

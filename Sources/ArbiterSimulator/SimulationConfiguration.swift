@@ -22,7 +22,9 @@ public struct ThreadPhase: Sendable {
 
 /// One thread of a simulation.
 public struct ThreadPlan: Sendable {
-  /// What the thread does, by ascending start; the first begins at 0. Empty of a recorded thread.
+  /// What the thread does, by ascending start; the first begins at 0.
+  ///
+  /// Empty of a recorded thread.
   public var phases: [ThreadPhase]
   /// The recording that the thread repeats until it ends; nil of a thread with phases.
   public var recorded: RecordedPlan?

@@ -190,7 +190,7 @@ struct EndingTests {
 
 @Suite("Random recorded programs")
 struct RandomReplayTests {
-  static let seeds = (0..<UInt64(isLong ? 20_000 : 800)).map { baseSeed &+ $0 }
+  static let seeds = (0..<UInt64(isLong ? 20_000 : 200)).map { baseSeed &+ $0 }
 
   private static func events(_ random: inout SeededRandom) -> [TraceEvent] {
     let operations: [TraceOperation] = [

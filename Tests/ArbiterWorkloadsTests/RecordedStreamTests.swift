@@ -266,7 +266,8 @@ struct HostileStreamTests {
     for scale in [0, 1, 1000.0] {
       for source in TraceSource.allCases {
         let found = given(events, source: source, thinkScale: scale)
-        #expect(found.accesses.allSatisfy { (0...100_000_000_000_000).contains($0.thinkPicoseconds) })
+        #expect(
+          found.accesses.allSatisfy { (0...100_000_000_000_000).contains($0.thinkPicoseconds) })
       }
     }
   }

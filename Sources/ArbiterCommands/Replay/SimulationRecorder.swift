@@ -24,6 +24,7 @@ final class SimulationRecorder {
   ///   - threadCount: Threads, each with a region of its own that has its number.
   ///   - regionBytes: Size of each.
   ///   - notes: What the recording says about itself.
+  /// - Throws: ``Failure`` where the file cannot be written.
   init(
     _ path: String, threadCount: Int, regionBytes: Int, notes: [TraceNote]
   ) throws {

@@ -161,6 +161,7 @@ struct SimulateOptions: Equatable {
   /// The options of every single run: each value of the profile with each thread count and scheme.
   ///
   /// - Parameter replay: The recording that is repeated, if any.
+  /// - Returns: Options that name one thread count and one scheme each.
   func singles(of replay: ReplaySource?) -> [SimulateOptions] {
     let counts = threads ?? replay.map { ThreadCounts([$0.threadCount]) } ?? Self.usualThreads
     let variations: [Variation?] =

@@ -146,6 +146,7 @@ public struct RecordedProgram: Sendable {
   ///   - thinkScale: Multiplies all own times, and how late threads begin where that is kept.
   ///   - starts: When threads begin.
   ///   - seed: Draws by how much clones are shifted.
+  /// - Returns: A plan for each thread; none of a program without threads.
   public func plans(
     threadCount: Int? = nil, thinkScale: Double = 1, starts: ThreadStarts = .together,
     seed: UInt64 = 1
@@ -153,7 +154,8 @@ public struct RecordedProgram: Sendable {
     guard !threads.isEmpty else { return [] }
     var random = SeededRandom(seed: seed, stream: 998)
     let chosen = threads.prefix(threadCount ?? threads.count)
-    let startScale = starts == .recorded && (0...Self.largestThinkScale).contains(thinkScale) ? thinkScale : 0
+    let startScale =
+      starts == .recorded && (0...Self.largestThinkScale).contains(thinkScale) ? thinkScale : 0
     let begin = chosen.map(\.firstStartNanoseconds).min() ?? 0
     var plans: [RecordedPlan] = []
     var places: [RecordedPlace?] = []

@@ -302,7 +302,8 @@ public struct RecordedStream {
   /// - Returns: As ``add(_:_:_:)``.
   private mutating func fence() -> Access? {
     closeLine()
-    if let last = pending, last.operation.isStore, last.fence == .never, last.thinkPicoseconds == 0 {
+    if let last = pending, last.operation.isStore, last.fence == .never, last.thinkPicoseconds == 0
+    {
       pending?.fence = .every(bytes: 1)
       return nil
     }

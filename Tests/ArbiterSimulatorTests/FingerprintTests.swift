@@ -67,29 +67,29 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
       pattern: .halves, accessBytes: 128, fence: .every(bytes: 128), regionBytes: 96 * 256)
     let loads = Workload(pattern: .random, accessBytes: 256, readShare: 1)
     return [
-      KnownMachine("1 thread", 0xC21E_9113_2EC1_40D7, machine(threads: 1)),
-      KnownMachine("26 threads", 0xECEC_000B_678D_EB11, machine(threads: 26)),
+      KnownMachine("1 thread", 0x9AA9_350E_5376_C512, machine(threads: 1)),
+      KnownMachine("26 threads", 0xA629_CD3F_7C5A_D107, machine(threads: 26)),
       KnownMachine(
         "block delay", 0x6C56_6C3F_EC21_DAD2, machine(threads: 26, scheme: delay(3000, per: .block))
       ),
-      KnownMachine("access delay", 0xD6A1_1183_3F04_F9E0, machine(threads: 26, scheme: delay(744))),
+      KnownMachine("access delay", 0xD7C8_20EE_ADEA_D292, machine(threads: 26, scheme: delay(744))),
       KnownMachine(
-        "block fence", 0x8429_DF16_F121_E2F6,
+        "block fence", 0xDA1F_1117_E6DE_35D9,
         machine(threads: 12, scheme: .fixed(GateSettings(isFencedAtBlocks: true)))),
-      KnownMachine("fences", 0x854B_2534_BBDA_B406, machine(fenced, threads: 16)),
+      KnownMachine("fences", 0xB016_0987_D9D3_7B1C, machine(fenced, threads: 16)),
       KnownMachine("halves", 0xE69B_1BAC_9DA7_E8A9, machine(halves, threads: 1)),
-      KnownMachine("loads", 0x5683_83A1_B6CD_251B, machine(loads, threads: 12)),
+      KnownMachine("loads", 0xF98B_2F49_4A72_1DCF, machine(loads, threads: 12)),
       KnownMachine(
-        "lock", 0x34F2_BA6B_07D5_895B, machine(threads: 20, scheme: .lock(LockParameters()))),
+        "lock", 0x1F1E_4733_F975_24AF, machine(threads: 20, scheme: .lock(LockParameters()))),
       KnownMachine(
-        "delegation", 0x0C8C_C3C6_1869_E940,
+        "delegation", 0xAA3A_C66F_5104_9BCD,
         machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
       KnownMachine(
-        "six modules", 0x93CC_3C37_BE45_0AD8, interleaved(machine(threads: 23), modules: 6)),
-      KnownMachine("phases", 0x8065_FD22_8C8C_73C9, phased),
-      KnownMachine("stalls", 0xE1A2_FA59_A292_A0C2, machine(threads: 9, profile: stalling)),
+        "six modules", 0xAD1F_9789_5C60_27BB, interleaved(machine(threads: 23), modules: 6)),
+      KnownMachine("phases", 0x6ECA_B685_7F4A_1805, phased),
+      KnownMachine("stalls", 0xEF83_1FFD_FDBE_131B, machine(threads: 9, profile: stalling)),
       KnownMachine(
-        "first in, in order", 0x3E2E_8D40_B8AF_83AC,
+        "first in, in order", 0xBD50_1F5A_69B2_3A48,
         machine(
           Workload(pattern: .random), threads: 9,
           profile: profile {

@@ -39,7 +39,7 @@ extension Engine {
       return issueFlush(index, operation)
     }
     if holdsLine(index) {
-      storeToHeldLine(index)
+      storeToHeldLine(index, operation)
       return times.storeIssue
     }
     // The line is loaded, but nobody waits for it.
@@ -67,10 +67,14 @@ extension Engine {
       var pending = newLine(index, operation)
       if operation == .storeWriteBack { pending.operation = .storeWriteBackCached }
       caches[owner].remove(line)
+      if pending.operation.isStore { note(.cached, pending) }
+      note(.left, pending)
       enqueueStore(index, pending)
     case .filling:
       // The line goes on to its module when it has come; a fence waits for it.
-      caches[owner].flushAfterFill(line)
+      let isStore = operation == .storeWriteBack
+      if isStore { _ = newLine(index, operation) }
+      caches[owner].flushAfterFill(line, isStore: isStore)
       finishFlush(index)
     case .absent where operation == .storeWriteBack:
       guard takeStoreEntry(index, limit: threads[index].share.writeBackLines) else { return nil }
@@ -81,9 +85,15 @@ extension Engine {
     return times.writeBackIssue
   }
 
-  /// A plain store to a line that is in the cache: nothing is read.
-  private mutating func storeToHeldLine(_ index: Int) {
-    if !threads[index].isWorker { noteIssue(index, locate(threads[index].address).address) }
+  /// A plain store to a line that is in the cache, or on its way: nothing is read.
+  private mutating func storeToHeldLine(_ index: Int, _ operation: Operation) {
+    let line = newLine(index, operation)
+    let name = name(line.address, line.module)
+    if caches[index].holding(of: name) == .filling {
+      caches[index].joinFill(name)
+    } else {
+      note(.cached, line)
+    }
     latency.record(UInt64(truncatingIfNeeded: now &- threads[index].entered) / 1000)
     finishFlush(index)
   }
@@ -96,11 +106,16 @@ extension Engine {
   /// Keeps a plain store's line dirty in the cache and evicts another once the cache is full.
   mutating func storeToCache(_ index: Int, _ line: PendingLine) {
     let wanted = name(line.address, line.module)
-    if caches[index].endFill(wanted) {
-      var flushed = line
-      flushed.operation = .storeWriteBack
-      enqueueStore(index, flushed)
-      return
+    note(.cached, line)
+    if let fill = caches[index].endFill(wanted) {
+      if isTracing { noteJoined(fill, line) }
+      if fill.isFlushed {
+        var flushed = line
+        flushed.operation = .writeBack
+        note(.left, flushed)
+        enqueueStore(index, flushed)
+        return
+      }
     }
     latency.record(UInt64(truncatingIfNeeded: now &- line.entered) / 1000)
     if threads[index].isWorker { requestLineAccepted(Int(line.owner)) }
@@ -116,6 +131,15 @@ extension Engine {
     evicted.operation = .storePlain
     evicted.address = victim >> 8
     evicted.module = UInt8(truncatingIfNeeded: victim)
+    note(.left, evicted)
     enqueueStore(index, evicted)
+  }
+
+  /// Stores that had waited for a line have it.
+  private mutating func noteJoined(_ fill: CoreCache.Fill, _ line: PendingLine) {
+    for _ in 0..<fill.joinedPlainCount { note(.cached, line) }
+    var written = line
+    written.operation = .storeWriteBack
+    for _ in 0..<fill.joinedWriteBackCount { note(.cached, written) }
   }
 }

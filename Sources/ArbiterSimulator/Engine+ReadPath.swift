@@ -90,10 +90,10 @@ extension Engine {
         clock.schedule(index, at: threads[index].loads.nextReturn)
       }
     case .storePlain:
-      note(.cached, line)
       storeToCache(index, line)
     case .storeWriteBack, .storeWriteBackCached, .storeNonTemporal:
       note(.cached, line)
+      note(.left, line)
       enqueueStore(index, line)
     case .storePlainCached, .writeBack, .fence:
       preconditionFailure("\(line.operation) reads nothing")

@@ -221,6 +221,7 @@ extension Engine {
       issue = times.writeBackIssue
       let line = newLine(index, operation)
       note(.cached, line)
+      note(.left, line)
       enqueueStore(index, line)
     case .storeWriteBack, .storePlain, .storePlainCached, .writeBack:
       guard let spent = issueCached(index, operation) else { return }

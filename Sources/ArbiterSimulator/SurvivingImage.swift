@@ -4,7 +4,7 @@
 // What a loss of power leaves of a simulated machine.
 //
 //   ADR   a store survives from the moment at which its module has accepted it into the
-//         write-pending queue; a plain store only when the cache evicts its line.
+//         write-pending queue; a plain store only when its line was evicted or flushed.
 //   eADR  a store through the cache survives once its core has the line. A non-temporal store does
 //         not pass the cache: in the core's window it is lost here too.
 //
@@ -76,41 +76,85 @@ extension Simulation {
     var histories: [UInt64: LineHistory] = [:]
     var sequence = 0
     for event in events.prefix(count ?? events.count) {
-      guard let kind = event.operation.flatMap(StoreKind.init) else { continue }
-      switch event.kind {
-      case .issued, .executed:
-        sequence += 1
-        histories[event.programAddress, default: LineHistory()].issued[kind, default: []]
-          .append(sequence)
-      case .cached where domain == .eadr && kind != .streamed,
-        .accepted where domain == .adr || kind == .streamed:
-        histories[event.programAddress, default: LineHistory()].survived[kind, default: 0] += 1
-      default: break
-      }
+      guard let operation = event.operation else { continue }
+      if event.kind == .issued || event.kind == .executed { sequence += 1 }
+      histories[event.programAddress, default: LineHistory()].add(
+        event.kind, operation, thread: event.thread, sequence: sequence, domain)
     }
     let lines = histories.map { $1.line(at: $0) }
     return SurvivingImage(domain: domain, lines: lines.sorted { $0.address < $1.address })
   }
 }
 
-/// Stores of which each kind keeps its own order.
-private enum StoreKind: Hashable {
-  case streamed, writtenBack, plain
+/// Stores that keep the order of their issue among themselves: those of one kind, and of those that
+/// go through the cache those of one thread.
+private struct OrderedStores: Hashable {
+  enum Kind: Hashable { case streamed, writtenBack, plain }
 
-  init?(_ operation: Operation) {
+  let kind: Kind
+  let thread: Int
+
+  init?(_ operation: Operation, thread: Int) {
     switch operation {
-    case .storeNonTemporal: self = .streamed
-    case .storeWriteBack, .storeWriteBackCached: self = .writtenBack
-    case .storePlain, .storePlainCached: self = .plain
+    case .storeNonTemporal: kind = .streamed
+    case .storeWriteBack, .storeWriteBackCached: kind = .writtenBack
+    case .storePlain, .storePlainCached: kind = .plain
     case .load, .writeBack, .fence: return nil
     }
+    self.thread = kind == .streamed ? 0 : thread
   }
 }
 
 /// What happened to one line.
 private struct LineHistory {
-  var issued: [StoreKind: [Int]] = [:]
-  var survived: [StoreKind: Int] = [:]
+  /// How many stores of a thread the cache has, by kind.
+  private struct Cached {
+    var writtenBack = 0
+    var plain = 0
+  }
+
+  private var issued: [OrderedStores: [Int]] = [:]
+  private var survived: [OrderedStores: Int] = [:]
+  private var cached: [Int: Cached] = [:]
+  /// What the line had when it left the cache of a thread, until its module accepts it.
+  private var leaving: [Int: [Cached]] = [:]
+
+  mutating func add(
+    _ kind: TracedEvent.Kind, _ operation: Operation, thread: Int, sequence: Int,
+    _ domain: PersistenceDomain
+  ) {
+    let stores = OrderedStores(operation, thread: thread)
+    switch kind {
+    case .issued, .executed:
+      if let stores { issued[stores, default: []].append(sequence) }
+    case .cached:
+      switch stores?.kind {
+      case .plain: cached[thread, default: Cached()].plain += 1
+      case .writtenBack: cached[thread, default: Cached()].writtenBack += 1
+      default: return
+      }
+      if domain == .eadr { keep(cached[thread] ?? Cached(), of: thread) }
+    case .left where operation != .storeNonTemporal:
+      leaving[thread, default: []].append(cached[thread] ?? Cached())
+    case .accepted:
+      if let stores, stores.kind == .streamed {
+        survived[stores, default: 0] += 1
+      } else if let first = leaving[thread]?.first {
+        leaving[thread]?.removeFirst()
+        keep(first, of: thread)
+      }
+    default: break
+    }
+  }
+
+  private mutating func keep(_ count: Cached, of thread: Int) {
+    for (operation, count) in [
+      (Operation.storePlain, count.plain), (.storeWriteBack, count.writtenBack),
+    ] {
+      guard let stores = OrderedStores(operation, thread: thread) else { continue }
+      survived[stores] = max(survived[stores] ?? 0, count)
+    }
+  }
 
   func line(at address: UInt64) -> SurvivingLine {
     var line = SurvivingLine(address: address)
@@ -118,8 +162,8 @@ private struct LineHistory {
       line.issuedCount += sequences.count
       line.lastIssued = max(line.lastIssued, sequences.last ?? 0)
     }
-    for (kind, count) in survived where count > 0 {
-      let sequences = issued[kind] ?? []
+    for (stores, count) in survived where count > 0 {
+      let sequences = issued[stores] ?? []
       precondition(count <= sequences.count, "a store survives that was never issued (C2)")
       line.survivedCount += count
       line.lastSurvivor = max(line.lastSurvivor ?? 0, sequences[count - 1])

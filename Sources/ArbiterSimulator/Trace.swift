@@ -17,6 +17,8 @@ package struct TracedEvent: Sendable, Hashable {
     case executed
     /// A store through the cache has its line: other cores see it.
     case cached
+    /// A line leaves the cache, with every store that it has: written back, flushed or evicted.
+    case left
     /// A module accepted a store: it is in the persistence domain.
     case accepted
     /// A fence found all earlier stores of the thread accepted.

@@ -45,8 +45,13 @@ struct CoreCacheTests {
     cache.beginFill(128)
     #expect(cache.isInUse && cache.holding(of: 64) == .filling)
     cache.flushAfterFill(64)
-    let wasFlushed = [cache.endFill(64), cache.endFill(128)]
-    #expect(wasFlushed == [true, false] && cache.holding(of: 64) == .absent)
+    cache.flushAfterFill(64, isStore: true)
+    cache.joinFill(128)
+    let fills = [cache.endFill(64), cache.endFill(128), cache.endFill(192)]
+    #expect(fills.map { $0?.isFlushed } == [true, false, nil])
+    #expect(fills.map { $0?.joinedWriteBackCount } == [1, 0, nil])
+    #expect(fills.map { $0?.joinedPlainCount } == [0, 1, nil])
+    #expect(cache.holding(of: 64) == .absent)
   }
 }
 

@@ -166,6 +166,74 @@ struct SurvivingImageTests {
     #expect(fences > 50)
   }
 
+  /// A random program of one thread on a few lines, and after each of its fences the number of the
+  /// last store to each line that the fences cover.
+  private func flushingProgram(
+    _ random: inout SeededRandom
+  ) -> (events: [TraceEvent], promises: [[UInt64: Int]]) {
+    var events: [TraceEvent] = []
+    var promises: [[UInt64: Int]] = []
+    var stored: [UInt64: Int] = [:]
+    var flushed: [UInt64: Int] = [:]
+    var covered: [UInt64: Int] = [:]
+    var sequence = 0
+    var last: UInt64?
+    for _ in 0..<120 {
+      // Two stores to one line in a row would be one.
+      let line = (0..<UInt64(6)).filter { $0 != last }[random.below(last == nil ? 6 : 5)] * 64
+      let operation = [TraceOperation.store, .store, .storeWrittenBack, .flush, .fence]
+      [random.below(5)]
+      last = operation == .fence ? nil : line / 64
+      guard operation != .fence else {
+        events.append(TraceEvent(.fence, length: 0))
+        covered.merge(flushed) { max($0, $1) }
+        promises.append(covered)
+        continue
+      }
+      events.append(TraceEvent(operation, offset: line, length: 64))
+      if operation != .flush {
+        sequence += 1
+        stored[line] = sequence
+      }
+      if operation != .store, let store = stored[line] { flushed[line] = store }
+    }
+    return (events, promises)
+  }
+
+  @Test func `what a program flushes and fences survives`() throws {
+    var coveredCount = 0
+    var lostCount = 0
+    for stream in UInt64(0)..<(isLong ? 4000 : 200) {
+      var random = SeededRandom(seed: baseSeed, stream: stream)
+      let (events, promises) = flushingProgram(&random)
+      let program = RecordedProgram(
+        regions: [TraceRegion(number: 0, name: "", byteCount: 1 << 20)],
+        threads: [RecordedThread(number: 0, source: .hooks, events)])
+      let small = profile { $0.cacheLinesPerThread = random.below(2) == 0 ? 3 : 64 }
+      var simulation = try Simulation(
+        SimulationConfiguration(
+          profile: small, threads: program.plans().map { ThreadPlan($0) }))
+      simulation.recordPersistence()
+      simulation.run(for: .milliseconds(1))
+      let fences = simulation.trace.indices.filter { simulation.trace[$0].kind == .fenced }
+      #expect(fences.count == promises.count, "stream \(stream)")
+      for (event, promise) in zip(fences, promises) {
+        for domain in PersistenceDomain.allCases {
+          let image = simulation.survivingImage(in: domain, afterEvents: event + 1)
+          lostCount += image.issuedCount - image.survivedCount
+          for (line, last) in promise {
+            coveredCount += 1
+            let found = image.lines.first { $0.address % 4096 == line }
+            #expect(
+              (found?.lastSurvivor ?? 0) >= last,
+              "store \(last) to \(line) is lost in \(domain); seed \(baseSeed), \(stream)")
+          }
+        }
+      }
+    }
+    #expect(coveredCount > 1000 && lostCount > 100)
+  }
+
   @Test func `stores in a window are lost where caches survive, if they pass the cache`() throws {
     for (store, survives) in [
       (ArbiterDevice.Operation.storeNonTemporal, false), (.storeWriteBackCached, true),

@@ -22,13 +22,24 @@ package struct CoreCache: ~Copyable {
     case dirty
   }
 
+  /// A line on its way here.
+  package struct Fill: Sendable, Hashable {
+    var line: UInt64
+    /// Whether the program has flushed it meanwhile, so that it does not stay.
+    package var isFlushed = false
+    /// Stores that have come for it meanwhile, the first one apart.
+    package var joinedPlainCount = 0
+    /// The same of stores that are written back at once.
+    package var joinedWriteBackCount = 0
+  }
+
   /// The lines that are held, in no order.
   private var lines: [UInt64] = []
   /// Places in ``lines`` by hashed address, with linear probing; -1 is empty.
   private var table: [Int32] = []
   private var shift: UInt64 = 0
   /// Lines whose fill is under way, at most as many as a window has entries.
-  private var fills: [(line: UInt64, isFlushed: Bool)] = []
+  private var fills: [Fill] = []
   private let capacity: Int
 
   /// Makes an empty cache; memory is taken when the first line comes.
@@ -70,22 +81,30 @@ package struct CoreCache: ~Copyable {
   /// - Precondition: the line is absent.
   package mutating func beginFill(_ line: UInt64) {
     isInUse = true
-    fills.append((line, false))
+    fills.append(Fill(line: line))
   }
 
   /// The program flushes a line that is on its way: it goes on to the module when it is here.
-  package mutating func flushAfterFill(_ line: UInt64) {
+  ///
+  /// - Parameter isStore: Whether it stores to the line first.
+  package mutating func flushAfterFill(_ line: UInt64, isStore: Bool = false) {
     guard let place = fills.firstIndex(where: { $0.line == line }) else { return }
     fills[place].isFlushed = true
+    if isStore { fills[place].joinedWriteBackCount += 1 }
+  }
+
+  /// The program stores to a line that is on its way.
+  package mutating func joinFill(_ line: UInt64) {
+    guard let place = fills.firstIndex(where: { $0.line == line }) else { return }
+    fills[place].joinedPlainCount += 1
   }
 
   /// A line has been read.
   ///
-  /// - Returns: Whether it was flushed meanwhile and therefore does not stay.
-  package mutating func endFill(_ line: UInt64) -> Bool {
-    guard let place = fills.firstIndex(where: { $0.line == line }) else { return false }
-    defer { fills.remove(at: place) }
-    return fills[place].isFlushed
+  /// - Returns: What the program did to it meanwhile; nil where its fill was not under way.
+  package mutating func endFill(_ line: UInt64) -> Fill? {
+    guard let place = fills.firstIndex(where: { $0.line == line }) else { return nil }
+    return fills.remove(at: place)
   }
 
   /// Holds a line from now on.

@@ -181,8 +181,8 @@ struct SurvivingImageTests {
     for _ in 0..<120 {
       // Two stores to one line in a row would be one.
       let line = (0..<UInt64(6)).filter { $0 != last }[random.below(last == nil ? 6 : 5)] * 64
-      let operation = [TraceOperation.store, .store, .storeWrittenBack, .flush, .fence]
-      [random.below(5)]
+      let choices: [TraceOperation] = [.store, .store, .storeWrittenBack, .flush, .fence]
+      let operation = choices[random.below(choices.count)]
       last = operation == .fence ? nil : line / 64
       guard operation != .fence else {
         events.append(TraceEvent(.fence, length: 0))

@@ -110,9 +110,9 @@ struct LibraryTests {
   }
 
   static let sources = """
-    -ICArbiter/include -ICArbiterGate/include -ICArbiterPreload/include -ICArbiterPreload \
-    CArbiterPreload/*.c CArbiterGate/*.c ../Tests/CArbiterPreloadTests/Programs/stress.c \
-    -lpmem -lpmem2 -lpthread
+    -ICArbiter/include -ICArbiterGate/include -ICArbiterRecord/include \
+    -ICArbiterPreload/include -ICArbiterPreload CArbiterPreload/*.c CArbiterGate/*.c \
+    CArbiterRecord/*.c ../Tests/CArbiterPreloadTests/Programs/stress.c -lpmem -lpmem2 -lpthread
     """
 
   static func hasRuntime(of sanitizer: String) -> Bool {

@@ -93,7 +93,7 @@ struct TightnessTests {
   }
 
   @Test func `a load that misses costs the medium and the way back`() throws {
-    let loads = Workload(pattern: .random, regionBytes: 1 << 34, readShare: 1)
+    let loads = Workload(pattern: .random, regionBytes: 1 << 40, readShare: 1)
     try expectPeriod(155 + 149 + 64, loads, exact { $0.loadWindowLines = 1 })
   }
 

@@ -67,29 +67,29 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
       pattern: .halves, accessBytes: 128, fence: .every(bytes: 128), regionBytes: 96 * 256)
     let loads = Workload(pattern: .random, accessBytes: 256, readShare: 1)
     return [
-      KnownMachine("1 thread", 0xC21E_9113_2EC1_40D7, machine(threads: 1)),
-      KnownMachine("26 threads", 0xECEC_000B_678D_EB11, machine(threads: 26)),
+      KnownMachine("1 thread", 0x3F0D_2328_D52F_BCD1, machine(threads: 1)),
+      KnownMachine("26 threads", 0xC5AE_6EE0_79B3_F55C, machine(threads: 26)),
       KnownMachine(
-        "block delay", 0x6C56_6C3F_EC21_DAD2, machine(threads: 26, scheme: delay(3000, per: .block))
+        "block delay", 0x5EA6_53EC_2F1B_B863, machine(threads: 26, scheme: delay(3000, per: .block))
       ),
-      KnownMachine("access delay", 0xD6A1_1183_3F04_F9E0, machine(threads: 26, scheme: delay(744))),
+      KnownMachine("access delay", 0x75D9_2959_63EC_F238, machine(threads: 26, scheme: delay(744))),
       KnownMachine(
-        "block fence", 0x8429_DF16_F121_E2F6,
+        "block fence", 0x877C_83AA_9BE6_8BB2,
         machine(threads: 12, scheme: .fixed(GateSettings(isFencedAtBlocks: true)))),
-      KnownMachine("fences", 0x854B_2534_BBDA_B406, machine(fenced, threads: 16)),
-      KnownMachine("halves", 0xE69B_1BAC_9DA7_E8A9, machine(halves, threads: 1)),
-      KnownMachine("loads", 0x5683_83A1_B6CD_251B, machine(loads, threads: 12)),
+      KnownMachine("fences", 0xD71C_3796_81F7_D506, machine(fenced, threads: 16)),
+      KnownMachine("halves", 0x7E95_0948_8B37_1ED7, machine(halves, threads: 1)),
+      KnownMachine("loads", 0xF98B_2F49_4A72_1DCF, machine(loads, threads: 12)),
       KnownMachine(
-        "lock", 0x34F2_BA6B_07D5_895B, machine(threads: 20, scheme: .lock(LockParameters()))),
+        "lock", 0x2700_F9AD_B03A_E785, machine(threads: 20, scheme: .lock(LockParameters()))),
       KnownMachine(
-        "delegation", 0x0C8C_C3C6_1869_E940,
+        "delegation", 0x66B9_13A4_1BD1_1C3E,
         machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
       KnownMachine(
-        "six modules", 0x93CC_3C37_BE45_0AD8, interleaved(machine(threads: 23), modules: 6)),
-      KnownMachine("phases", 0x8065_FD22_8C8C_73C9, phased),
-      KnownMachine("stalls", 0xE1A2_FA59_A292_A0C2, machine(threads: 9, profile: stalling)),
+        "six modules", 0x2585_C9FE_BD33_31CC, interleaved(machine(threads: 23), modules: 6)),
+      KnownMachine("phases", 0x7D1F_CB0B_2524_52B8, phased),
+      KnownMachine("stalls", 0xAAF6_959B_B5F9_4DEC, machine(threads: 9, profile: stalling)),
       KnownMachine(
-        "first in, in order", 0x3E2E_8D40_B8AF_83AC,
+        "first in, in order", 0x71DB_6D12_9B93_BB2C,
         machine(
           Workload(pattern: .random), threads: 9,
           profile: profile {

@@ -86,7 +86,7 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
         machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
       KnownMachine(
         "six modules", 0x2585_C9FE_BD33_31CC, interleaved(machine(threads: 23), modules: 6)),
-      KnownMachine("phases", 0x7D1F_CB0B_2524_52B8, phased),
+      KnownMachine("phases", 0x5797_80AF_C757_E3C9, phased),
       KnownMachine("stalls", 0xAAF6_959B_B5F9_4DEC, machine(threads: 9, profile: stalling)),
       KnownMachine(
         "first in, in order", 0x71DB_6D12_9B93_BB2C,

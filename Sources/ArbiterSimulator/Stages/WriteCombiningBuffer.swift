@@ -17,8 +17,8 @@
 // A block of which several lines are written again before the medium had them is hot. Hot blocks
 // are left alone, or a program that rewrites one line would wear the medium with every store; a
 // sweep writes back the older half of the hot full ones every time, and a hot partial one every
-// other time (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block is
-// not written again while the medium still writes it.
+// other time (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block
+// is not written again while the medium still writes it.
 //
 // Invariants
 //   B1  a block has at most one slot

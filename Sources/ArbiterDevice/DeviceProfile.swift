@@ -109,8 +109,8 @@ public struct DeviceProfile: Sendable, Hashable {
   /// Evicted blocks that may wait for the medium outside the buffer.
   public var evictionQueueBlocks = 1
 
-  /// Time from one write-back of blocks that are rewritten without end to the next; 0 where they are
-  /// treated like others.
+  /// Time from one write-back of blocks that are rewritten without end to the next; 0 where they
+  /// are treated like others.
   public var sweepNanoseconds = 0.0
 
   // Wear levelling.

@@ -43,7 +43,7 @@ extension Engine {
       // The table is read while the block waits for the medium and before: nobody else waits.
       slot = modules[module].readBuffer.allocate(
         block, isTranslated: modules[module].translations.use(mediaBlock: block))
-      modules[module].wantRead(of: slot, forStore: line.operation.isStore)
+      modules[module].wantRead(of: slot, forStore: line.operation == .storeWriteBack)
       dispatchMedia(module)
     }
     modules[module].loadsInService += 1

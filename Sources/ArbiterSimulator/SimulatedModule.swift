@@ -3,7 +3,8 @@
 
 // One module with its channel: the stages in the order in which a line passes them.
 //
-//   store:  core window ─► shared queue ─► write-pending queue ─► link ─► write-combining buffer ─► medium
+//   store:  core window ─► shared queue ─► write-pending queue ─► link
+//           ─► write-combining buffer ─► medium
 //   load:   core window ─► read-pending queue ─► (write-combining buffer | read buffer | medium)
 //
 // A stage that is full holds back the one before it; nothing is ever dropped.
@@ -67,7 +68,7 @@ struct SimulatedModule: ~Copyable {
   var readBuffer: ReadBuffer
   /// Read-buffer slots that wait for a media unit.
   var mediaReads: FixedQueue<Int32>
-  /// The same for the reads that cached stores begin with, which go before everything else.
+  /// The same for the reads that stores with clwb begin with, which go before everything else.
   var storeReads: FixedQueue<Int32>
   let waiters: FixedArray<LoadWaiter>
   var freeWaiter: Int32 = 0

@@ -67,29 +67,29 @@ struct KnownMachine: Sendable, CustomTestStringConvertible {
       pattern: .halves, accessBytes: 128, fence: .every(bytes: 128), regionBytes: 96 * 256)
     let loads = Workload(pattern: .random, accessBytes: 256, readShare: 1)
     return [
-      KnownMachine("1 thread", 0x9AA9_350E_5376_C512, machine(threads: 1)),
-      KnownMachine("26 threads", 0xA629_CD3F_7C5A_D107, machine(threads: 26)),
+      KnownMachine("1 thread", 0x3F0D_2328_D52F_BCD1, machine(threads: 1)),
+      KnownMachine("26 threads", 0xC5AE_6EE0_79B3_F55C, machine(threads: 26)),
       KnownMachine(
-        "block delay", 0x6C56_6C3F_EC21_DAD2, machine(threads: 26, scheme: delay(3000, per: .block))
+        "block delay", 0x5EA6_53EC_2F1B_B863, machine(threads: 26, scheme: delay(3000, per: .block))
       ),
-      KnownMachine("access delay", 0xD7C8_20EE_ADEA_D292, machine(threads: 26, scheme: delay(744))),
+      KnownMachine("access delay", 0x75D9_2959_63EC_F238, machine(threads: 26, scheme: delay(744))),
       KnownMachine(
-        "block fence", 0xDA1F_1117_E6DE_35D9,
+        "block fence", 0x877C_83AA_9BE6_8BB2,
         machine(threads: 12, scheme: .fixed(GateSettings(isFencedAtBlocks: true)))),
-      KnownMachine("fences", 0xB016_0987_D9D3_7B1C, machine(fenced, threads: 16)),
-      KnownMachine("halves", 0xE69B_1BAC_9DA7_E8A9, machine(halves, threads: 1)),
+      KnownMachine("fences", 0xD71C_3796_81F7_D506, machine(fenced, threads: 16)),
+      KnownMachine("halves", 0x7E95_0948_8B37_1ED7, machine(halves, threads: 1)),
       KnownMachine("loads", 0xF98B_2F49_4A72_1DCF, machine(loads, threads: 12)),
       KnownMachine(
-        "lock", 0x1F1E_4733_F975_24AF, machine(threads: 20, scheme: .lock(LockParameters()))),
+        "lock", 0x2700_F9AD_B03A_E785, machine(threads: 20, scheme: .lock(LockParameters()))),
       KnownMachine(
-        "delegation", 0xAA3A_C66F_5104_9BCD,
+        "delegation", 0x66B9_13A4_1BD1_1C3E,
         machine(fenced, threads: 20, scheme: .delegation(DelegationParameters()))),
       KnownMachine(
-        "six modules", 0xAD1F_9789_5C60_27BB, interleaved(machine(threads: 23), modules: 6)),
-      KnownMachine("phases", 0x6ECA_B685_7F4A_1805, phased),
-      KnownMachine("stalls", 0xEF83_1FFD_FDBE_131B, machine(threads: 9, profile: stalling)),
+        "six modules", 0x2585_C9FE_BD33_31CC, interleaved(machine(threads: 23), modules: 6)),
+      KnownMachine("phases", 0x5797_80AF_C757_E3C9, phased),
+      KnownMachine("stalls", 0xAAF6_959B_B5F9_4DEC, machine(threads: 9, profile: stalling)),
       KnownMachine(
-        "first in, in order", 0xBD50_1F5A_69B2_3A48,
+        "first in, in order", 0x71DB_6D12_9B93_BB2C,
         machine(
           Workload(pattern: .random), threads: 9,
           profile: profile {

@@ -9,14 +9,15 @@ import ArbiterWorkloads
 import Testing
 
 // Without jitter and contention every rate has a closed form; the model must meet it exactly.
-// Default profile: store issue 15 ns, store return 138 ns, fence 29 ns, load return 149 ns, media
-// write 449 ns and read 155 ns on each of 4 units, 25 and 64 ns more without a translation.
+// Default profile: store issue 15 ns, store return 138 ns, fence 29 ns, load issue 3 ns, load
+// return 149 ns, media write 449 ns and read 155 ns on each of 4 units.
 
 @Suite("Exact times")
 struct TightnessTests {
   private static let exact = profile {
     $0.coreJitterRatio = 0
     $0.mediaJitterRatio = 0
+    $0.translationBlocks = 0
   }
 
   private func exact(_ change: (inout DeviceProfile) -> Void) -> DeviceProfile {
@@ -93,14 +94,13 @@ struct TightnessTests {
   }
 
   @Test func `a load that misses costs the medium and the way back`() throws {
-    let loads = Workload(pattern: .random, regionBytes: 1 << 40, readShare: 1)
-    try expectPeriod(155 + 149 + 64, loads, exact { $0.loadWindowLines = 1 })
+    let loads = Workload(pattern: .random, regionBytes: 1 << 34, readShare: 1)
+    try expectPeriod(155 + 149, loads, exact { $0.loadWindowLines = 1 })
   }
 
   @Test func `loads of one block read it once`() throws {
     let loads = Workload(readShare: 1)
-    // One block of 16 is the first of its translation.
-    try expectPeriod((155 + 4 * 149 + 64.0 / 16) / 4, loads, exact { $0.loadWindowLines = 1 })
+    try expectPeriod((155 + 4 * 149) / 4, loads, exact { $0.loadWindowLines = 1 })
   }
 
   @Test(arguments: [1, 2, 3])

@@ -14,11 +14,11 @@
 // reproduce the measured capacity curve; if only clean places were reused, there would be no
 // amplification.
 //
-// A block of which several lines are written again before the medium had them is hot. Hot blocks are left
-// alone, or a program that rewrites one line would wear the medium with every store; a sweep writes
-// back the older half of the hot full ones every time, and a hot partial one every other time
-// (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block is not written
-// again while the medium still writes it.
+// A block of which several lines are written again before the medium had them is hot. Hot blocks
+// are left alone, or a program that rewrites one line would wear the medium with every store; a
+// sweep writes back the older half of the hot full ones every time, and a hot partial one every
+// other time (fitted to target 61; Xiang et al., EuroSys'22, saw the period as well). And a block
+// is not written again while the medium still writes it.
 //
 // Invariants
 //   B1  a block has at most one slot

@@ -57,7 +57,7 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -l delay -r -f -d 'Fixed de
 complete -c arbiter -n '__arbiter_has_verb simulate' -l delay-at -r -f -a 'access block' -d 'Where the fixed delay falls due'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l period -r -f -d 'How often a controller looks at the counters'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l max-delay -r -f -d 'Longest delay of any access'
-complete -c arbiter -n '__arbiter_has_verb simulate' -l warm-up -r -f -d 'Virtual time before the measurement; by default 12 periods, with a trace nothing'
+complete -c arbiter -n '__arbiter_has_verb simulate' -l warm-up -r -f -d 'Virtual time before the measurement; by default 12 periods, with a trace none'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l duration -r -f -d 'Virtual time of the measurement: 20ms unless given, with a trace until its end'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l seed -r -f -d 'Source of all randomness'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l dry-run -d 'Print the command line of every run, with all options, and run nothing'

@@ -6,8 +6,8 @@
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
 // then media. What the engine does not model: TLB and page walks, the processor's cache beyond the
-// dirty lines of plain stores, remote sockets, wear levelling beyond periodic stalls, power limits beyond
-// the medium's speed.
+// dirty lines of plain stores, remote sockets, wear levelling beyond periodic stalls, power limits
+// beyond the medium's speed.
 
 internal import ArbiterCore
 internal import ArbiterDevice

@@ -13,7 +13,7 @@ public enum Operation: UInt8, Sendable, Hashable, CaseIterable {
   case storePlain
   /// Load; independent of the loads before it unless its access says otherwise.
   case load
-  /// Write-back of a line that was stored before (clwb, clflushopt); of a clean line only its issue.
+  /// Write-back of a line that was stored before (clwb, clflushopt); a clean one is only issued.
   case writeBack
   /// Store fence of its own, behind any operation; it has no address and no length.
   case fence

@@ -6,8 +6,8 @@ internal import ArbiterWorkloads
 
 /// Turns what simulated threads do into events of a recording, in virtual time.
 ///
-/// An event begins when its thread wants the access, before any gate, and spans until the thread may
-/// go on: what lies between two events is the thread's own time, as in any recording.
+/// An event begins when its thread wants the access, before any gate, and spans until the thread
+/// may go on: what lies between two events is the thread's own time, as in any recording.
 struct AccessRecorder {
   private let sink: (Int, TraceEvent) -> Void
   /// The last access of each thread, which a fence may still follow.

@@ -59,7 +59,7 @@ extension Engine {
     }
   }
 
-  /// Takes the next access of the stream as wanted from `time` on; false where the thread has ended.
+  /// Takes the next access of the stream as wanted from `time` on; false where the thread ends.
   @inline(__always) @discardableResult
   private mutating func begin(_ index: Int, at time: Int64) -> Bool {
     if threads[index].accessesLeft == 0 {

@@ -102,8 +102,8 @@ struct ReplaySource: Sendable {
       }
       if replay.outsideCount > 0 {
         sentences.append(
-          "\(name): \(Self.count(Int(clamping: replay.outsideCount), "access", "accesses")) outside "
-            + "of the recorded regions were left out.")
+          "\(name): \(Self.count(Int(clamping: replay.outsideCount), "access", "accesses")) "
+            + "outside of the recorded regions were left out.")
       }
     }
     return sentences

@@ -85,7 +85,7 @@ struct SimulateOptions: Equatable {
       [
         .init(
           "warm-up", \.warmUp,
-          help: "Virtual time before the measurement; by default 12 periods, with a trace nothing."),
+          help: "Virtual time before the measurement; by default 12 periods, with a trace none."),
         .init(
           "duration", \.duration,
           help: "Virtual time of the measurement: 20ms unless given, with a trace until its end."),

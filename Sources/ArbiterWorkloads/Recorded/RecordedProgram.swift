@@ -118,8 +118,8 @@ public struct RecordedProgram: Sendable {
   /// would a real region.
   public static let alignmentBytes: UInt64 = 2 << 20
   /// The longest time by which a clone begins later than its original, so that the two do not walk
-  /// in step.
-  public static let longestShift = TimeSpan.microseconds(20)
+  /// in step; that of the simulator's own threads, because amplification depends on it.
+  public static let longestShift = TimeSpan.nanoseconds(20)
   /// The longest start and the longest own time that a replay keeps; both in picoseconds.
   static let longestStart: Int64 = 1_000_000_000_000_000
   static let longestThink: Int64 = 100_000_000_000_000

@@ -3,10 +3,10 @@
 
 // From what a program did to bytes to what a device sees of it: lines.
 //
-// Combining. A thread's store that begins in the line in which its last store of the same kind ended
-// adds nothing for that line: the two are one line to the device, as a write-combining buffer or the
-// cache would have it. A fence, a flush or a store of another kind in between ends that; so do
-// non-temporal stores once they have filled the line. Stores that are written back at once never
+// Combining. A thread's store that begins in the line in which its last store of the same kind
+// ended adds nothing for that line: the two are one line to the device, as a write-combining buffer
+// or the cache would have it. A fence, a flush or a store of another kind in between ends that; so
+// do non-temporal stores once they have filled the line. Stores that are written back at once never
 // combine: each is a write to the device. Loads of lines that the thread loaded a short while ago
 // come from its cache, and plain stores to them read nothing first; see `LoadedLines`.
 //

@@ -23,7 +23,8 @@ public struct KnownMiss: Sendable {
   public static let all: [KnownMiss] = [
     KnownMiss(
       "9/64B/GB/s/32", 101,
-      "the measured run used hyperthreads, which share line fill buffers; the model has none"),
+      "the measured run used hyperthreads; shared line fill buffers, which the model has, do not"
+        + " explain it"),
     KnownMiss(
       "64/GB/s/1", -31,
       "a single writer's lines leave the caches in pairs, several writers' alone; the model's alone"

@@ -41,13 +41,13 @@ _arbiter() {
   local option=${COMP_WORDS[COMP_CWORD - 1]-} prefix= index
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _arbiter_words '' "$current" compare simulate fidelity sensitivity run bench doctor explain completions version help --help
+    _arbiter_words '' "$current" compare simulate fidelity sensitivity record trace run bench doctor explain completions version help --help
     return
   fi
   for ((index = 2; index < COMP_CWORD; index++)); do
     [[ ${COMP_WORDS[index]} == -- ]] || continue
     case $verb in
-      run)
+      record | run)
         if ((index == COMP_CWORD - 1)); then
           _arbiter_paths -c '' "$current"
         else
@@ -68,7 +68,7 @@ _arbiter() {
   if ((index >= COMP_CWORD)); then
     case $verb:$option in
       compare:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       compare:--scheme)
@@ -100,11 +100,11 @@ _arbiter() {
         return
         ;;
       simulate:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       simulate:--vary)
-        _arbiter_words "$prefix" "$current" store_window_lines= clwb_window_lines= load_window_lines= store_issue_ns= clwb_issue_ns= load_issue_ns= store_return_ns= clwb_return_ns= fence_ns= load_return_ns= cache_lines_per_thread= core_jitter_ratio= wpq_lines= rpq_lines= link_ns= interleave_bytes= buffer_blocks= victim_candidates= eviction_queue_blocks= media_units= media_write_ns= media_read_ns= rmw_charge_ratio= media_jitter_ratio= read_buffer_blocks= read_victim_candidates= idle_media_writes_per_second= stall_period_ns= stall_ns=
+        _arbiter_words "$prefix" "$current" physical_cores= store_window_lines= clwb_window_lines= load_window_lines= store_issue_ns= clwb_issue_ns= load_issue_ns= store_return_ns= clwb_return_ns= ownership_ns= fence_ns= load_return_ns= cache_lines_per_thread= core_jitter_ratio= shared_queue_modules= shared_queue_lines= wpq_lines= rpq_lines= load_turn_lines= load_jump_ratio= link_ns= socket_link_ns= interleave_bytes= buffer_blocks= victim_candidates= eager_full_blocks= eviction_queue_blocks= sweep_ns= wear_threshold_writes= wear_forget_ns= wear_block_bytes= wear_stall_ns= page_cache_pages= page_cache_ways= page_fills= media_units= media_write_ns= media_read_ns= rmw_charge_ratio= media_jitter_ratio= read_buffer_blocks= media_turn_blocks= translation_blocks= translation_ways= translation_read_ns= translation_write_ns= idle_media_writes_per_second= stall_period_ns= stall_ns=
         return
         ;;
       simulate:--from)
@@ -112,11 +112,23 @@ _arbiter() {
         return
         ;;
       simulate:--pattern)
-        _arbiter_words "$prefix" "$current" sequential random halves
+        _arbiter_words "$prefix" "$current" sequential random halves halves-back chain
         return
         ;;
       simulate:--store)
         _arbiter_words "$prefix" "$current" nt clwb plain
+        return
+        ;;
+      simulate:--trace)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      simulate:--starts)
+        _arbiter_words "$prefix" "$current" together recorded
+        return
+        ;;
+      simulate:--record)
+        _arbiter_paths -f "$prefix" "$current"
         return
         ;;
       simulate:--scheme)
@@ -144,11 +156,11 @@ _arbiter() {
         return
         ;;
       fidelity:--target)
-        _arbiter_list "$prefix" "$current" 1 2 3 4 6 9 15 17 7 10 11 12
+        _arbiter_list "$prefix" "$current" 1 2 3 4 6 7 8 9 10 11 12 13 15 16 17 19 31 32 33 34 35 36 37 38 61 62 63 64 65 66 67 68 69 70 71 72 73 81 82 83 84 85 86 87 88 89
         return
         ;;
       fidelity:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       fidelity:--report)
@@ -168,11 +180,11 @@ _arbiter() {
         return
         ;;
       sensitivity:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
         return
         ;;
       sensitivity:--parameter)
-        _arbiter_list "$prefix" "$current" store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio wpq_lines rpq_lines link_ns interleave_bytes buffer_blocks victim_candidates eviction_queue_blocks media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks read_victim_candidates idle_media_writes_per_second stall_period_ns stall_ns
+        _arbiter_list "$prefix" "$current" physical_cores store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns ownership_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio shared_queue_modules shared_queue_lines wpq_lines rpq_lines load_turn_lines load_jump_ratio link_ns socket_link_ns interleave_bytes buffer_blocks victim_candidates eager_full_blocks eviction_queue_blocks sweep_ns wear_threshold_writes wear_forget_ns wear_block_bytes wear_stall_ns page_cache_pages page_cache_ways page_fills media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks media_turn_blocks translation_blocks translation_ways translation_read_ns translation_write_ns idle_media_writes_per_second stall_period_ns stall_ns
         return
         ;;
       sensitivity:--report)
@@ -191,12 +203,44 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
+      record:--output | record:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      record:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      trace:--from)
+        _arbiter_words "$prefix" "$current" arbiter vans lackey
+        return
+        ;;
+      trace:--to)
+        _arbiter_words "$prefix" "$current" arbiter vans lackey
+        return
+        ;;
+      trace:--interleave)
+        _arbiter_words "$prefix" "$current" time round-robin random
+        return
+        ;;
+      trace:--format)
+        _arbiter_words "$prefix" "$current" text json csv
+        return
+        ;;
+      trace:--output | trace:-o)
+        _arbiter_paths -f "$prefix" "$current"
+        return
+        ;;
+      trace:--color)
+        _arbiter_words "$prefix" "$current" auto always never
+        return
+        ;;
       run:--scheme)
         _arbiter_words "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
         return
         ;;
       run:--profile)
-        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-perma optane-100-128g auto
+        _arbiter_words "$prefix" "$current" optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k auto
         return
         ;;
       run:--format)
@@ -247,14 +291,16 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
-      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | fidelity:--seed | fidelity:--seeds | sensitivity:--draws | sensitivity:--seed | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
+      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--think-scale | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | fidelity:--seed | fidelity:--seeds | sensitivity:--draws | sensitivity:--seed | trace:--thread | trace:--limit | trace:--seed | trace:--range | trace:--instruction-time | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--duration | bench:--seed) return ;;
     esac
     if [[ $current == -* ]]; then
       case $verb in
         compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --fidelity= --format= --output= --color= --quiet --help ;;
-        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
         fidelity) _arbiter_words '' "$current" --target= --profile= --seed= --seeds= --report= --format= --output= --color= --quiet --help ;;
         sensitivity) _arbiter_words '' "$current" --profile= --parameter= --draws= --seed= --report= --format= --output= --color= --quiet --help ;;
+        record) _arbiter_words '' "$current" --output= --no-preload --format= --quiet --help ;;
+        trace) _arbiter_words '' "$current" --thread= --limit= --from= --to= --interleave= --seed= --range= --instruction-time= --format= --output= --color= --quiet --help ;;
         run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --quiet --help ;;
         bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
         doctor) _arbiter_words '' "$current" --format= --color= --help ;;
@@ -266,9 +312,10 @@ _arbiter() {
     fi
   fi
   case $verb in
-    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio wpq_lines rpq_lines link_ns interleave_bytes buffer_blocks victim_candidates eviction_queue_blocks media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks read_victim_candidates idle_media_writes_per_second stall_period_ns stall_ns optane-100-256g optane-100-256g-perma optane-100-128g ;;
+    trace) _arbiter_paths -f "$prefix" "$current" ;;
+    explain) _arbiter_words "$prefix" "$current" scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source replay_recorded_threads replay_cloned_threads replay_events_count replay_lost_events_count replay_outside_accesses_count replay_is_complete scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name file file_bytes recorded_threads events_count accesses_count accessed_bytes lost_count refused_threads outliving_threads removed_seconds recorder_seconds failure physical_cores store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns ownership_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio shared_queue_modules shared_queue_lines wpq_lines rpq_lines load_turn_lines load_jump_ratio link_ns socket_link_ns interleave_bytes buffer_blocks victim_candidates eager_full_blocks eviction_queue_blocks sweep_ns wear_threshold_writes wear_forget_ns wear_block_bytes wear_stall_ns page_cache_pages page_cache_ways page_fills media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks media_turn_blocks translation_blocks translation_ways translation_read_ns translation_write_ns idle_media_writes_per_second stall_period_ns stall_ns optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k ;;
     completions) _arbiter_words "$prefix" "$current" bash zsh fish ;;
-    help) _arbiter_words '' "$current" compare simulate fidelity sensitivity run bench doctor explain completions version ;;
+    help) _arbiter_words '' "$current" compare simulate fidelity sensitivity record trace run bench doctor explain completions version ;;
   esac
 }
 

@@ -5,8 +5,9 @@
 //
 // Time is in picoseconds. The engine is single-threaded and draws all randomness from the seed, so
 // that equal configurations give equal bytes. Components are numbered threads first, then links,
-// then media. What the engine does not model: TLB and page walks of the processor, its caches
-// beyond the dirty lines of plain stores, power limits beyond the medium's speed.
+// then media. What the engine does not model: the processor's TLB and page walks, its caches beyond
+// the dirty lines of plain stores, its directory of remote lines, power limits beyond the medium's
+// speed.
 
 internal import ArbiterCore
 internal import ArbiterDevice

@@ -134,8 +134,9 @@ void arb_thread_find_range(ArbThread *thread, uint64_t address);
 /* Where a thread has no gate for the set yet: looks up, attaches. May return NULL. Keeps errno. */
 ArbGate *arb_thread_find_gate(ArbThread *thread, uint64_t address);
 
-/* Whether the call whose guard is up was left by a jump; takes back what it held. */
-int arb_thread_has_left(ArbThread *thread, uintptr_t frame);
+/* Whether the call whose guard is up was left by a jump; takes back what it held. Asked where the
+ * frame does not lie below the guard's. */
+int arb_thread_has_left(ArbThread *thread);
 
 /* Whether `thread->last` is the range of an address. */
 static inline int arb_thread_knows(const ArbThread *thread, uint64_t address,
@@ -163,10 +164,10 @@ static inline ArbThread *arb_enter(uintptr_t frame) {
   /* Relaxed: written before threads exist. */
   if (!__atomic_load_n(&arb_preload_is_active, __ATOMIC_RELAXED)) return NULL;
   ArbThread *thread = &arb_thread;
-  if (__builtin_expect(thread->guard != ARB_GUARD_DOWN, 0) &&
-      !arb_thread_has_left(thread, frame)) {
-    return NULL;
-  }
+  uintptr_t guard = thread->guard;
+  /* Stacks grow downwards: a call from below comes from a real function, as each persisting one of
+   * libpmem calls pmem_drain by its name. */
+  if (guard != ARB_GUARD_DOWN && (frame < guard || !arb_thread_has_left(thread))) return NULL;
   thread->guard = frame;
   return thread;
 }
@@ -228,13 +229,18 @@ void arb_count_deep(ArbThread *thread, uint64_t address, uint64_t byte_count);
 
 /* Finds the lane and the region of a call that is about to be made (address 0: it has none).
  * Returns when it starts. Keeps errno. */
-int64_t arb_record_find(ArbThread *thread, uint64_t address);
+int64_t arb_record_find(ArbThread *thread, uint64_t address, uint32_t generation);
 
 /* When a call starts, in the thread's own time; ARB_NO_START where nothing is recorded. */
 static inline int64_t arb_record_start(ArbThread *thread, uint64_t address) {
   /* Relaxed: written before threads exist. */
   if (__atomic_load_n(&arb_preload_trace, __ATOMIC_RELAXED) == NULL) return ARB_NO_START;
-  return arb_record_find(thread, address);
+  uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
+  if (thread->recorder.lane == NULL || !arb_thread_knows(thread, address, generation)) {
+    return arb_record_find(thread, address, generation);
+  }
+  thread->calls_left--;
+  return arb_recorder_now(&thread->recorder);
 }
 
 /* Record what has been done since `start`. */

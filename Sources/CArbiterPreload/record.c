@@ -48,8 +48,7 @@ static void find(ArbThread *thread, uint64_t address) {
   pthread_setcancelstate(state, NULL);
 }
 
-int64_t arb_record_find(ArbThread *thread, uint64_t address) {
-  uint32_t generation = __atomic_load_n(&arb_ranges_generation, __ATOMIC_RELAXED);
+int64_t arb_record_find(ArbThread *thread, uint64_t address, uint32_t generation) {
   int knows_range = address == 0 || arb_thread_knows(thread, address, generation);
   ArbRecorder *recorder = &thread->recorder;
   if (knows_range && recorder->lane != NULL) {

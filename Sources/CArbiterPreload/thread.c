@@ -77,9 +77,8 @@ static int is_on_signal_stack(void) {
   return is_there;
 }
 
-int arb_thread_has_left(ArbThread *thread, uintptr_t frame) {
-  /* Stacks grow downwards. */
-  if (frame < thread->guard || is_on_signal_stack()) return 0;
+int arb_thread_has_left(ArbThread *thread) {
+  if (is_on_signal_stack()) return 0;
   if (arb_preload_page == NULL || arb_preload_page->scheme != ARB_SCHEME_LOCK) return 1;
   for (uint32_t set = 0; set < ARB_SET_COUNT; set++) {
     if ((thread->attached >> set & 1) != 0) arb_permit_release(&thread->gates[set]);

@@ -90,7 +90,8 @@ struct RunTests {
     let run = try shell(
       """
       { until grep -q up log 2>/dev/null; do sleep 0.02; done; printf '\\003'; sleep 2; } |
-        SHELL=/bin/sh script -qec "exec $arbiter run -q -- sh program" /dev/null >screen; echo $?; cat log
+        SHELL=/bin/sh script -qec "exec $arbiter run -q -- sh program" /dev/null >screen
+      echo $?; cat log
       """, in: folder.path)
     #expect(run.output.hasSuffix("4\nup\ngot\nend\n"), "\(run.output) \(run.error)")
   }

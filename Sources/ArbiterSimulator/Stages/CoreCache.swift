@@ -86,7 +86,9 @@ package struct CoreCache: ~Copyable {
 
   /// The program flushes a line that is on its way: it goes on to the module when it is here.
   ///
-  /// - Parameter isStore: Whether it stores to the line first.
+  /// - Parameters:
+  ///   - line: The line.
+  ///   - isStore: Whether it stores to the line first.
   package mutating func flushAfterFill(_ line: UInt64, isStore: Bool = false) {
     guard let place = fills.firstIndex(where: { $0.line == line }) else { return }
     fills[place].isFlushed = true

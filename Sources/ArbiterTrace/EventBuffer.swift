@@ -12,17 +12,26 @@ final class EventBuffer {
   var lost: UInt64 = 0
   var count = 0
   private let capacity: Int
-  // SAFETY: allocated in init with `capacity` places, of which the first `count` are filled, and
-  // freed in deinit; nobody else holds the pointer. Events are plain data.
-  private let events: UnsafeMutablePointer<ArbTraceEvent>
+  // SAFETY: allocated by take with `capacity` places, of which the first `count` are filled, and
+  // freed by empty and deinit; nobody else holds the pointer. Events are plain data.
+  private var events: UnsafeMutablePointer<ArbTraceEvent>?
 
   init(capacity: Int, source: TraceSource) {
     self.source = source
     self.capacity = capacity
-    unsafe events = .allocate(capacity: capacity)
+    unsafe events = nil
   }
 
-  deinit { unsafe events.deallocate() }
+  deinit { unsafe events?.deallocate() }
+
+  /// Gives the memory back, until events come again.
+  ///
+  /// - Precondition: None waits.
+  func empty() {
+    precondition(count == 0, "events wait")
+    unsafe events?.deallocate()
+    unsafe events = nil
+  }
 
   /// The events that wait.
   var waiting: UnsafeBufferPointer<ArbTraceEvent> {
@@ -35,6 +44,8 @@ final class EventBuffer {
   func take(_ new: UnsafeBufferPointer<ArbTraceEvent>, limits: [UInt64]) -> Int {
     precondition(new.count <= capacity - count, "more events than a chunk has room for")
     guard let start = new.baseAddress else { return 0 }
+    let events = unsafe self.events ?? .allocate(capacity: capacity)
+    unsafe self.events = events
     // SAFETY: there is room behind the events that wait, and limits has an entry per region.
     let taken = unsafe arb_trace_accept(limits, start, new.count, events + count)
     count += taken

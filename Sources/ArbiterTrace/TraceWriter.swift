@@ -17,8 +17,9 @@ internal import CArbiterTrace
 /// Whatever is written is whole chunks, so that a file whose writer dies is read up to the last
 /// ``flush()``. An event belongs to a region that has been described before, and lies inside it.
 ///
-/// - Complexity: Each thread has a buffer of `eventsPerChunk` × 32 bytes, the writer itself one of
-///   `eventsPerChunk` × 80 bytes. Nothing is allocated per event.
+/// - Complexity: Each thread that has not left (``leave(thread:)``) has a buffer of
+///   `eventsPerChunk` × 32 bytes, the writer itself one of `eventsPerChunk` × 80 bytes. Nothing is
+///   allocated per event.
 @safe
 public struct TraceWriter: ~Copyable {
   /// The most threads of a recording.
@@ -160,6 +161,13 @@ public struct TraceWriter: ~Copyable {
     writtenEvents += UInt64(buffer.count)
     buffer.count = 0
     buffer.lost = 0
+  }
+
+  /// Writes what is waiting of a thread that has ended, and frees its buffer.
+  public mutating func leave(thread: UInt32) throws {
+    try flush(thread: thread)
+    guard Int(thread) < buffers.count else { return }
+    buffers[Int(thread)]?.empty()
   }
 
   /// Writes everything that is waiting, and the end: without it a file counts as cut short.

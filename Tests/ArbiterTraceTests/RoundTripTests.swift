@@ -85,6 +85,30 @@ struct RoundTripTests {
     #expect(file.lostCount == 1037)
   }
 
+  @Test func `a thread that has left is written at once, and may come back`() throws {
+    let sink = MemorySink()
+    var writer = try sink.writer()
+    try writer.describe(TraceRegion(number: 0, name: "x", byteCount: 4096))
+    try writer.leave(thread: 5)
+    for offset in stride(from: UInt64(0), to: 256, by: 64) {
+      let event = TraceEvent(.store, offset: offset, length: 64)
+      try writer.append(event, thread: 5, source: .preload)
+      let before = writer.byteCount
+      try writer.leave(thread: 5)
+      let after = writer.byteCount
+      #expect(after > before)
+    }
+    var isRefused = false
+    do {
+      try writer.append(TraceEvent(.load, offset: 0, length: 1), thread: 5, source: .hooks)
+    } catch is TraceError { isRefused = true }
+    #expect(isRefused)
+    try writer.finish()
+    let file = try TraceFile(TraceBytes(sink.bytes))
+    #expect(try events(of: file, thread: 5).map(\.offset) == [0, 64, 128, 192])
+    #expect(file.threads == [TraceThread(number: 5, source: .preload, eventCount: 4, lostCount: 0)])
+  }
+
   @Test func `what is no event or leaves its region is refused, and counted where C hands it over`()
     throws
   {

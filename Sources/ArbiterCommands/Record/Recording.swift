@@ -226,6 +226,8 @@ final class Recording {
     guard let thread = tenant.thread else { return }
     guarded { writer in
       try writer.lost(glance.lost_count, thread: thread, source: tenant.source)
+      // A program may have any number of threads, one after the other.
+      try writer.leave(thread: thread)
     }
   }
 

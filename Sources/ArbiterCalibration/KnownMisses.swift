@@ -32,7 +32,8 @@ public struct KnownMiss: Sendable {
     KnownMiss("64/WA/1", 62, "as 64/GB/s/1"),
     KnownMiss(
       "73/us/65536", -99,
-      "between always and never: the module stalls for a third of the time, the model not at all"),
+      "between always and never: the rarest stores of the module wait for a part of a stall, the"
+        + " model's for none"),
     KnownMiss(
       "38/1:1/GB/s/4", 304,
       "ordinary stores to the other socket collapse, probably over the processors' directory, which"

@@ -196,8 +196,8 @@ struct ShadowFidelityTests {
   /// Loads for which the estimate is known to be further off, and the error it has.
   ///
   /// Loads go to the same modules and pass no gate: what they hold up looks like a full window. Of
-  /// 64 writers at random places on six modules, most wait in the queue that the modules share, which
-  /// the shadow lacks: it takes them for writers that keep blocks open.
+  /// 64 writers at random places on six modules most wait in the queue that the modules share. The
+  /// shadow has none and takes them for writers that keep blocks open.
   static let knownMisses: [String: ClosedRange<Double>] = [
     "8 half read": 0.10...0.35,
     "64 x 256 B rand on 6": 0.40...0.60,

@@ -41,7 +41,7 @@ struct RunSharingTests {
       """
       \(gated) --quiet --output=a -- sleep 60 & a=$!; sleep 0.3
       child=$(cat /proc/$a/task/$a/children)
-      \(gated) --output=b -- $write f2 2 2000 64 >cb & b=$!; sleep 0.4
+      \(gated) --output=b -- $write f2 2 6000 64 >cb & b=$!; sleep 0.4
       kill -USR1 $b; sleep 0.2; cp b before; kill -\(signal) $a; sleep 0.5
       kill -USR1 $b; sleep 0.2; cp b after
       \(gated) --output=c -- true

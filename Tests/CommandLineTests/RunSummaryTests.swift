@@ -101,7 +101,7 @@ struct RunSummaryTests {
     let place = RunPlace()
     _ = try place.script(
       """
-      busy='sh -c "while :; do :; done" & sleep 1.2; kill $!'
+      busy='sh -c "while :; do :; done" & sleep 4; kill $!'
       "$arbiter" run --format=json --output=s -- sh -c "$busy" & run=$!
       sleep 0.9; kill -USR1 $run; sleep 0.2; cp s early; wait $run
       """)

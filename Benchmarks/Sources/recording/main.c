@@ -73,7 +73,7 @@ static int compare(const void *left, const void *right) {
 static int report(const char *label, const char *unit, double *figures, int count, double limit,
                   int is_floor) {
   qsort(figures, (size_t)count, sizeof *figures, compare);
-  /* Ranks that the median lies between in at least 95 % of samples, of which there are 6 or more. */
+  /* Ranks that the median lies between in at least 95 % of samples; there are 6 or more. */
   int reach = (int)ceil(0.98 * sqrt((double)count)) + 1;
   if (reach > (count - 1) / 2) reach = (count - 1) / 2;
   double low = figures[count / 2 - reach], high = figures[count / 2 + reach];

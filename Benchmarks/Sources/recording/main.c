@@ -73,7 +73,7 @@ static int compare(const void *left, const void *right) {
 static int report(const char *label, const char *unit, double *figures, int count, double limit,
                   int is_floor) {
   qsort(figures, (size_t)count, sizeof *figures, compare);
-  /* Ranks that the median lies between in at least 95 % of samples; there are 6 or more. */
+  /* Ranks that the median lies between in at least 95 % of samples, if there are 6 or more. */
   int reach = (int)ceil(0.98 * sqrt((double)count)) + 1;
   if (reach > (count - 1) / 2) reach = (count - 1) / 2;
   double low = figures[count / 2 - reach], high = figures[count / 2 + reach];
@@ -198,7 +198,7 @@ static int measure_fio(const char *label, const char *size, const char *total, i
       int is_recorded = (pair + turn) & 1;
       uint64_t owners = count_owners(mapping.session);
       times[is_recorded] = fio_seconds(size, total, is_recorded);
-      if (times[is_recorded] < 0) fail("fio with its libpmem engine does not run");
+      if (times[is_recorded] < 0) fail("fio does not run; install the package fio");
       if ((count_owners(mapping.session) > owners) != is_recorded) {
         fail("fio was recorded where it was not to be, or the reverse");
       }

@@ -174,7 +174,9 @@ extension Plot {
     var text = "set \(letter)range [\(low):\(high)]\n"
     if axis.isLogarithmic { text += "set logscale \(letter)\n" }
     if let ticks = axis.ticks, !ticks.isEmpty {
-      text += "set \(letter)tics (\(ticks.map(JSONValue.numeral).joined(separator: ", ")))\n"
+      // With texts of their own: gnuplot would write 1048576 as a power of ten.
+      let marks = ticks.map(JSONValue.numeral).map { "\"\($0)\" \($0)" }
+      text += "set \(letter)tics (\(marks.joined(separator: ", ")))\n"
     }
     return text
   }

@@ -218,7 +218,7 @@ static int measure(void) {
   map = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
   if (map == MAP_FAILED) fail("no memory");
   int pairs = is_smoke ? 15 : PAIRS_MAX;
-  int fio_pairs = is_smoke ? 7 : 31;
+  int fio_pairs = is_smoke ? 7 : 61;
   size_t count = is_smoke ? 20000 : 200000;
   int verdicts[] = {
       measure_kernels("hooks, log of 512 B records", plain_append_log, hooked_append_log, count,

@@ -33,7 +33,21 @@ final class RecordingFile {
     // SAFETY: `facts` outlives the call.
     guard unsafe fstat(descriptor, &facts) == 0 else { throw Self.failure(path, errno) }
     isPlain = facts.st_mode & S_IFMT == S_IFREG
-    guard isPlain, facts.st_size > 0 else { return }
+    // A pipe that nobody empties would hold arbiter, and the program with it, for ever.
+    guard facts.st_mode & S_IFMT != S_IFIFO else {
+      close(descriptor)
+      throw Failure(
+        ExitCode.usage, "--output=\(path) names a pipe, and a recording grows in a file",
+        hint: "name a file, and send it on when the program has ended")
+    }
+    guard isPlain else { return }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+      close(descriptor)
+      throw Failure(
+        ExitCode.usage, "--output=\(path) is being recorded to by another arbiter",
+        hint: "name another file, or wait for its program to end")
+    }
+    guard facts.st_size > 0 else { return }
     var first = [UInt8](repeating: 0, count: Self.beginning.count)
     // SAFETY: the kernel writes at most the capacity that it is told.
     let count = unsafe first.withUnsafeMutableBytes { bytes in

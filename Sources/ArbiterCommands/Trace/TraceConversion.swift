@@ -75,7 +75,7 @@ struct TraceConversion {
   let commandLine: String
 
   func run() throws {
-    let input = try TraceInput(options.file)
+    let input = try TraceInput(options.file, mayBePipe: true)
     var first: [UInt8] = []
     var from = options.from
     if from == nil || from != .arbiter {

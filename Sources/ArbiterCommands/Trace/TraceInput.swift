@@ -31,9 +31,17 @@ final class TraceInput: Sendable {
 
   /// Opens a file.
   ///
+  /// - Parameters:
+  ///   - path: Its name.
+  ///   - mayBePipe: Whether a pipe will do; to open one waits for whoever writes to it.
   /// - Throws: ``Failure`` where that is not possible.
-  init(_ path: String) throws(Failure) {
+  init(_ path: String, mayBePipe: Bool = false) throws(Failure) {
     self.path = path
+    var named = stat()
+    // SAFETY: `named` outlives the call.
+    if !mayBePipe, unsafe stat(path, &named) == 0, named.st_mode & S_IFMT == S_IFIFO {
+      throw Self.noFile(path)
+    }
     descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Self.failure(path, errno) }
     var facts = stat()
@@ -53,14 +61,16 @@ final class TraceInput: Sendable {
       "cannot read '\(path)': \(Console.reason(number))", hint: "check the path")
   }
 
+  private static func noFile(_ path: String) -> Failure {
+    Failure(
+      ExitCode.badInput,
+      "cannot read '\(path)': a recording is read from a plain file, not a pipe or device",
+      hint: "write it to a file first")
+  }
+
   /// Random access, for recordings.
   func bytes() throws(Failure) -> TraceBytes {
-    guard let byteCount else {
-      throw Failure(
-        ExitCode.badInput,
-        "cannot read '\(path)': a recording is read from a plain file, not a pipe",
-        hint: "write it to a file first")
-    }
+    guard let byteCount else { throw Self.noFile(path) }
     return TraceBytes(byteCount: byteCount) { (offset, count) throws(TraceError) in
       try self.read(at: offset, count: count)
     }

@@ -44,12 +44,14 @@ final class TraceOutput {
     descriptor = unsafe open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw Self.failure(path, errno) }
     partial = name
+    PartialFile.clean(name)
   }
 
   /// Whoever has not called ``finish()`` has failed: what is there of the file goes.
   deinit {
     if descriptor > 2 { close(descriptor) }
     if let partial { _ = unsafe unlink(partial) }
+    if partial != nil { PartialFile.keep() }
   }
 
   /// Follows links, so that the file behind one is replaced and not the link.
@@ -109,6 +111,7 @@ final class TraceOutput {
     guard let name = partial else { return }
     guard unsafe rename(name, Self.resolved(path)) == 0 else { throw failed(errno) }
     partial = nil
+    PartialFile.keep()
   }
 
   private func failed(_ number: Int32) -> Failure {

@@ -236,13 +236,16 @@ final class Recording {
     for number in known.indices {
       var bytes: UInt64 = 0
       // SAFETY: the name has the room that C asks for.
-      guard unsafe arb_trace_reader_region(reader, UInt32(number), &bytes, &name) == 1,
-        known[number]?.byteCount != bytes
-      else { continue }
+      guard unsafe arb_trace_reader_region(reader, UInt32(number), &bytes, &name) == 1 else {
+        continue
+      }
+      // The recorded program can write what it likes into this memory.
+      bytes = min(bytes, 1 << 48 - 1)
+      if known[number]?.byteCount == bytes { continue }
       let text = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
       let region = TraceRegion(
         number: UInt8(number), name: String(decoding: text, as: UTF8.self),
-        byteCount: min(bytes, 1 << 48 - 1))
+        byteCount: bytes)
       known[number] = region
       guarded { writer in try writer.describe(region) }
     }

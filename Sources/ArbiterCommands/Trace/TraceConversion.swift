@@ -80,7 +80,8 @@ struct TraceConversion {
     var from = options.from
     if from == nil || from != .arbiter {
       first = try input.next()
-      from = from ?? TraceFormat(beginning: first)
+      // A file without a byte says nothing of its format.
+      if from == nil && !first.isEmpty { from = TraceFormat(beginning: first) }
     }
     guard let from else {
       throw Failure(

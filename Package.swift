@@ -113,7 +113,9 @@ let package = Package(
       sees: ["CArbiter", "CArbiterPersist", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform"]),
     room(
       "ArbiterCrashTesting",
-      sees: ["ArbiterCore", "ArbiterPersistence", "ArbiterPlatform", "ArbiterMemory"]),
+      sees: [
+        "CArbiter", "ArbiterCore", "ArbiterPersistence", "ArbiterPlatform", "ArbiterMemory",
+      ]),
     room(
       "ArbiterRuntime",
       sees: [

@@ -68,7 +68,7 @@ extension CrashWalk {
     let fences = entries.count { if case .fence = $0.step { true } else { false } }
     return CrashFailure(
       kind: kind(lost), reason: reason, domain: options.domain, seed: options.seed,
-      operation: last?.text ?? "nothing", site: last?.site ?? CallSite(backtrace: nil),
+      operation: last?.text ?? "nothing", site: last?.site ?? CallSite(),
       operationCount: entries.last.map { $0.call + 1 } ?? 0, fenceCount: fences,
       lost: places(lost), survived: places(survived), acknowledged: image.acknowledged,
       stateCount: summary.stateCount, image: bytes(of: state))

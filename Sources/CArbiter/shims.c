@@ -5,6 +5,7 @@
 #include "CArbiter.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -138,4 +139,8 @@ int64_t arb_copy_checked(void *target, const void *source, size_t byte_count, in
 int64_t arb_file_allocate(int descriptor, int64_t byte_count) {
   /* posix_fallocate returns its error instead of setting errno. */
   return -(int64_t)posix_fallocate(descriptor, 0, byte_count);
+}
+
+int32_t arb_return_addresses(uintptr_t *addresses, int32_t count) {
+  return backtrace((void **)addresses, count);
 }

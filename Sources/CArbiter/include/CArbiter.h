@@ -179,4 +179,8 @@ int64_t arb_copy_checked(
 /* Reserves `byte_count` bytes of a file on its medium from offset 0. */
 int64_t arb_file_allocate(int descriptor, int64_t byte_count);
 
+/* Return addresses of the calling thread, innermost first, by the C library's unwinder. Writes at
+ * most `count` of them and returns how many. The first call may allocate. */
+int32_t arb_return_addresses(uintptr_t *_Nonnull addresses, int32_t count);
+
 #endif

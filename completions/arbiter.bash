@@ -84,7 +84,7 @@ _arbiter() {
         return
         ;;
       compare:--fidelity)
-        _arbiter_words "$prefix" "$current" brief none
+        _arbiter_words "$prefix" "$current" brief whole none
         return
         ;;
       compare:--format)

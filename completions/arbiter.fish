@@ -34,7 +34,7 @@ complete -c arbiter -n '__arbiter_has_verb compare' -l from -r -f -a 'clean satu
 complete -c arbiter -n '__arbiter_has_verb compare' -l duration -r -f -d 'Virtual time of each measurement'
 complete -c arbiter -n '__arbiter_has_verb compare' -l seed -r -f -d 'Source of all randomness'
 complete -c arbiter -n '__arbiter_has_verb compare' -l report -r -f -a '(__fish_complete_directories)' -d 'Folder for the page, the plots and their data; none writes no report'
-complete -c arbiter -n '__arbiter_has_verb compare' -l fidelity -r -f -a 'brief none' -d 'Whether the page ends with the model beside published measurements'
+complete -c arbiter -n '__arbiter_has_verb compare' -l fidelity -r -f -a 'brief whole none' -d 'Which published measurements the page shows the model beside: of writers, all or none'
 complete -c arbiter -n '__arbiter_has_verb compare' -l format -r -f -a 'text json csv' -d 'Form of the results: a table, JSON or CSV'
 complete -c arbiter -n '__arbiter_has_verb compare' -s o -l output -r -F -d 'File for the results instead of standard output; replaced when they are complete'
 complete -c arbiter -n '__arbiter_has_verb compare' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'

@@ -45,7 +45,8 @@ struct CompareOptions: Equatable {
           help: "Folder for the page, the plots and their data; none writes no report."),
         .init(
           "fidelity", \.fidelity,
-          help: "Whether the page ends with the model beside published measurements."),
+          help: "Which published measurements the page shows the model beside: of writers, all or "
+            + "none."),
       ]),
     OutputOptions.group.within(\.output),
   ]
@@ -89,10 +90,22 @@ struct CompareOptions: Equatable {
 
 /// How much of the judgement of the model a page shows.
 enum FidelityPart: String, WordValue, CaseIterable {
+  /// What the comparison rests on: the measurements of writers, in a few seconds.
   case brief
+  /// Every measurement.
+  case whole
   case none
 
-  static var placeholder: String { "<brief|none>" }
+  static var placeholder: String { "<brief|whole|none>" }
+
+  /// Numbers of targets; nil for none, empty for all.
+  var targets: [Int]? {
+    switch self {
+    case .brief: [1, 2, 3, 4, 6, 7, 9, 15, 17]
+    case .whole: []
+    case .none: nil
+    }
+  }
 }
 
 extension CompareOptions {
@@ -106,8 +119,8 @@ extension CompareOptions {
       beside its data and script, with a line on how it compares with the paper.
 
       All figures are those of a model. What hardware was measured to do, and how far the model is \
-      from it, stands at the end of the page; `arbiter fidelity` writes it whole, and `arbiter \
-      sensitivity` says which of the conclusions hang on what is uncertain in the model.
+      from it, stands at the end of the page, as far as writers go; `arbiter fidelity` has the \
+      rest, and `arbiter sensitivity` says which of the conclusions hang on what is uncertain.
       """,
     initial: CompareOptions(), groups: groups,
     examples: [
@@ -139,8 +152,9 @@ extension CompareOptions {
     var remarks = findings.sentences
     if place.isWanted && !session.wasInterrupted {
       var report = findings.report(document: session.document(results))
-      if options.fidelity == .brief {
-        let study = try FidelityStudy(numbers: [], own: nil, seeds: [options.seed], traces: false)
+      if let numbers = options.fidelity.targets {
+        let study = try FidelityStudy(
+          numbers: numbers, own: nil, seeds: [options.seed], traces: false)
         report.sections.append(try FidelityOptions.findings(of: study, in: session).briefSection)
       }
       if !session.wasInterrupted { remarks.append(try place.write(report, for: session)) }

@@ -19,8 +19,9 @@
  * and frees the lane. The reader holds a mutex of the same kind, by which threads that wait for
  * room learn that nobody reads any more.
  *
- * Nothing in the memory is trusted by either side: sizes are checked when it is opened, and indices
- * and events when they are used.
+ * Sizes are checked when the memory is opened, indices and events when they are used. The mutexes
+ * are the C library's and cannot be checked: a program that overwrites them can crash the reader,
+ * which runs as the same user.
  */
 #ifndef ARBITER_TRACE_SESSION_H
 #define ARBITER_TRACE_SESSION_H

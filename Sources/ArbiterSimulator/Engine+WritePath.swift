@@ -11,7 +11,7 @@ extension Engine {
   @inline(__always)
   mutating func enqueueStore(_ index: Int, _ line: PendingLine) {
     let queue = queue(of: Int(line.module))
-    threads[index].stores.waiting.append(line)
+    threads[index].waitingStores.append(line)
     storeQueues[queue].turns.push(StoreTurn(thread: index, module: Int(line.module)))
     admitStores(queue)
   }
@@ -39,8 +39,8 @@ extension Engine {
   /// Accepts one of a thread's waiting lines: from here on it is in the persistence domain.
   private mutating func acceptStore(module: Int, thread index: Int) {
     let wanted = moduleCount == 1 ? nil : module
-    let turn = drawTurn(of: threads[index].stores.waiting.count(ofModule: wanted))
-    let line = threads[index].stores.waiting.remove(turn, ofModule: wanted)
+    let turn = drawTurn(of: threads[index].waitingStores.count(ofModule: wanted))
+    let line = threads[index].waitingStores.remove(turn, ofModule: wanted)
     note(.accepted, line)
     modules[module].counts.acceptedStores &+= 1
     modules[module].writeQueue.push(line.address)

@@ -30,7 +30,7 @@ extension SimulatedThread {
   /// A sentence for every violated invariant of the thread's windows (W1).
   func violations(_ index: Int) -> [String] {
     var found: [String] = []
-    if stores.waiting.count + stores.returningCount > stores.inFlight {
+    if waitingStores.count + stores.returningCount > stores.inFlight {
       found.append("thread \(index): more stores are on their way than were issued (W1)")
     }
     if openRequests < 0 { found.append("thread \(index): a request completed twice") }

@@ -87,7 +87,7 @@ struct SimulatedModule: ~Copyable {
   init(profile: DeviceProfile, threadCount: Int, seed: UInt64, index: Int) {
     let stream = UInt64(index) &* 3 &+ 1000
     writeQueue = FixedQueue(capacity: profile.writePendingQueueLines, filler: 0)
-    let turns = threadCount * StoreWindow.maximumLines
+    let turns = threadCount * LineWindow.maximumLines
     storeTurns = FixedQueue(capacity: profile.sharedQueueLines, filler: 0)
     loadTurns = FixedQueue(capacity: turns * 2, filler: LoadWaiter())
     buffer = WriteCombiningBuffer(

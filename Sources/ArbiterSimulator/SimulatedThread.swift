@@ -92,8 +92,11 @@ struct SimulatedThread: ~Copyable {
   // The core.
 
   let share: CoreShare
-  var stores = StoreWindow()
-  var loads = LoadWindow()
+  var stores = LineWindow()
+  /// Stores of the window that their modules have not accepted.
+  var waitingStores = WaitingLines()
+  /// Loads, and the reads that cached stores begin with.
+  var loads = LineWindow()
 
   // The gate.
 

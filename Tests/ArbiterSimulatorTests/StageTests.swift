@@ -40,14 +40,13 @@ struct EventClockTests {
 @Suite("Core window")
 struct WindowTests {
   /// Appends and removes at random places and compares with an array.
-  private func expectArray<Lines: WaitingLines & ~Copyable>(_ lines: consuming Lines, seed: UInt64)
-  {
+  private func expectArray(_ lines: consuming WaitingLines, seed: UInt64) {
     var reference: [UInt64] = []
     var random = SeededRandom(seed: seed)
     var serial: UInt64 = 0
     for _ in 0..<20_011 {
       let isGrowing = random.below(7) < (serial / 97 % 2 == 0 ? 5 : 2)
-      if reference.count < Lines.capacity && (isGrowing || reference.isEmpty) {
+      if reference.count < WaitingLines.capacity && (isGrowing || reference.isEmpty) {
         serial += 1
         let module = UInt8(random.below(3))
         lines.append(PendingLine(address: serial << 8 | UInt64(module), module: module))
@@ -70,22 +69,18 @@ struct WindowTests {
   }
 
   @Test func `waiting stores keep their order whoever leaves`() {
-    expectArray(WaitingStores(), seed: 1)
-  }
-
-  @Test func `waiting loads keep their order whoever leaves`() {
-    expectArray(WaitingLoads(), seed: 2)
+    expectArray(WaitingLines(), seed: 1)
   }
 
   @Test func `entries come free in order, each at its time`() {
-    var window = StoreWindow()
+    var window = LineWindow()
     var times: [Int64] = []
     var taken = 0
     var random = SeededRandom(seed: 3)
     var now: Int64 = 0
     for _ in 0..<20_011 {
       switch random.below(3) {
-      case 0 where taken + times.count < StoreWindow.maximumLines:
+      case 0 where taken + times.count < LineWindow.maximumLines:
         window.take()
         taken += 1
       case 1 where taken > 0:

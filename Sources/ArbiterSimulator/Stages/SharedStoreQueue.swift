@@ -32,7 +32,7 @@ struct SharedStoreQueue: ~Copyable {
   private let heldMax: Int
 
   init(profile: DeviceProfile, threadCount: Int) {
-    let count = threadCount * StoreWindow.maximumLines
+    let count = threadCount * LineWindow.maximumLines
     turns = FixedQueue(capacity: count, filler: StoreTurn())
     heldMax = profile.sharedQueueLines
   }

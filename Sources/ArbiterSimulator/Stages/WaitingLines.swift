@@ -34,29 +34,8 @@ package struct PendingLine {
   }
 }
 
-/// Lines in the order of their age, any of which may leave.
-package protocol WaitingLines: ~Copyable {
-  /// How many lines may wait.
-  static var capacity: Int { get }
-
-  /// Makes an empty list.
-  init()
-
-  /// How many lines wait.
-  var count: Int { get }
-
-  /// The line that came after `place` others that wait.
-  subscript(place: Int) -> PendingLine { get }
-
-  /// Adds the youngest line.
-  mutating func append(_ line: PendingLine)
-
-  /// Removes and returns the line at a place.
-  mutating func remove(at place: Int) -> PendingLine
-}
-
-/// Up to 16 waiting lines: the stores of a core.
-package struct WaitingStores: WaitingLines, ~Copyable {
+/// Up to 16 stores of a core in the order of their age, any of which may leave.
+package struct WaitingLines: ~Copyable {
   package static let capacity = 16
 
   private let lines = FixedArray(count: capacity) { _ in PendingLine() }
@@ -71,6 +50,7 @@ package struct WaitingStores: WaitingLines, ~Copyable {
     Int(truncatingIfNeeded: order &>> UInt64(truncatingIfNeeded: place &* 4)) & 15
   }
 
+  /// The line that came after `place` others that wait.
   @inline(__always)
   package subscript(place: Int) -> PendingLine { lines[slot(at: place)] }
 
@@ -96,34 +76,7 @@ package struct WaitingStores: WaitingLines, ~Copyable {
   }
 }
 
-/// Up to 32 waiting lines: a core's loads and the reads that its cached stores begin with.
-package struct WaitingLoads: WaitingLines, ~Copyable {
-  package static let capacity = 32
-
-  private let lines = FixedArray(count: capacity) { _ in PendingLine() }
-  package private(set) var count = 0
-
-  package init() {}
-
-  @inline(__always)
-  package subscript(place: Int) -> PendingLine { lines[place] }
-
-  @inline(__always)
-  package mutating func append(_ line: PendingLine) {
-    lines[count] = line
-    count &+= 1
-  }
-
-  @inline(__always)
-  package mutating func remove(at place: Int) -> PendingLine {
-    let line = lines[place]
-    count &-= 1
-    for next in place..<count { lines[next] = lines[next &+ 1] }
-    return line
-  }
-}
-
-extension WaitingLines where Self: ~Copyable {
+extension WaitingLines {
   /// How many lines wait for a module, or for any where none is named.
   @inline(__always)
   package func count(ofModule module: Int?) -> Int {

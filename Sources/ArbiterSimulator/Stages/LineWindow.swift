@@ -13,11 +13,9 @@
 internal import ArbiterCore
 
 /// The entries of one core for one direction.
-package struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
-  package static var maximumLines: Int { 16 }
+package struct LineWindow: ~Copyable {
+  package static let maximumLines = 16
 
-  /// Lines that wait to be accepted.
-  package var waiting = Waiting()
   /// When accepted entries come free, earliest first.
   private let returning = FixedArray<Int64>(count: maximumLines) { _ in 0 }
   private var returningHead = 0
@@ -68,9 +66,3 @@ package struct LineWindow<Waiting: WaitingLines & ~Copyable>: ~Copyable {
     returningCount &+= 1
   }
 }
-
-/// A core's stores.
-package typealias StoreWindow = LineWindow<WaitingStores>
-
-/// A core's loads, and the reads that its cached stores begin with.
-package typealias LoadWindow = LineWindow<WaitingLoads>

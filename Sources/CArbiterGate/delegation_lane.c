@@ -7,15 +7,35 @@
 #include "delegation_ring.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+
+/* Takes the pool's mutex. No signal comes while a thread holds it: a handler that jumps would leave
+ * it held for ever, and the next store of the thread would wait for itself. */
+static void lock_pool(ArbDelegation *pool, sigset_t *before) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, before);
+  pthread_mutex_lock(&pool->mutex);
+}
+
+static void unlock_pool(ArbDelegation *pool, const sigset_t *before) {
+  pthread_mutex_unlock(&pool->mutex);
+  pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static int has_worker(const ArbDelegation *pool) {
+  return arb_delegation_dead_count(pool) < pool->ring_count;
+}
 
 int64_t arb_lane_open(ArbDelegation *pool, ArbLane *lane) {
   memset(lane, 0, sizeof *lane);
-  if (!is_here(pool)) return -EOWNERDEAD;
-  pthread_mutex_lock(&pool->mutex);
+  if (!is_here(pool) || !has_worker(pool)) return -EOWNERDEAD;
+  sigset_t before;
+  lock_pool(pool, &before);
   uint32_t index = pool->first_free;
   if (index == pool->lane_capacity) {
-    pthread_mutex_unlock(&pool->mutex);
+    unlock_pool(pool, &before);
     return -EUSERS;
   }
   pool->first_free = pool->cells[index].next_free;
@@ -27,13 +47,13 @@ int64_t arb_lane_open(ArbDelegation *pool, ArbLane *lane) {
     if (is_dead < is_best_dead || (is_dead == is_best_dead && count < least)) best = ring;
   }
   pool->rings[best].lane_count++;
-  pthread_mutex_unlock(&pool->mutex);
   /* The worker reads these only after the first request of this lane. */
   arb_store(&pool->cells[index].completed, 0);
   arb_store(&pool->cells[index].awaited, 0);
   lane->pool = pool;
   lane->ring = best;
   lane->lane = index;
+  unlock_pool(pool, &before);
   return 0;
 }
 
@@ -41,13 +61,17 @@ void arb_lane_close(ArbLane *lane) {
   ArbDelegation *pool = lane->pool;
   if (pool == NULL) return;
   arb_lane_wait(lane, lane->submitted_count);
+  if (!is_here(pool)) {
+    lane->pool = NULL;
+    return;
+  }
+  sigset_t before;
+  lock_pool(pool, &before);
   lane->pool = NULL;
-  if (!is_here(pool)) return;
-  pthread_mutex_lock(&pool->mutex);
   pool->rings[lane->ring].lane_count--;
   pool->cells[lane->lane].next_free = pool->first_free;
   pool->first_free = lane->lane;
-  pthread_mutex_unlock(&pool->mutex);
+  unlock_pool(pool, &before);
 }
 
 /* Puts a request at the end. Returns 0, -EAGAIN where the ring is full, -ESHUTDOWN where closed,

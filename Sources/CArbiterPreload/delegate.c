@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,13 +73,8 @@ static int has_pool(void) {
   return 0;
 }
 
-static int open_lane(ArbThread *thread) {
-  int state;
-  /* As in arb_thread_find_gate. */
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-  int is_there = has_pool();
-  pthread_setcancelstate(state, NULL);
-  if (!is_there) return 0;
+static int try_lane(ArbThread *thread) {
+  if (!has_pool()) return 0;
   memset(&thread->lane, 0, sizeof thread->lane);
   if (arb_lane_open(pool, &thread->lane) != 0) {
     thread->lane.pool = NULL;
@@ -89,6 +85,19 @@ static int open_lane(ArbThread *thread) {
     return 0;
   }
   return 1;
+}
+
+static int open_lane(ArbThread *thread) {
+  sigset_t all, before;
+  int state;
+  /* A handler that jumps would leave the pool half started. As in arb_thread_find_gate. */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  int is_open = try_lane(thread);
+  pthread_setcancelstate(state, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return is_open;
 }
 
 /* On a worker: `source` is the call, which stays with the thread until the request has ended. */

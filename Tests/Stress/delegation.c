@@ -10,10 +10,13 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -227,6 +230,15 @@ static void hold(void *target, const void *source, size_t bytes, int32_t value, 
   while (__atomic_load_n(&is_held, __ATOMIC_ACQUIRE)) usleep(1000);
 }
 
+static void nothing(void *target, const void *source, size_t bytes, int32_t value,
+                    uint32_t flags) {
+  (void)target;
+  (void)source;
+  (void)bytes;
+  (void)value;
+  (void)flags;
+}
+
 static void check_bounds(void) {
   look_nanoseconds = 5000000;
   wait_nanoseconds = fill_nanoseconds = 50000000;
@@ -252,6 +264,45 @@ static void check_bounds(void) {
         "a request behind an empty place ends in an error");
   arb_delegation_shutdown(pool);
   check(arb_delegation_dead_count(pool) == 1, "the worker gave its ring up");
+  arb_delegation_destroy(pool);
+}
+
+/* --- Jumps ------------------------------------------------------------------------------------- */
+
+static sigjmp_buf way_out;
+static volatile sig_atomic_t may_jump;
+
+static void jump_out(int signal) {
+  (void)signal;
+  if (may_jump) siglongjmp(way_out, 1);
+}
+
+/* A timer's handler leaves whatever is going on with a lane. The mutex is never left held. */
+static void check_jumps(int turns) {
+  look_nanoseconds = 1000000;
+  wait_nanoseconds = fill_nanoseconds = never;
+  static ArbDelegation *pool;
+  static ArbLane lane;
+  static ArbRequest request = {&lane, NULL, 0, 0, 0, nothing, 0};
+  check(arb_delegation_create(1, 4, 2, &pool) == 0, "a pool starts");
+  struct sigaction action = {.sa_handler = jump_out}, before;
+  check(sigaction(SIGVTALRM, &action, &before) == 0, "a handler is set");
+  struct itimerval period = {{0, 500}, {0, 500}}, none = {{0, 0}, {0, 0}};
+  check(setitimer(ITIMER_VIRTUAL, &period, NULL) == 0, "a timer starts");
+  for (volatile int turn = 0; turn < turns; turn++) {
+    if (sigsetjmp(way_out, 1) == 0) {
+      may_jump = 1;
+      for (;;) {
+        if (lane.pool == NULL) check(arb_lane_open(pool, &lane) == 0, "a lane opens");
+        arb_lane_close(&lane);
+      }
+    }
+    may_jump = 0;
+  }
+  check(setitimer(ITIMER_VIRTUAL, &none, NULL) == 0, "the timer stops");
+  if (lane.pool == NULL) check(arb_lane_open(pool, &lane) == 0, "a lane opens after all");
+  check(arb_lane_submit(&lane, &request) == 0 && arb_lane_wait(&lane, 1) == 0, "and serves");
+  arb_lane_close(&lane);
   arb_delegation_destroy(pool);
 }
 
@@ -306,6 +357,7 @@ int main(int count, char **arguments) {
   stress_wake_ups(iterations / 4, 2, 64, 6);
   stress_ends((uint32_t)(iterations / 20000) + 4);
   check_bounds();
+  check_jumps(500);
   check_fork();
   printf("delegation: passed\n");
   return 0;

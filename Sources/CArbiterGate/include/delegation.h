@@ -108,7 +108,7 @@ void arb_delegation_add_latencies(const ArbDelegation *_Nonnull pool, uint64_t *
                                   uint64_t *_Nonnull sum, uint64_t *_Nonnull maximum);
 
 /* Opens a lane for the calling thread, to the living ring with the fewest lanes. Returns 0, -EUSERS
- * where all lanes are open, -EOWNERDEAD in a forked child. */
+ * where all lanes are open, -EOWNERDEAD in a forked child and where all workers are dead. */
 int64_t arb_lane_open(ArbDelegation *_Nonnull pool, ArbLane *_Nonnull lane);
 
 /* Waits until all requests of the lane have ended, and gives it back. */

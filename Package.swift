@@ -63,10 +63,13 @@ let package = Package(
   targets: [
     cRoom("CArbiter"),
     cRoom("CArbiterCounters"),
+    // Zydis and libdw, libpfm4 and libmicrohttpd are loaded where they are needed and not before.
+    cRoom("CArbiterDecode", sees: ["CArbiterSampling"]),
     cRoom("CArbiterGate", sees: ["CArbiter"]),
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
+    cRoom("CArbiterSampling"),
     cRoom("CArbiterHooks", sees: ["CArbiter", "CArbiterRecord"]),
     cRoom(
       "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
@@ -123,6 +126,12 @@ let package = Package(
         "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlatform",
         "ArbiterMemory",
       ]),
+    room(
+      "ArbiterProfiler",
+      sees: [
+        "CArbiterDecode", "CArbiterSampling", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "ArbiterPlatform", "ArbiterRuntime",
+      ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
       resources: [.embedInCode("Profiles")], swiftSettings: strict),
@@ -132,7 +141,7 @@ let package = Package(
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
         "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
-        "ArbiterRuntime", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterRuntime", "ArbiterProfiler", "ArbiterProfiles", "ArbiterReport",
       ]),
     .target(
       name: "ArbiterC",
@@ -155,7 +164,7 @@ let package = Package(
         "CArbiter", "CArbiterRecord", "CommandSpec", "ArbiterCore", "ArbiterMetrics",
         "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
         "ArbiterCalibration", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
-        "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
+        "ArbiterProfiler", "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -228,6 +237,12 @@ let package = Package(
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
+    tests(
+      of: "ArbiterProfiler",
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
+        "CArbiterDecode", "CArbiterSampling",
+      ]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),

@@ -21,12 +21,23 @@ public struct SystemTree: Sendable {
 
   /// The text of a file without white space at its ends; nil where it cannot be read.
   public func text(_ path: String) -> String? {
+    contents(path, bytesMax: Self.textBytesMax)
+  }
+
+  /// Reads a file that may be long, such as a process's memory map, up to 64 MiB.
+  ///
+  /// - Returns: The text without white space at its ends; nil where the file cannot be read.
+  public func wholeText(_ path: String) -> String? {
+    contents(path, bytesMax: 64 << 20)
+  }
+
+  private func contents(_ path: String, bytesMax: Int) -> String? {
     let descriptor = unsafe open(root + path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 4096)
-    while bytes.count < Self.textBytesMax {
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while bytes.count < bytesMax {
       // SAFETY: the kernel writes at most the capacity that it is told.
       let count = unsafe chunk.withUnsafeMutableBytes { room in
         unsafe read(descriptor, room.baseAddress, room.count)

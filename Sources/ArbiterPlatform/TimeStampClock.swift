@@ -130,6 +130,9 @@ public enum SystemClock {
   /// - Complexity: One system call.
   public static func threadCPUNanoseconds() -> Int64 { read(CLOCK_THREAD_CPUTIME_ID) }
 
+  /// Clock ticks in a second, the kernel's unit in /proc.
+  public static let ticksPerSecond = sysconf(Int32(_SC_CLK_TCK))
+
   private static func read(_ clock: clockid_t) -> Int64 {
     var time = timespec()
     // SAFETY: the kernel fills the whole structure that is passed.

@@ -267,7 +267,7 @@ static void check_bounds(void) {
   arb_delegation_destroy(pool);
 }
 
-/* --- Jumps ------------------------------------------------------------------------------------- */
+/* --- Jumps ------------------------------------------------------------------------------------ */
 
 static sigjmp_buf way_out;
 static volatile sig_atomic_t may_jump;

@@ -1,0 +1,11 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Samples of running threads through perf_event_open: events, rings and what lies in them.
+ */
+#ifndef CARBITERSAMPLING_H
+#define CARBITERSAMPLING_H
+
+#include "sample.h"
+
+#endif

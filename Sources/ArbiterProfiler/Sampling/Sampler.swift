@@ -67,7 +67,7 @@ public final class Sampler: CustomStringConvertible {
   public init(
     _ events: [SampledEvent], options: Options = Options(), tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
-    precondition(1...Int(ARB_FORMAT_MAX.rawValue) ~= events.count, "\(events.count) events")
+    precondition(1...ARB_FORMAT_MAX ~= events.count, "\(events.count) events")
     precondition(Set(events.map(\.kind)).count == events.count, "a kind of event twice")
     self.events = events
     self.options = options

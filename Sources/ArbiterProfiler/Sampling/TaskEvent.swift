@@ -57,12 +57,12 @@ public struct TaskEvent: Sendable, Hashable {
     process = task.process
     thread = task.thread
     switch Int(task.kind) {
-    case Int(ARB_TASK_FORK.rawValue):
+    case ARB_TASK_FORK:
       change = .started(parentProcess: task.parent_process, parentThread: task.parent_thread)
-    case Int(ARB_TASK_EXIT.rawValue): change = .ended
-    case Int(ARB_TASK_NAME.rawValue): change = .renamed(name)
-    case Int(ARB_TASK_EXEC.rawValue): change = .executed(name)
-    case Int(ARB_TASK_MAP.rawValue):
+    case ARB_TASK_EXIT: change = .ended
+    case ARB_TASK_NAME: change = .renamed(name)
+    case ARB_TASK_EXEC: change = .executed(name)
+    case ARB_TASK_MAP:
       let end = task.address.addingReportingOverflow(task.length)
       change = .mapped(
         Mapping(

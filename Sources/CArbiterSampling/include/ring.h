@@ -26,8 +26,8 @@ enum {
 
 /* A ring: the kernel's page with head and tail, and the data, a power of two of bytes. */
 typedef struct {
-  void *_Nonnull page;
-  const uint8_t *_Nonnull data;
+  void *_Nullable page; /* nil only before the ring is mapped, as the data */
+  const uint8_t *_Nullable data;
   uint64_t size;
 } ArbRing;
 
@@ -79,7 +79,7 @@ typedef struct {
   ArbLateThread *_Nullable late;
   uint64_t late_count;
   uint64_t redundant_count; /* late threads that were found redundant, ever */
-  uint8_t *_Nonnull scratch; /* ARB_RECORD_BYTES_MAX bytes for records that wrap around */
+  uint8_t *_Nullable scratch; /* ARB_RECORD_BYTES_MAX bytes for records that wrap around */
   uint32_t format_count;
   uint32_t unused;
 } ArbReader;

@@ -74,17 +74,20 @@ extension Sampler {
   /// Processes that it has started and that nobody added are not sampled any more either.
   public func remove(process: Int32) {
     guard let index = targets.firstIndex(where: { $0.process == process }) else { return }
-    close(targets.remove(at: index))
+    let gone = targets.remove(at: index)
+    close(gone)
     // Others may have had their events from this one alone.
     let redundant = Set(rings.redundantThreads)
     for index in targets.indices {
-      let lost = targets[index].lateThreads.intersection(redundant)
+      var target = targets[index]
+      let lost = target.lateThreads.intersection(redundant)
       guard !lost.isEmpty else { continue }
       rings.forgetLate(lost)
-      targets[index].lateThreads.subtract(lost)
-      targets[index].seenThreads.subtract(lost)
+      target.lateThreads.subtract(lost)
+      target.seenThreads.subtract(lost)
       // Fails where the process is gone, and then there is nothing to sample.
-      try? reachThreads(of: &targets[index])
+      try? reachThreads(of: &target)
+      targets[index] = target
     }
   }
 

@@ -13,6 +13,7 @@ enum SamplingRefusal {
   ///   - object: What was to be sampled or opened, such as "process 12".
   ///   - isPrecise: Whether the event is one of the processor's.
   ///   - tree: Where the kernel describes the machine.
+  /// - Returns: The error.
   static func opening(
     _ number: Int32, _ object: String, isPrecise: Bool, tree: SystemTree
   ) -> PlatformError {

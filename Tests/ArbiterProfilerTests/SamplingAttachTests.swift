@@ -66,7 +66,7 @@ struct SamplingAttachTests {
     let sampler = try Sampler([Self.millisecond])
     try sampler.add(process: program.process)
     program.step()
-    let before = Double(program.nextLine().last ?? "") ?? 0
+    let before = Double(program.lines(until: "used").last?.last ?? "") ?? 0
     _ = drained(sampler)
     var count = 0
     for _ in 0..<10 {
@@ -74,7 +74,7 @@ struct SamplingAttachTests {
       count += drained(sampler).count
     }
     program.step()
-    let after = Double(program.nextLine().last ?? "") ?? 0
+    let after = Double(program.lines(until: "used").last?.last ?? "") ?? 0
     sampler.stop()
     count += drained(sampler).count
     // Starting threads is the kernel's work and not sampled: the floor is low, the ceiling is not.

@@ -161,10 +161,19 @@ final class SamplingProgram {
     defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_adddup2(&actions, there[0], 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, back[1], 1)
+    // This thread may block signals, and a child would inherit that: also of `alarm`.
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { _ = unsafe posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe arguments.forEach { unsafe free($0) } }
     var child: pid_t = 0
-    let number = unsafe posix_spawn(&child, words[0], &actions, nil, &arguments, environ)
+    let number = unsafe posix_spawn(
+      &child, words[0], &actions, &attributes, &arguments, environ)
     close(there[0])
     close(back[1])
     guard number == 0, let output = unsafe fdopen(back[0], "r") else {

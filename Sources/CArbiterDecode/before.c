@@ -22,8 +22,9 @@ static size_t from_start(
   uint64_t at = code->start;
   while (at < ip) {
     const uint64_t offset = at - code->address;
+    int64_t jump;
     const uint8_t length =
-        arb_instruction_length(decoder, code->bytes + offset, code->count - offset);
+        arb_instruction_length(decoder, code->bytes + offset, code->count - offset, &jump);
     if (length == 0) return 0;
     recent[passed++ % ARB_BEFORE_MAX] = at;
     at += length;
@@ -66,7 +67,9 @@ static size_t by_vote(
   uint8_t lengths[ARB_VOTE_MAX];
   for (int at = 0; at < window; at++) {
     const uint64_t offset = first + (uint64_t)at;
-    lengths[at] = arb_instruction_length(decoder, code->bytes + offset, code->count - offset);
+    int64_t jump;
+    lengths[at] =
+        arb_instruction_length(decoder, code->bytes + offset, code->count - offset, &jump);
   }
   size_t count = 0;
   for (int end = window; count < ARB_BEFORE_MAX; count++) {
@@ -77,13 +80,36 @@ static size_t by_vote(
   return count;
 }
 
+/* The last address up to `ip` to which a branch leads that lies from `first` on; 0 for none. */
+static uint64_t last_landing(
+    const ArbDecoder *decoder, const ArbCode *code, uint64_t first, uint64_t ip) {
+  uint64_t last = 0;
+  for (uint64_t offset = first - code->address; offset < code->count;) {
+    int64_t jump;
+    const uint8_t length =
+        arb_instruction_length(decoder, code->bytes + offset, code->count - offset, &jump);
+    if (length == 0) break;
+    offset += length;
+    const uint64_t target = code->address + offset + (uint64_t)jump;
+    if (jump != 0 && target <= ip && target > last) last = target;
+  }
+  return last;
+}
+
 size_t arb_starts_before(
     const ArbDecoder *decoder, const ArbCode *code, uint64_t ip, uint64_t *starts) {
-  if (code->start >= code->address && code->start < ip && ip - code->start <= ARB_STRAIGHT_MAX) {
-    const size_t count = from_start(decoder, code, ip, starts);
-    if (count > 0) return count;
-  }
   /* At a known start nothing lies before in a straight line that could be told from a jump. */
   if (code->start == ip) return 0;
-  return by_vote(decoder, code, ip, starts);
+  size_t count = 0;
+  uint64_t first = code->start;
+  if (code->start >= code->address && code->start < ip && ip - code->start <= ARB_STRAIGHT_MAX) {
+    count = from_start(decoder, code, ip, starts);
+  }
+  if (count == 0) {
+    count = by_vote(decoder, code, ip, starts);
+    first = count > 0 ? starts[count - 1] : ip;
+  }
+  const uint64_t landing = last_landing(decoder, code, first, ip);
+  while (count > 0 && starts[count - 1] < landing) count--;
+  return count;
 }

@@ -101,7 +101,9 @@ typedef struct {
 void arb_instruction(
     const ArbDecoder *decoder, const uint8_t *code, size_t count, uint64_t ip,
     ArbInstruction *instruction);
-uint8_t arb_instruction_length(const ArbDecoder *decoder, const uint8_t *code, size_t count);
+/* `jump`: from its end to where it leads, 0 where it only goes on. */
+uint8_t arb_instruction_length(
+    const ArbDecoder *decoder, const uint8_t *code, size_t count, int64_t *jump);
 
 /* operand.c */
 uint16_t arb_operand_registers(const ArbOperand *operand);
@@ -109,7 +111,9 @@ uint16_t arb_operand_registers(const ArbOperand *operand);
 uint32_t arb_operand_access(
     const ArbOperand *operand, const ArbMachineState *state, ArbAccess *access);
 
-/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first. */
+/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first; those
+ * behind the last place up to `ip` that a branch leads to alone, for what lies before such a place
+ * may not have been executed. */
 size_t arb_starts_before(
     const ArbDecoder *decoder, const ArbCode *code, uint64_t ip, uint64_t *starts);
 

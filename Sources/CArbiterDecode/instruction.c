@@ -220,8 +220,11 @@ void arb_instruction(
   }
 }
 
-uint8_t arb_instruction_length(const ArbDecoder *decoder, const uint8_t *code, size_t count) {
+uint8_t arb_instruction_length(
+    const ArbDecoder *decoder, const uint8_t *code, size_t count, int64_t *jump) {
   ZydisDecodedInstruction from;
+  *jump = 0;
   if (!ZYAN_SUCCESS(decoder->decode_length(&decoder->lengths, NULL, code, count, &from))) return 0;
+  if (from.raw.imm[0].is_relative) *jump = from.raw.imm[0].value.s;
   return from.length;
 }

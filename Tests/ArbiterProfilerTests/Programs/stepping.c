@@ -154,12 +154,12 @@ int main(int count, char **arguments) {
   struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
   if (count != 2 || sigaction(SIGTRAP, &action, NULL) != 0) return 64;
   prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-  begin(8), random_words((uint64_t *)buffer, 300), end();
-  begin(1), random_bytes(buffer, 300), end();
-  begin(8), modify_words((uint64_t *)buffer, 300), end();
-  begin(4), add_in_place((uint32_t *)buffer, 300), end();
-  begin(2), fields((Record *)buffer, 300), end();
-  begin(8), past_the_caches((uint64_t *)buffer, 300), end();
+  begin(8), random_words((uint64_t *)buffer, 100), end();
+  begin(1), random_bytes(buffer, 100), end();
+  begin(8), modify_words((uint64_t *)buffer, 100), end();
+  begin(4), add_in_place((uint32_t *)buffer, 100), end();
+  begin(2), fields((Record *)buffer, 100), end();
+  begin(8), past_the_caches((uint64_t *)buffer, 100), end();
   begin(16), vectors(buffer, 80), end();
   begin(1), fill(buffer + 100, 500, 0x5a), end();
   begin(8), fill_down((uint64_t *)buffer + 400, 100, seed), end();

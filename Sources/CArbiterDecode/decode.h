@@ -101,9 +101,14 @@ typedef struct {
 void arb_instruction(
     const ArbDecoder *decoder, const uint8_t *code, size_t count, uint64_t ip,
     ArbInstruction *instruction);
-/* `jump`: from its end to where it leads, 0 where it only goes on. */
-uint8_t arb_instruction_length(
-    const ArbDecoder *decoder, const uint8_t *code, size_t count, int64_t *jump);
+/* The length alone, 0 for no instruction, and where it may lead. Faster than the whole. */
+typedef struct {
+  int64_t distance; /* from its end; 0 where it does not say */
+  uint8_t length;
+  uint8_t is_end; /* what lies behind is not what follows */
+} ArbStep;
+
+ArbStep arb_step(const ArbDecoder *decoder, const uint8_t *code, size_t count);
 
 /* operand.c */
 uint16_t arb_operand_registers(const ArbOperand *operand);
@@ -111,9 +116,8 @@ uint16_t arb_operand_registers(const ArbOperand *operand);
 uint32_t arb_operand_access(
     const ArbOperand *operand, const ArbMachineState *state, ArbAccess *access);
 
-/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first; those
- * behind the last place up to `ip` that a branch leads to alone, for what lies before such a place
- * may not have been executed. */
+/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first; without
+ * those that a loop at `ip` or a branch shortly before leaves out. */
 size_t arb_starts_before(
     const ArbDecoder *decoder, const ArbCode *code, uint64_t ip, uint64_t *starts);
 

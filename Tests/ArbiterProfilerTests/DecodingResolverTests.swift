@@ -140,6 +140,24 @@ struct DecodingResolverTests {
     }
   }
 
+  @Test func `places that are known are not decoded again; what that costs is printed`() throws {
+    let resolver = try AccessResolver()
+    let code = try #require(CodeInMemory(pageCount: 1, of: "48 89 07"))
+    let samples = (0..<64).map { Self.sample(at: code.address + 300 + $0 * 3) }
+    var byteCount: UInt64 = 0
+    func resolveAll() {
+      for sample in samples { resolver.resolve(sample) { byteCount += $0.byte_count } }
+    }
+    resolveAll()
+    let began = ContinuousClock.now
+    for _ in 0..<1000 { resolveAll() }
+    let took = began.duration(to: .now) / 64_000
+    #expect(byteCount == 8 * 64 * 1001)
+    #expect(resolver.counts.decodedPlaceCount == 64)
+    #expect(resolver.counts.readPageCount == 1)
+    print("a sample at a known place: \(took.attoseconds / 1_000_000_000) ns")
+  }
+
   @Test func `the last bytes of a mapping are resolved`() throws {
     let resolver = try AccessResolver()
     let code = try #require(CodeInMemory(pageCount: 1, of: "90"))

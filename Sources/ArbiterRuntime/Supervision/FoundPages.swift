@@ -153,6 +153,7 @@ public enum FoundPages {
   /// - Parameters:
   ///   - chosen: The value of ARBITER_RUNTIME_DIR; nil or empty where it is not set.
   ///   - runtimeFolder: The value of XDG_RUNTIME_DIR.
+  /// - Returns: The folder's path; there may be none yet.
   public static func folder(chosen: String?, runtimeFolder: String?) -> String {
     if let chosen, !chosen.isEmpty { return chosen }
     return ControlSeat.folder(ofUser: geteuid(), runtimeFolder: runtimeFolder)
@@ -164,6 +165,7 @@ public enum FoundPages {
   ///   - folder: The runtime folder; there may be none.
   ///   - processes: Programs whose variables are looked at, for runs that share nothing.
   ///   - tree: Where processes are looked for.
+  /// - Returns: The pages that could be opened; those of ended runs and of other users are left out.
   /// - Complexity: A few system calls for each note and process.
   public static func find(
     in folder: String, ofProcesses processes: [Int32] = [], from tree: SystemTree = SystemTree()

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterMetrics
 public import ArbiterPlatform
 internal import Glibc
 
@@ -50,9 +51,11 @@ public struct AccountFiles: Sendable {
   public mutating func write(_ reading: AccountReading, isFinal: Bool) throws(PlatformError) {
     let rows = Dictionary(grouping: reading.rows) { $0.task }
     var failure: PlatformError?
-    // Those that have ended first: their number may be another's by now, whose file then stays.
-    for task in reading.tasks.sorted(by: { $0.hasEnded && !$1.hasEnded }) {
+    let living = Set(reading.tasks.filter { !$0.hasEnded }.map { Self.fileName(of: $0.task) })
+    for task in reading.tasks {
       let name = Self.fileName(of: task.task)
+      // The number of a task that has ended may be another's by now, who has the file then.
+      if task.hasEnded && living.contains(name) { continue }
       let text = Self.text(of: task, rows: rows[task.task] ?? [], reading, isFinal: isFinal)
       if written[name] == text { continue }
       do throws(PlatformError) {

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArbiterMetrics
-public import ArbiterPlatform
 
 /// An account as it stands at one moment: plain values for whoever shows it.
 public struct AccountReading: Sendable {

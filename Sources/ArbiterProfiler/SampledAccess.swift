@@ -72,6 +72,14 @@ public protocol AccessSource {
   /// Never waits; called every few tens of milliseconds by one thread.
   mutating func drain(_ body: (SampledAccess) -> Void)
 
+  /// What tasks did since the last call, in order of time, as far as the source is told.
+  mutating func takeTaskEvents() -> [TaskEvent]
+
   /// Ends sampling and gives everything back; what was sampled before is still drained first.
   mutating func stop()
+}
+
+extension AccessSource {
+  /// Nothing: most sources are not told what tasks do.
+  public mutating func takeTaskEvents() -> [TaskEvent] { [] }
 }

@@ -85,8 +85,9 @@ public struct Accountant {
     var source = source
     var accesses: [SampledAccess] = []
     source.drain { accesses.append($0) }
+    let events = source.takeTaskEvents()
     self.source = source
-    for access in accesses { charge(access, now: now) }
+    settle(accesses, events, now: now)
     if lookedNanoseconds.map({ now - $0 >= Self.lookNanoseconds }) ?? true { look(now: now) }
   }
 
@@ -95,6 +96,46 @@ public struct Accountant {
     source.stop()
     drain(now: now)
     look(now: now)
+  }
+
+  /// Charges accesses in order of time with what tasks did between them, so that an address belongs
+  /// to what was mapped when it was accessed.
+  private mutating func settle(_ accesses: [SampledAccess], _ events: [TaskEvent], now: Int64) {
+    guard !events.isEmpty else {
+      for access in accesses { charge(access, now: now) }
+      return
+    }
+    var next = 0
+    for access in accesses.sorted(by: { $0.timeNanoseconds < $1.timeNanoseconds }) {
+      while next < events.count, events[next].timeNanoseconds <= access.timeNanoseconds {
+        take(in: events[next], now: now)
+        next += 1
+      }
+      charge(access, now: now)
+    }
+    for event in events[next...] { take(in: event, now: now) }
+  }
+
+  private mutating func take(in event: TaskEvent, now: Int64) {
+    switch event.change {
+    case .started(let parent, _):
+      guard parent != event.process, watched[event.process] == nil else { return }
+      let former = watched[parent]
+      _ = enter(event.process, now: now, table: former?.table.forked(as: event.process))
+    case .executed(let name):
+      watched[event.process]?.table.clear()
+      if let task = watched[event.process]?.task, tasks[task] != nil {
+        tasks[task]?.command = name
+      }
+    case .mapped(let mapping):
+      watched[event.process]?.table.learn(
+        ProcessMapping(
+          addresses: mapping.addresses, isWritable: mapping.isWritable,
+          isShared: mapping.isShared, fileOffset: mapping.fileOffset,
+          deviceMajor: mapping.deviceMajor, deviceMinor: mapping.deviceMinor,
+          inode: mapping.inode, name: mapping.name), classifier: &classifier)
+    case .ended, .renamed: break
+    }
   }
 
   private mutating func charge(_ access: SampledAccess, now: Int64) {
@@ -116,14 +157,16 @@ public struct Accountant {
   }
 
   /// Begins to watch a process.
-  private mutating func enter(_ process: Int32, now: Int64) -> Watched {
+  private mutating func enter(
+    _ process: Int32, now: Int64, table: MappingTable? = nil
+  ) -> Watched {
     if watched.count >= Self.watchedCountMax, let victim = watched.keys.first {
       watched[victim] = nil
     }
     let facts = ProcessFacts.read(process: process, from: tree)
     let task = AccountTask(process: process, startTicks: facts?.startTicks ?? 0)
-    var entry = Watched(task: task, table: MappingTable(process: process, tree: tree))
-    entry.table.refresh(now: now, classifier: &classifier)
+    var entry = Watched(task: task, table: table ?? MappingTable(process: process, tree: tree))
+    if table == nil { entry.table.refresh(now: now, classifier: &classifier) }
     if division == .process { note(task, facts) }
     watched[process] = entry
     return entry

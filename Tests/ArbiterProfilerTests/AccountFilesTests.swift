@@ -1,7 +1,6 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterProfiler
 import ArbiterTestSupport
@@ -10,25 +9,38 @@ import Testing
 
 @Suite("Account files")
 struct AccountFilesTests {
-  private static func reading(
-    _ tasks: [(process: Int32, command: String, hasEnded: Bool, written: Double)]
-  ) -> AccountReading {
-    func row(_ process: Int32, _ start: UInt64, _ written: Double) -> AccountReading.Row {
-      AccountReading.Row(
-        task: AccountTask(process: process, startTicks: start), command: nil,
-        mapping: MappingIdentity(.file, name: "/a\nb\\c"), addresses: nil, sampleCount: 3,
-        written: Estimate(written, standardError: 2.4), read: .unavailable("no loads"), share: 1)
+  /// An account of one process, which a test changes between two looks.
+  private struct Book: ~Copyable {
+    let machine = FakeMachine()
+    let source = FakeSource(.gates)
+    var account: Accountant
+    var now: Int64 = 0
+
+    init() {
+      account = Accountant(
+        of: source, by: .process, classifier: MappingClassifier(tree: machine.tree),
+        tree: machine.tree)
     }
-    return AccountReading(
-      backEnd: .gates, losses: SamplingLosses(), written: .exact(0), read: .unavailable("no loads"),
-      rows: tasks.enumerated().map { row($1.process, UInt64($0), $1.written) },
-      tasks: tasks.enumerated().map { index, task in
-        AccountReading.Task(
-          task: AccountTask(process: task.process, startTicks: UInt64(index)),
-          command: task.command, hasEnded: task.hasEnded, resolvedCount: 3, unresolvedCount: 1,
-          unresolved: 8, written: Estimate(task.written, standardError: 2.4),
-          read: .unavailable("no loads"))
-      }, foldedCount: 0)
+
+    /// What is there after a process of that name and start has stored some bytes more.
+    mutating func reading(_ command: String, start: UInt64, storing bytes: Double) -> AccountReading
+    {
+      machine.setFacts(23, command, start: start)
+      machine.setMaps(23, ["1000-2000 rw-s 0 08:01 9 /a\tb\\c"])
+      now += 2_000_000_000
+      account.drain(now: now)
+      source.store(23, 0x1000, weight: bytes)
+      source.store(23, nil, weight: 8)
+      account.drain(now: now + 1)
+      return account.reading()
+    }
+
+    /// What is there when no process has the number any more.
+    mutating func readingOfNobody() -> AccountReading {
+      machine.folder.write("", to: "proc/23/stat")
+      account.stop(now: now + 2)
+      return account.reading()
+    }
   }
 
   /// The keys and values of a file.
@@ -45,22 +57,24 @@ struct AccountFilesTests {
   @Test func `each task has a file of lines, in which nothing is unavailable and 0`() throws {
     let folder = TemporaryFolder()
     var files = try AccountFiles(folder: folder.path + "/new")
-    try files.write(Self.reading([(23, "a=b", false, 1009.4)]), isFinal: false)
+    var book = Book()
+    try files.write(book.reading("a=b", start: 1, storing: 1009.4), isFinal: false)
     let values = try Self.values(folder.path + "/new/23.account")
     #expect(values["schema"] == "arbiter-account-file/1" && values["command"] == "a=b")
-    #expect(values["written"] == "1009" && values["written_error"] == "2")
-    #expect(values["read"] == nil && values["read_unavailable"] == "no loads")
+    #expect(values["written"] == "1009" && values["written_error"] == "0")
+    #expect(values["read"] == nil && values["read_unavailable"]?.isEmpty == false)
     #expect(values["state"] == "running" && values["unresolved_samples"] == "1")
-    #expect(values["mapping.0.name"] == "/a\\x0ab\\\\c" && values["mappings"] == "1")
+    #expect(values["mapping.0.name"] == "/a\\x09b\\\\c" && values["mappings"] == "1")
   }
 
   @Test func `a file is replaced by a whole one, and no other name stays`() throws {
     let folder = TemporaryFolder()
     var files = try AccountFiles(folder: folder.path)
-    try files.write(Self.reading([(23, "a", false, 1)]), isFinal: false)
+    var book = Book()
+    try files.write(book.reading("a", start: 1, storing: 1), isFinal: false)
     // A reader that has opened the first keeps reading it as it was.
     let former = try #require(FileHandle(forReadingAtPath: folder.path + "/23.account"))
-    try files.write(Self.reading([(23, "a", false, 2)]), isFinal: true)
+    try files.write(book.reading("a", start: 1, storing: 1), isFinal: true)
     let old = String(decoding: try #require(try former.readToEnd()), as: UTF8.self)
     #expect(old.contains("\nwritten=1\n") && old.contains("\nstate=running\n"))
     let values = try Self.values(folder.path + "/23.account")
@@ -71,9 +85,13 @@ struct AccountFilesTests {
   @Test func `a task that has ended leaves its file to one that has its number`() throws {
     let folder = TemporaryFolder()
     var files = try AccountFiles(folder: folder.path)
-    try files.write(Self.reading([(23, "old", true, 1)]), isFinal: false)
-    #expect(try Self.values(folder.path + "/23.account")["state"] == "ended")
-    let both = Self.reading([(23, "old", true, 1), (23, "new", false, 5)])
+    var book = Book()
+    try files.write(book.reading("old", start: 1, storing: 1), isFinal: false)
+    try files.write(book.readingOfNobody(), isFinal: false)
+    let ended = try Self.values(folder.path + "/23.account")
+    #expect(ended["state"] == "ended" && ended["command"] == "old")
+    let both = book.reading("new", start: 2, storing: 5)
+    #expect(both.tasks.count == 2)
     for _ in 0..<2 {
       try files.write(both, isFinal: false)
       #expect(try Self.values(folder.path + "/23.account")["command"] == "new")

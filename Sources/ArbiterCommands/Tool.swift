@@ -29,6 +29,9 @@ public enum Tool {
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
       VerbGroup(
+        "Who uses it",
+        [Verb(HeatOptions.command)]),
+      VerbGroup(
         "Tool",
         [
           Verb(ExplainOptions.command), Verb(CompletionsOptions.command),

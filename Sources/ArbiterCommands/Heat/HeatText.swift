@@ -1,0 +1,65 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterMetrics
+internal import ArbiterProfiler
+internal import ArbiterReport
+
+/// The text form of a heat map: the picture, the table of its mappings and the remarks.
+enum HeatText {
+  /// The picture and what is below it.
+  static func text(_ result: HeatResult, on canvas: HeatCanvas) -> String {
+    guard !result.isEmpty else {
+      return
+        (["arbiter heat: \(Failure.harmless(result.subject))", "Nothing to show."]
+        + result.sentences)
+        .flatMap { Console.wrapped($0, width: canvas.columns) }.map { $0 + "\n" }.joined()
+    }
+    return result.picture.text(on: canvas) + "\n" + summary(result, width: canvas.columns)
+  }
+
+  /// The table of mappings and the remarks.
+  static func summary(_ result: HeatResult, width: Int) -> String {
+    table(result).text(width: width)
+      + result.sentences.flatMap { Console.wrapped($0, width: width) }.map { $0 + "\n" }.joined()
+  }
+
+  private static func table(_ result: HeatResult) -> Table {
+    var table = Table(
+      [
+        .init("mapping"), .init("share %", .right), .init("writes %", .right),
+        .init("touched", .right), .init("extent", .right), .init("hottest 2 MiB %", .right),
+        .init("hottest tenth %", .right), .init("first", .right), .init("last", .right),
+      ],
+      caption: "Writes, the hottest 2 MiB and the hottest tenth of what was touched are shares of "
+        + "the mapping's own weight.")
+    for id in result.shown {
+      guard let summary = result.map.summary(of: id) else { continue }
+      let totals = summary.totals
+      let name = Failure.harmless(summary.info.name)
+      table.add([
+        .text(name.count > 22 ? "…" + name.suffix(21) : name),
+        .number(summary.share * 100),
+        .number(totals.weight > 0 ? totals.storeWeight / totals.weight * 100 : nil),
+        .text(bytes(summary.touchedBytes)), .text(bytes(summary.extentBytes)),
+        .number(summary.hottest.value.map { $0.share * 100 }),
+        .number(summary.hottestTenthShare * 100), .text(time(totals.firstNanoseconds)),
+        .text(time(totals.lastNanoseconds)),
+      ])
+    }
+    return table
+  }
+
+  private static func time(_ nanoseconds: UInt64?) -> String {
+    Figures.duration(nanoseconds: nanoseconds.map { Double($0) })
+  }
+
+  /// Bytes in the largest binary unit that they reach.
+  static func bytes(_ count: UInt64) -> String {
+    for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] as [(String, UInt64)]
+    where count >> shift > 0 {
+      return "\(Figures.rounded(Double(count) / Double(UInt64(1) << shift))) \(unit)"
+    }
+    return "\(count) B"
+  }
+}

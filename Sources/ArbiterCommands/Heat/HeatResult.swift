@@ -45,12 +45,9 @@ struct HeatResult {
       // A mapping that has grown downwards begins where its first row does.
       let base = min(summary.info.base, grid.start)
       var facts: [String] = []
-      if let size = summary.info.byteCount { facts.append(HeatText.bytes(size)) }
+      if let size = summary.info.byteCount { facts.append(HeatPicture.bytes(size)) }
       if summary.info.base > 0 { facts.append("at 0x\(String(base, radix: 16))") }
       facts.append("\(Figures.rounded(summary.share * 100)) %")
-      facts.append(
-        "cells of \(HeatText.bytes(grid.rowBytes)) x "
-          + Figures.duration(nanoseconds: Double(map.timeAxis.binWidth)))
       return HeatPicture.Panel(
         name: Failure.harmless(summary.info.name), facts: facts, startBytes: grid.start - base,
         rowBytes: grid.rowBytes, rows: grid.rows)

@@ -41,7 +41,8 @@ enum HeatText {
         .text(name.count > 22 ? "…" + name.suffix(21) : name),
         .number(summary.share * 100),
         .number(totals.weight > 0 ? totals.storeWeight / totals.weight * 100 : nil),
-        .text(bytes(summary.touchedBytes)), .text(bytes(summary.extentBytes)),
+        .text(HeatPicture.bytes(summary.touchedBytes)),
+        .text(HeatPicture.bytes(summary.extentBytes)),
         .number(summary.hottest.value.map { $0.share * 100 }),
         .number(summary.hottestTenthShare * 100), .text(time(totals.firstNanoseconds)),
         .text(time(totals.lastNanoseconds)),
@@ -52,14 +53,5 @@ enum HeatText {
 
   private static func time(_ nanoseconds: UInt64?) -> String {
     Figures.duration(nanoseconds: nanoseconds.map { Double($0) })
-  }
-
-  /// Bytes in the largest binary unit that they reach.
-  static func bytes(_ count: UInt64) -> String {
-    for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] as [(String, UInt64)]
-    where count >> shift > 0 {
-      return "\(Figures.rounded(Double(count) / Double(UInt64(1) << shift))) \(unit)"
-    }
-    return "\(count) B"
   }
 }

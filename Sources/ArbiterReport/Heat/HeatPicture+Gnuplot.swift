@@ -15,7 +15,7 @@ extension HeatPicture {
     let folder = "\(path).partial-\(FileSystem.processNumber)"
     try FileSystem.makeFolder(folder)
     defer { try? FileSystem.removeFolder(folder) }
-    let picture = reduced(columnsMax: 512, rowsMax: { _ in 256 })
+    let picture = reducedForDrawing()
     try FileSystem.write(picture.gnuplotScript(output: "heat.png"), to: "\(folder)/heat.gnuplot")
     guard try draw("heat.gnuplot", folder) == .drawn else { return .programMissing }
     guard try FileSystem.kind("\(folder)/heat.png") == .other else {
@@ -29,7 +29,6 @@ extension HeatPicture {
   /// The script that draws the picture, its cells included.
   func gnuplotScript(output: String) -> String {
     let scale = scale(levelCount: HeatColors.onWhite.count)
-    let plotHeight = panels.count <= 1 ? 320 : panels.count == 2 ? 200 : 130
     let (top, each, foot) = (96, plotHeight + 34, 48 + 18 * remarks.count)
     let height = top + each * max(1, panels.count) + foot
     var script = """
@@ -83,7 +82,7 @@ extension HeatPicture {
       set colorbox horizontal user origin screen 0.1, screen \(1 - 70 / Double(height)) \
         size screen 0.32, screen \(11 / Double(height))
       set cbtics (\(tics.joined(separator: ", "))) scale 0.3 offset 0,0.6
-      set label 99 \(Self.quoted("\(unit) in a cell")) \
+      set label 99 \(Self.quoted(legendUnit)) \
         at screen 0.47, screen \(1 - 65 / Double(height))
 
       """
@@ -100,7 +99,7 @@ extension HeatPicture {
       }
       data += words.joined(separator: " ") + "\n"
     }
-    let facts = panel.facts.joined(separator: ", ")
+    let facts = facts(of: panel)
     let name = shortenedAtFront(panel.name, to: max(24, 120 - facts.count))
     let rows = panel.rows.count
     let offsets = HeatTicks.addresses(panel, countMax: 6).map {
@@ -118,7 +117,7 @@ extension HeatPicture {
       set rmargin at screen 0.97
       set bmargin at screen \(bottom)
       set tmargin at screen \(top)
-      set title \(Self.quoted("\(name)  \(facts)")) left at graph 0,1 offset character 0,0.6
+      set label 50 \(Self.quoted("\(name)  \(facts)")) at graph 0,1 offset character 0,0.7
       set xrange [-0.5:\(columnCount).0-0.5]
       set yrange [-0.5:\(rows).0-0.5]
       set xtics (\(times.joined(separator: ", ")))

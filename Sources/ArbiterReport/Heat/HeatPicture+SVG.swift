@@ -9,9 +9,24 @@ extension HeatPicture {
   /// The largest file that is written, in bytes.
   public static let svgBytesMax = 2_000_000
 
+  /// Units of height that a panel's cells have: the more panels, the fewer.
+  var plotHeight: Int {
+    switch panels.count {
+    case ...1: 400
+    case 2: 256
+    case 3...4: 160
+    default: 112
+    }
+  }
+
+  /// The picture with cells that are large enough to be seen one by one.
+  func reducedForDrawing() -> HeatPicture {
+    reduced(columnsMax: 280, rowsMax: { _ in plotHeight / 2 })
+  }
+
   /// The picture as SVG, with cells merged where the file would be too large.
   public func svg() -> String {
-    var picture = reduced(columnsMax: 512, rowsMax: { _ in 256 })
+    var picture = reducedForDrawing()
     while true {
       let text = SVGDrawing(picture).text
       let isSmallest = picture.columnCount <= 16
@@ -47,15 +62,7 @@ private struct SVGDrawing {
 
   private var plotWidth: Int { Self.width - Self.left - Self.right }
 
-  /// Panels are lower the more there are.
-  private var plotHeight: Int {
-    switch picture.panels.count {
-    case ...1: 320
-    case 2: 200
-    case 3...4: 130
-    default: 96
-    }
-  }
+  private var plotHeight: Int { picture.plotHeight }
 
   var text: String {
     """
@@ -90,7 +97,7 @@ private struct SVGDrawing {
         + "width=\"\(step)\" height=\"12\" fill=\"\(HeatColors.text(color))\"/>\n"
     }
     let end = Self.left + step * HeatColors.onWhite.count
-    write("\(picture.unit) in a cell", x: end + 12, style: "fill=\"#444444\"")
+    write(picture.legendUnit, x: end + 12, style: "fill=\"#444444\"")
     height += Self.lineHeight
     func mark(_ weight: Double, at x: Int, _ anchor: String) {
       write(
@@ -108,7 +115,7 @@ private struct SVGDrawing {
 
   private mutating func add(_ panel: HeatPicture.Panel) {
     height += 22
-    let facts = panel.facts.joined(separator: ", ")
+    let facts = picture.facts(of: panel)
     let name = shortenedAtFront(panel.name, to: max(24, 118 - facts.count))
     body +=
       "<text x=\"\(Self.left)\" y=\"\(height)\"><tspan font-weight=\"bold\">"

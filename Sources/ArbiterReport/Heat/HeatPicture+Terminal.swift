@@ -64,10 +64,10 @@ extension HeatPicture {
     var lines = Table.wrap(title, width: canvas.columns)
     lines += Table.wrap(meaning, width: canvas.columns)
     for panel in picture.panels {
-      let facts = panel.facts.joined(separator: ", ")
+      let facts = picture.facts(of: panel)
       lines.append("")
       lines += Table.wrap(
-        shortenedAtFront(panel.name, to: canvas.columns) + "  " + facts, width: canvas.columns)
+        shortenedAtFront(panel.name, to: canvas.columns) + ": " + facts, width: canvas.columns)
       lines += picture.lines(of: panel, on: canvas, scale: scale)
     }
     if !panels.isEmpty { lines += picture.timeLines(width: canvas.columns) }
@@ -183,7 +183,9 @@ extension HeatPicture {
   private func legend(_ scale: HeatScale, on canvas: HeatCanvas) -> String {
     let low = HeatTicks.weight(scale.low, unit: unit)
     let high = HeatTicks.weight(scale.high, unit: unit)
-    guard scale.high > scale.low else { return "Every touched cell: \(high) (\(unit))." }
+    guard scale.high > scale.low else {
+      return "Every cell that is not blank: \(high), \(legendUnit)"
+    }
     let steps: String
     switch canvas.ink {
     case .letters: steps = String(Self.ramp)
@@ -192,6 +194,6 @@ extension HeatPicture {
         (1...scale.levelCount).map { "\u{1B}[0\(Self.code(48, $0, canvas.ink))m " }.joined()
         + "\u{1B}[0m"
     }
-    return "\(low) [\(steps)] \(high)  \(unit) in a cell; blank is none"
+    return "\(low) [\(steps)] \(high), \(legendUnit); blank: none"
   }
 }

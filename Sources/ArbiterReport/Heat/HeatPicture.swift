@@ -107,6 +107,19 @@ public struct HeatPicture: Sendable, Hashable {
     return picture
   }
 
+  /// A number of bytes in the largest binary unit that it reaches, three significant figures.
+  public static func bytes(_ count: UInt64) -> String { HeatTicks.amount(Double(count)) }
+
+  /// What stands beside a panel's name.
+  func facts(of panel: Panel) -> String {
+    let time = Figures.duration(nanoseconds: Double(columnNanoseconds))
+    let cell = "a cell is \(Self.bytes(panel.rowBytes)) x \(time)"
+    return (panel.facts + [cell]).joined(separator: ", ")
+  }
+
+  /// What the numbers of the legend are.
+  var legendUnit: String { "\(unit) in a cell" }
+
   /// The scale of this picture's cells.
   func scale(levelCount: Int) -> HeatScale {
     HeatScale(

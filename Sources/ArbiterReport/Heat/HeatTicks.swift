@@ -70,6 +70,18 @@ struct HeatTicks {
     return "\(count) B"
   }
 
+  /// Bytes with three significant figures at most.
+  static func amount(_ bytes: Double) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] as [(String, UInt64)]
+    let unit = units.first { bytes >= Double(UInt64(1) << $0.1) }
+    var number = Figures.rounded(bytes / Double(UInt64(1) << (unit?.1 ?? 0)))
+    if number.contains("."), !number.contains("e") {
+      while number.last == "0" { number.removeLast() }
+      if number.last == "." { number.removeLast() }
+    }
+    return "\(number) \(unit?.0 ?? "B")"
+  }
+
   /// A number with as many decimals as it needs, at most three.
   static func trimmed(_ number: Double) -> String {
     let thousandths = (number * 1000).rounded()
@@ -84,7 +96,7 @@ struct HeatTicks {
   /// A weight as it stands in a legend.
   static func weight(_ weight: Double, unit: String) -> String {
     switch unit {
-    case "bytes": weight >= 1 ? bytes(UInt64(min(weight, 1e18))) : "\(Figures.rounded(weight)) B"
+    case "bytes": amount(weight)
     case _ where unit.hasPrefix("ns"): Figures.duration(nanoseconds: weight)
     default: Figures.rounded(weight)
     }

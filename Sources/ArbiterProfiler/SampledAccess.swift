@@ -19,11 +19,13 @@ public struct SampledAccess: Sendable, Hashable {
   public var isLoad: Bool
   /// What the sample stands for, in the unit of its back-end's measure.
   public var weight: Double
+  /// The name of memory in place of an address, as gates have it; nil everywhere else.
+  public var place: String?
 
   /// Makes a sample.
   public init(
     process: Int32, thread: Int32, timeNanoseconds: Int64, address: UInt64?, byteCount: UInt64,
-    isStore: Bool, isLoad: Bool, weight: Double
+    isStore: Bool, isLoad: Bool, weight: Double, place: String? = nil
   ) {
     self.process = process
     self.thread = thread
@@ -33,6 +35,7 @@ public struct SampledAccess: Sendable, Hashable {
     self.isStore = isStore
     self.isLoad = isLoad
     self.weight = weight
+    self.place = place
   }
 }
 
@@ -69,6 +72,14 @@ public protocol AccessSource {
   /// Never waits; called every few tens of milliseconds by one thread.
   mutating func drain(_ body: (SampledAccess) -> Void)
 
+  /// What tasks did since the last call, in order of time, as far as the source is told.
+  mutating func takeTaskEvents() -> [TaskEvent]
+
   /// Ends sampling and gives everything back; what was sampled before is still drained first.
   mutating func stop()
+}
+
+extension AccessSource {
+  /// Nothing: most sources are not told what tasks do.
+  public mutating func takeTaskEvents() -> [TaskEvent] { [] }
 }

@@ -22,6 +22,21 @@ public struct ProcessMapping: Sendable, Hashable {
   /// What the kernel adds to paths of removed files stays: ` (deleted)`.
   public var name: String
 
+  /// Makes a mapping, as somebody else than the map tells of it.
+  public init(
+    addresses: Range<UInt64>, isWritable: Bool, isShared: Bool, fileOffset: UInt64,
+    deviceMajor: UInt32, deviceMinor: UInt32, inode: UInt64, name: String
+  ) {
+    self.addresses = addresses
+    self.isWritable = isWritable
+    self.isShared = isShared
+    self.fileOffset = fileOffset
+    self.deviceMajor = deviceMajor
+    self.deviceMinor = deviceMinor
+    self.inode = inode
+    self.name = name
+  }
+
   /// Reads the map of a process.
   ///
   /// - Returns: Its mappings by rising address; nil where it is gone or may not be looked into.

@@ -6,6 +6,8 @@
 #ifndef CARBITERSAMPLING_H
 #define CARBITERSAMPLING_H
 
+#include "events.h"
+#include "ring.h"
 #include "sample.h"
 
 #endif

@@ -13,6 +13,9 @@ enum {
   ARB_SAMPLE_ADDRESS = 1,   /* `address` is that of the data, from the processor or the kernel */
   ARB_SAMPLE_REGISTERS = 2, /* `registers` and `flags` are those before the instruction at `ip` */
   ARB_SAMPLE_EXACT_IP = 4,  /* `ip` is the instruction that caused the event */
+  /* `registers` and `flags` are those after the instruction at `ip`, as precise events have them:
+   * addresses computed of them may be wrong, and counts of repetition are what was left. */
+  ARB_SAMPLE_REGISTERS_AFTER = 8,
 };
 
 /* General registers in the order in which instructions encode them. */

@@ -1,0 +1,185 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterPlatform
+internal import ArbiterProfiler
+internal import ArbiterRuntime
+internal import Glibc
+
+/// An account from its beginning to its end: whom it watches, and what it has seen.
+final class Accounting {
+  /// How accesses are seen, and why no better way.
+  let choice: BackEndChoice
+  /// What keeps processes from being watched under --all, and how many it concerns.
+  private(set) var refusals: [String: Int] = [:]
+  /// Why files could not be written; nil where they could.
+  private(set) var fileFailure: PlatformError?
+  /// Whether the machine has memory that --all would look for.
+  var hasSlowMemory: Bool { account.classifier.hasSlowMemory }
+  /// Processes that were asked for or found, and not yet seen to have ended.
+  private(set) var living: [Int32: UInt64] = [:]
+
+  private let options: AccountOptions
+  private let feed: SampleFeed?
+  private let family: Family
+  private var account: Accountant
+  private var gates: Accountant
+  private var files: AccountFiles?
+  private var refused: Set<Int32> = []
+  private var nextLookNanoseconds: Int64 = 0
+
+  /// Processes and what they have started, as of the last look.
+  private final class Family {
+    var members: [Int32] = []
+  }
+
+  private static let lookNanoseconds: Int64 = 1_000_000_000
+
+  /// Prepares to watch; nobody is watched yet.
+  ///
+  /// - Throws: What keeps this machine or this user from it.
+  init(_ options: AccountOptions) throws {
+    self.options = options
+    let choice = try BackEndProbe.choose(wanted: options.backEnd.backEnd)
+    self.choice = choice
+    let family = Family()
+    self.family = family
+    let folder = FoundPages.folder(
+      chosen: Console.environment("ARBITER_RUNTIME_DIR"),
+      runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
+    let gateSource = GateSource(folder: folder) { family.members }
+    let (source, feed) = try Self.makeSource(choice.backEnd, options, gates: gateSource)
+    self.feed = feed
+    let classifier = MappingClassifier()
+    account = Accountant(of: source, by: options.division, classifier: classifier)
+    gates = Accountant(of: gateSource, by: options.division, classifier: classifier)
+    if let folder = options.files { files = try AccountFiles(folder: folder) }
+  }
+
+  private static func makeSource(
+    _ backEnd: BackEnd, _ options: AccountOptions, gates: GateSource
+  ) throws -> (any AccessSource, SampleFeed?) {
+    switch (backEnd, options.period) {
+    case (.gates, _): return (gates, nil)
+    case (.faults, _):
+      let source = try FaultSource()
+      return (source, source.feed)
+    case (.timer, .time(let span)?):
+      let source = try TimerSource(everyNanoseconds: UInt64(span.nanoseconds))
+      return (source, source.feed)
+    case (.pebs, .events(let count)?):
+      let source = try PreciseSource(everyEvents: count)
+      return (source, source.feed)
+    case (.timer, _):
+      let source = try TimerSource()
+      return (source, source.feed)
+    case (.pebs, _):
+      let source = try PreciseSource()
+      return (source, source.feed)
+    }
+  }
+
+  /// Remarks of the back-end about itself.
+  var resolverNote: String? { feed?.resolver.note }
+
+  /// Watches a running process.
+  ///
+  /// - Throws: `PlatformError` where there is none or it may not be watched.
+  func watch(_ process: Int32) throws(PlatformError) {
+    guard let facts = ProcessFacts.read(process: process), !facts.hasEnded else {
+      throw PlatformError(
+        .notFound, reason: "there is no process \(process)", nextStep: "check its number with ps")
+    }
+    let now = SystemClock.monotonicRawNanoseconds()
+    if let feed { try feed.sampler.add(process: process) }
+    account.watch(process, now: now)
+    living[process] = facts.startTicks
+  }
+
+  /// Starts a program and watches it from its first instruction on.
+  func launch(
+    _ start: () throws(PlatformError) -> ChildProgram
+  ) throws(PlatformError) -> ChildProgram {
+    let child = if let feed { try feed.sampler.launch(start) } else { try start() }
+    living[child.process] = ProcessFacts.read(process: child.process)?.startTicks ?? 0
+    nextLookNanoseconds = 0
+    return child
+  }
+
+  /// Takes in what was seen; called every few tens of milliseconds.
+  func tend() {
+    let now = SystemClock.monotonicRawNanoseconds()
+    if now >= nextLookNanoseconds {
+      nextLookNanoseconds = now + Self.lookNanoseconds
+      if options.isAll { findProcesses() }
+      look(now)
+    }
+    account.drain(now: now)
+  }
+
+  private func look(_ now: Int64) {
+    for (process, start) in living {
+      let facts = ProcessFacts.read(process: process)
+      if facts?.startTicks == start, facts?.hasEnded == false { continue }
+      living[process] = nil
+      // Its descriptors, and what an equal number would be refused for.
+      feed?.sampler.remove(process: process)
+    }
+    let roots = living.keys.sorted()
+    family.members = Array(Set(family.members + roots.flatMap { ProcessFacts.family(of: $0) }))
+      .filter { ProcessFacts.read(process: $0) != nil }
+    gates.drain(now: now)
+    writeFiles(isFinal: false)
+  }
+
+  private func writeFiles(isFinal: Bool) {
+    guard files != nil else { return }
+    do throws(PlatformError) {
+      try files?.write(account.reading(), isFinal: isFinal)
+    } catch {
+      fileFailure = error
+    }
+  }
+
+  // MARK: All processes
+
+  private func findProcesses() {
+    var classifier = account.classifier
+    let own = getpid()
+    for process in ProcessFacts.all() where living[process] == nil && process != own {
+      if refused.contains(process) { continue }
+      if !options.includesEveryProcess {
+        guard let mappings = ProcessMapping.read(ofProcess: process),
+          mappings.contains(where: { classifier.identity(of: $0).kind.isSlow })
+        else { continue }
+      }
+      do throws(PlatformError) {
+        try watch(process)
+      } catch {
+        guard error.code != .notFound else { continue }
+        // Said once for each reason: the number of the process is in the sentence.
+        let reason = error.reason.replacing("process \(process)", with: "processes")
+        refusals[reason, default: 0] += 1
+        refused.insert(process)
+      }
+    }
+  }
+
+  /// Ends watching; what was seen before is taken in still.
+  func stop() {
+    let now = SystemClock.monotonicRawNanoseconds()
+    look(now)
+    account.stop(now: now)
+    gates.stop(now: now)
+    writeFiles(isFinal: true)
+    feed?.sampler.detach()
+  }
+
+  /// The account so far, and what gates have counted beside it.
+  func readings() -> (account: AccountReading, gates: AccountReading?) {
+    let reading = account.reading()
+    if choice.backEnd == .gates { return (reading, nil) }
+    let counted = gates.reading()
+    return (reading, counted.rows.isEmpty ? nil : counted)
+  }
+}

@@ -1,0 +1,58 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArbiterPlatform
+internal import CArbiterSampling
+
+/// Samples by a clock of CPU time: each stands for the nanoseconds since the one before.
+///
+/// The access is the one at or next to the sampled instruction. A thread is sampled where it spends
+/// time, so that an account of these samples says what accesses cost and not how many there were:
+/// stores that hit the cache hardly show. A copy counts in full both as a store and as a load.
+public struct TimerSource: AccessSource {
+  /// Time between two samples of a thread where nothing else is asked for.
+  public static let defaultNanoseconds: UInt64 = 1_000_000
+
+  /// Which back-end it is.
+  public let backEnd = BackEnd.timer
+  /// Whom it samples.
+  public let feed: SampleFeed
+  private var resolvedCount: UInt64 = 0
+
+  /// Prepares to sample.
+  ///
+  /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
+  public init(
+    everyNanoseconds period: UInt64 = defaultNanoseconds, tree: SystemTree = SystemTree()
+  ) throws(PlatformError) {
+    feed = try SampleFeed([.clock(everyNanoseconds: period)], tree: tree)
+  }
+
+  /// What became of the samples so far.
+  public var losses: SamplingLosses {
+    var losses = feed.sampler.losses
+    losses.resolvedCount = resolvedCount
+    return losses
+  }
+
+  /// Hands over what was sampled since the last call.
+  public mutating func drain(_ body: (SampledAccess) -> Void) {
+    feed.drain { sample in
+      let weight = Double(sample.period)
+      let isResolved = feed.resolver.resolve(sample) { access in
+        body(SampledAccess(sample, access, weight: weight))
+      }
+      if isResolved {
+        resolvedCount += 1
+      } else {
+        body(SampledAccess(unresolved: sample, weight: weight))
+      }
+    }
+  }
+
+  /// What tasks did since the last call.
+  public mutating func takeTaskEvents() -> [TaskEvent] { feed.takeTaskEventsInOrder() }
+
+  /// Ends sampling; what was sampled before is still drained.
+  public mutating func stop() { feed.sampler.stop() }
+}

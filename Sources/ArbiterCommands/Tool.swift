@@ -29,7 +29,7 @@ public enum Tool {
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
       VerbGroup(
-        "Who uses it",
+        "See",
         [Verb(HeatOptions.command)]),
       VerbGroup(
         "Tool",

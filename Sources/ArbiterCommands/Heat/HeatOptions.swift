@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterCore
+internal import ArbiterProfiler
 internal import CommandSpec
 
 /// Options of `arbiter heat`.
@@ -25,7 +26,7 @@ struct HeatOptions: Equatable {
           "trace", \.trace, placeholder: "<FILE>", completion: .file,
           help: "Show a recording of arbiter record instead of a program."),
         .init(
-          "pid", \.process, short: "p", placeholder: "<PID>",
+          "process", \.process, short: "p", placeholder: "<PID>",
           help: "Watch a process that runs already."),
         .init(
           "back-end", \.backEnd,
@@ -72,14 +73,14 @@ struct HeatOptions: Equatable {
         hint: "name a program after --, a process with -p or a recording with --trace")
     default:
       throw UsageError(
-        "a program, --pid and --trace exclude each other", hint: "give one of them")
+        "a program, --process and --trace exclude each other", hint: "give one of them")
     }
     if options.trace == "" { throw UsageError("--trace is empty", hint: "name a recording") }
     if options.program.first == "" {
       throw UsageError("the program's name is empty", hint: "name a program")
     }
     if let process = options.process, !(1...4_194_304).contains(process) {
-      throw UsageError("--pid=\(process) is no process", hint: "give a number that ps shows")
+      throw UsageError("--process=\(process) is no process", hint: "give a number that ps shows")
     }
     guard (1...32).contains(options.mappingCount) else {
       throw UsageError(
@@ -132,6 +133,9 @@ struct HeatOptions: Equatable {
     isStoresOnly ? isStore : isLoadsOnly ? isLoad : true
   }
 
+  /// What instructions do that are shown.
+  var verbs: String { isStoresOnly ? "store" : isLoadsOnly ? "load" : "store or load" }
+
   /// What is shown, in a word or two.
   var shownKind: String { isStoresOnly ? "stored" : isLoadsOnly ? "loaded" : "stored or loaded" }
 }
@@ -150,4 +154,7 @@ enum HeatBackEnd: String, WordValue, CaseIterable {
   case faults
 
   static var placeholder: String { "<BACK-END>" }
+
+  /// The back-end; nil where the machine decides.
+  var backEnd: BackEnd? { BackEnd(rawValue: rawValue) }
 }

@@ -42,7 +42,11 @@ extension HeatOptions {
     let place = try HeatPlace(
       options, command: [invocation.resolved.tool] + invocation.resolved.arguments(),
       leavesStandardOutput: !options.program.isEmpty)
-    guard let trace = options.trace else { return try LiveHeat(options, place: place).run() }
+    guard let trace = options.trace else {
+      let live = try LiveHeat(options, place: place)
+      guard let process = options.process else { return try live.runProgram() }
+      return try live.runAttached(to: Int32(process))
+    }
     Interrupt.listen()
     let (result, wasInterrupted) = try RecordedHeat(path: trace, options: options).read()
     try place.write(result, isComplete: !wasInterrupted)

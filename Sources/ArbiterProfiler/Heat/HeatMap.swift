@@ -112,6 +112,15 @@ public struct HeatMap: Sendable {
     }
   }
 
+  /// Adds a run to what has no band of its own.
+  public mutating func addToOthers(_ run: HeatRun) {
+    guard run.extent != nil, run.weightPerByte > 0, run.weightPerByte.isFinite else {
+      refusedCount += 1
+      return
+    }
+    others.add(run, weight: Double(run.length) * Double(run.count) * run.weightPerByte)
+  }
+
   /// Describes a band anew, as where a mapping has grown.
   public mutating func describe(_ id: UInt64, as info: HeatBandInfo) {
     if let index = indices[id] { bands[index].info = info }

@@ -24,13 +24,11 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
+      VerbGroup("See", [Verb(AccountOptions.command), Verb(HeatOptions.command)]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
-      VerbGroup(
-        "See",
-        [Verb(HeatOptions.command)]),
       VerbGroup(
         "Tool",
         [

@@ -13,7 +13,7 @@ struct AccountOptions: Equatable {
   var backEnd = BackEndWord.auto
   var period: SamplingPeriod?
   var duration: TimeSpan?
-  var division = Accountant.Division.process
+  var by = TaskWord.process
   var files: String?
   var interval: TimeSpan?
   var rows = RowLimit(20)
@@ -50,7 +50,7 @@ struct AccountOptions: Equatable {
         .init(
           "duration", \.duration,
           help: "How long running processes are watched; by default until Ctrl-C or their end."),
-        .init("by", \.division, help: "Whether figures are those of processes or of threads."),
+        .init("by", \.by, help: "Whether figures are those of processes or of threads."),
       ]),
     OptionGroup(
       "Output",
@@ -135,9 +135,14 @@ enum BackEndWord: String, WordValue, CaseIterable {
   var backEnd: BackEnd? { BackEnd(rawValue: rawValue) }
 }
 
-extension Accountant.Division: WordValue {
-  /// The stand-in in help.
-  public static var placeholder: String { "<TASK>" }
+/// How tasks are told apart.
+enum TaskWord: String, WordValue, CaseIterable {
+  case process
+  case thread
+
+  static var placeholder: String { "<TASK>" }
+
+  var division: Accountant.Division { self == .process ? .process : .thread }
 }
 
 /// Numbers of processes.

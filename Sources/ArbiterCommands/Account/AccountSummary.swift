@@ -181,6 +181,18 @@ struct AccountFigures {
   }
 }
 
+extension AccountSummary {
+  /// Every name of an account with its meaning.
+  static var glossary: [(name: String, meaning: String)] {
+    SummaryField<AccountSummary>.all.map { ($0.name, $0.meaning) }
+      + SummaryField<TaskLine>.all.map { ($0.name, $0.meaning) }
+      + SummaryField<Line>.all.map { ($0.name, $0.meaning) } + AccountFigures.meanings
+      + [
+        ("kernel_copies_bytes", "Bytes that the kernel copied for the task; no back-end sees them.")
+      ]
+  }
+}
+
 extension SummaryField where Subject == AccountSummary {
   /// What belongs to the account as a whole.
   static let all: [SummaryField] = [
@@ -261,7 +273,8 @@ extension SummaryField where Subject == AccountSummary.Line {
     .init("mapping_kind", "What kind of memory it is, such as pm-file, device-dax or anonymous.") {
       .string($0.row.mapping.kind.rawValue)
     },
-    .init("mapping_region", "The region of persistent memory that holds it; null where none does.") {
+    .init("mapping_region", "The region of persistent memory that holds it; null where none does.")
+    {
       .text($0.row.mapping.region)
     },
     .init("mapping_device", "Major and minor number of the file's device; null without one.") {

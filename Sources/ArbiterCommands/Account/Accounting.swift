@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterCore
 internal import ArbiterPlatform
 internal import ArbiterProfiler
 internal import ArbiterRuntime
@@ -51,8 +52,8 @@ final class Accounting {
     let (source, feed) = try Self.makeSource(choice.backEnd, options, gates: gateSource)
     self.feed = feed
     let classifier = MappingClassifier()
-    account = Accountant(of: source, by: options.division, classifier: classifier)
-    gates = Accountant(of: gateSource, by: options.division, classifier: classifier)
+    account = Accountant(of: source, by: options.by.division, classifier: classifier)
+    gates = Accountant(of: gateSource, by: options.by.division, classifier: classifier)
     if let folder = options.files { files = try AccountFiles(folder: folder) }
   }
 

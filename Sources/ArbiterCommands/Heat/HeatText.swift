@@ -28,17 +28,17 @@ enum HeatText {
     var table = Table(
       [
         .init("mapping"), .init("share %", .right), .init("writes %", .right),
-        .init("touched", .right), .init("extent", .right), .init("hottest 2 MiB %", .right),
-        .init("hottest tenth %", .right), .init("first", .right), .init("last", .right),
+        .init("touched", .right), .init("extent", .right), .init("top 2 MiB %", .right),
+        .init("top tenth %", .right), .init("first", .right), .init("last", .right),
       ],
-      caption: "Writes, the hottest 2 MiB and the hottest tenth of what was touched are shares of "
-        + "the mapping's own weight.")
+      caption: "Writes and the tops are shares of the mapping's own weight: in its hottest 2 MiB, "
+        + "and in the hottest tenth of what was touched.")
     for id in result.shown {
       guard let summary = result.map.summary(of: id) else { continue }
       let totals = summary.totals
       let name = Failure.harmless(summary.info.name)
       table.add([
-        .text(name.count > 22 ? "…" + name.suffix(21) : name),
+        .text(name.count > 18 ? "…" + name.suffix(17) : name),
         .number(summary.share * 100),
         .number(totals.weight > 0 ? totals.storeWeight / totals.weight * 100 : nil),
         .text(HeatPicture.bytes(summary.touchedBytes)),

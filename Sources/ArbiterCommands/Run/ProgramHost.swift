@@ -61,14 +61,47 @@ final class ProgramHost {
 
   /// Starts the program with the given environment.
   func start(environment: [String]) throws(Failure) {
-    began = Console.seconds
     do throws(PlatformError) {
-      child = try ChildProgram(
-        file, arguments: words, environment: environment, inbox: inbox,
-        ignoresPipe: Tool.pipeWasIgnored)
+      try begin { () throws(PlatformError) in try spawn(environment) }
     } catch {
       throw Self.failure(error)
     }
+  }
+
+  /// The same through somebody who prepares for the program and then starts it.
+  ///
+  /// - Throws: A failure of the program; what else the preparation throws as it is.
+  func start(
+    environment: [String],
+    through launch: (() throws(PlatformError) -> ChildProgram) throws(PlatformError) -> ChildProgram
+  ) throws {
+    var refused: PlatformError?
+    do throws(PlatformError) {
+      try begin { () throws(PlatformError) in
+        try launch { () throws(PlatformError) in
+          do throws(PlatformError) {
+            return try spawn(environment)
+          } catch {
+            refused = error
+            throw error
+          }
+        }
+      }
+    } catch {
+      if let refused { throw Self.failure(refused) }
+      throw error
+    }
+  }
+
+  private func begin(_ start: () throws(PlatformError) -> ChildProgram) throws(PlatformError) {
+    began = Console.seconds
+    child = try start()
+  }
+
+  private func spawn(_ environment: [String]) throws(PlatformError) -> ChildProgram {
+    try ChildProgram(
+      file, arguments: words, environment: environment, inbox: inbox,
+      ignoresPipe: Tool.pipeWasIgnored)
   }
 
   /// Waits for the program's end and answers signals meanwhile.

@@ -189,6 +189,7 @@ enum SummaryGlossary {
       + SummaryField<RunSummary.GateRow>.all.map { ($0.name, $0.meaning) }
       + SummaryField<RecordSummary>.all.map { ($0.name, $0.meaning) }
       + heat
+      + AccountSummary.glossary
     return all.filter { seen.insert($0.0).inserted }.map { (name: $0.0, meaning: $0.1) }
   }()
 }

@@ -36,7 +36,7 @@ public struct FaultSource: AccessSource {
   /// Hands over what was sampled since the last call.
   public mutating func drain(_ body: (SampledAccess) -> Void) {
     feed.drain { sample in
-      guard sample.has & UInt32(ARB_SAMPLE_ADDRESS.rawValue) != 0 else {
+      guard sample.has & UInt32(ARB_SAMPLE_ADDRESS) != 0 else {
         return body(SampledAccess(unresolved: sample, weight: Self.pageBytes))
       }
       resolvedCount += 1

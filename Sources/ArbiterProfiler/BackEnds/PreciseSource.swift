@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArbiterPlatform
+internal import CArbiterDecode
 internal import CArbiterSampling
 
 /// Precise events of the processor: every so many retired stores and loads one is sampled, with its

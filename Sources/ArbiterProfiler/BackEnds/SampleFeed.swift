@@ -3,7 +3,7 @@
 
 public import ArbiterPlatform
 internal import CArbiterDecode
-public import CArbiterSampling
+internal import CArbiterSampling
 
 /// A sampler with the room into which it is drained and the resolver that reads its samples: what
 /// the sampling back-ends have in common.

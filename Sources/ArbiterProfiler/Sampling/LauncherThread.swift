@@ -46,7 +46,7 @@ final class LauncherThread {
     let state = State()
     self.state = state
     worker = try WorkerThread {
-      state.thread = arb_thread_number()
+      state.thread = arb_sampling_own_thread()
       unsafe sem_post(state.isReady)
       while unsafe sem_wait(state.mayGo) != 0 {}
       state.job?()

@@ -45,7 +45,6 @@ enum HeatDocument {
     guard let summary = result.map.summary(of: id), let grid = result.map.grid(of: id) else {
       return nil
     }
-    let base = min(summary.info.base, grid.start)
     var members = SummaryField<HeatSummary>.all.map { ($0.name, $0.value(summary)) }
     let missing: [JSONValue.Member] =
       summary.hottest.reason.map { reason in
@@ -56,12 +55,17 @@ enum HeatDocument {
     let rows = grid.rows.enumerated().compactMap { index, row -> JSONValue? in
       guard let row else { return nil }
       return .object([
-        .init("offset_bytes", .unsigned(grid.start - base + UInt64(index) * grid.rowBytes)),
+        .init("offset_bytes", .integer(offset(of: index, in: grid, summary))),
         .init("weights", .array(row.map { .number($0) })),
       ])
     }
     members.append(("rows", .array(rows)))
     return .pairs(members)
+  }
+
+  /// Where a row begins from the mapping's start; below 0 where rows begin at rounder addresses.
+  private static func offset(of row: Int, in grid: HeatGrid, _ summary: HeatSummary) -> Int64 {
+    Int64(bitPattern: grid.start &- summary.info.base) + Int64(row) * Int64(grid.rowBytes)
   }
 
   /// A row for each cell that holds something.
@@ -73,12 +77,11 @@ enum HeatDocument {
     ])
     for id in map.hottestFirst {
       guard let summary = map.summary(of: id), let grid = map.grid(of: id) else { continue }
-      let base = min(summary.info.base, grid.start)
       for (index, row) in grid.rows.enumerated() {
         for (column, weight) in (row ?? []).enumerated() where weight > 0 {
           text += CSV.row([
-            summary.info.name, "\(base)",
-            "\(grid.start - base + UInt64(index) * grid.rowBytes)", "\(grid.rowBytes)",
+            summary.info.name, "\(summary.info.base)",
+            "\(offset(of: index, in: grid, summary))", "\(grid.rowBytes)",
             "\(map.startNanoseconds + UInt64(column) * map.timeAxis.binWidth)",
             "\(map.timeAxis.binWidth)", CSV.field(.number(weight)), result.unit,
           ])
@@ -167,7 +170,7 @@ extension SummaryField where Subject == HeatSummary {
     .init("bin_bytes", "The width of these bins.") { .unsigned($0.binBytes) },
     .init("hottest_offset_bytes", "Where the hottest 2 MiB begin.") {
       guard let start = $0.hottest.value?.start else { return .null }
-      return .unsigned(start - min($0.info.base, start))
+      return .integer(Int64(bitPattern: start &- $0.info.base))
     },
     .figure("hottest_ratio", "Share of the mapping's weight in the hottest 2 MiB.") {
       $0.hottest.value?.share

@@ -31,8 +31,16 @@ struct HeatResult {
   /// The most mappings in pictures and tables.
   var mappingCount: Int
 
+  /// The least share of the weight with which a mapping is shown beside others.
+  static let shareMin = 0.001
+
   /// Numbers of bands that are shown.
-  var shown: [UInt64] { Array(map.hottestFirst.prefix(mappingCount)) }
+  var shown: [UInt64] {
+    let chosen = map.hottestFirst.prefix(mappingCount)
+    return chosen.enumerated().filter { index, id in
+      index == 0 || map.summary(of: id).map { $0.share >= Self.shareMin } ?? false
+    }.map(\.element)
+  }
 
   /// Whether there is anything to show.
   var isEmpty: Bool { map.totals.weight == 0 }
@@ -42,14 +50,15 @@ struct HeatResult {
     let panels = shown.compactMap { id -> HeatPicture.Panel? in
       guard let grid = map.grid(of: id), let summary = map.summary(of: id), !grid.rows.isEmpty
       else { return nil }
-      // A mapping that has grown downwards begins where its first row does.
-      let base = min(summary.info.base, grid.start)
+      let base = summary.info.base
       var facts: [String] = []
       if let size = summary.info.byteCount { facts.append(HeatPicture.bytes(size)) }
-      if summary.info.base > 0 { facts.append("at 0x\(String(base, radix: 16))") }
+      if base > 0 { facts.append("at 0x\(String(base, radix: 16))") }
       facts.append("\(Figures.rounded(summary.share * 100)) %")
       return HeatPicture.Panel(
-        name: Failure.harmless(summary.info.name), facts: facts, startBytes: grid.start - base,
+        name: Failure.harmless(summary.info.name), facts: facts,
+        // The first row may begin before the mapping does, because rows begin at round addresses.
+        startBytes: grid.start - min(base, grid.start),
         rowBytes: grid.rowBytes, rows: grid.rows)
     }
     return HeatPicture(
@@ -94,7 +103,7 @@ struct HeatResult {
 
   /// Mappings that are not shown, and their share.
   var restShare: (count: Int, share: Double, names: [String]) {
-    let hidden = map.hottestFirst.dropFirst(mappingCount)
+    let hidden = map.hottestFirst.dropFirst(shown.count)
     let summaries = hidden.compactMap { map.summary(of: $0) }
     let all = map.totals.weight
     let share = all > 0 ? map.others.weight / all : 0

@@ -24,7 +24,7 @@ final class LiveHeat {
   /// Prepares to sample; nobody is sampled yet.
   ///
   /// - Throws: What keeps this machine or this user from it.
-  init(_ options: HeatOptions, place: HeatPlace) throws {
+  private init(_ options: HeatOptions, place: HeatPlace) throws {
     self.options = options
     self.place = place
     choice = try BackEndProbe.choose(wanted: options.backEnd.backEnd)
@@ -53,9 +53,13 @@ final class LiveHeat {
   /// Runs the program and shows what it did.
   ///
   /// - Returns: The program's own exit code.
-  func runProgram() throws -> Int32 {
+  static func runProgram(_ options: HeatOptions, place: HeatPlace) throws -> Int32 {
     let host = ProgramHost(options.program, file: try ProgramHost.find(options.program))
     defer { host.close() }
+    return try LiveHeat(options, place: place).run(host)
+  }
+
+  private func run(_ host: ProgramHost) throws -> Int32 {
     if let signal = host.endBeforeStart() { return 128 + signal }
     let feed = feed
     try host.start(environment: ChildProgram.ownEnvironment) { start throws(PlatformError) in
@@ -87,10 +91,16 @@ final class LiveHeat {
 
   // MARK: A running process
 
-  /// Watches the process and shows what it did.
-  func runAttached(to process: Int32) throws -> Int32 {
+  /// Watches a process and shows what it did.
+  static func runAttached(
+    to process: Int32, _ options: HeatOptions, place: HeatPlace
+  ) throws -> Int32 {
     let inbox = SignalInbox([SIGINT, SIGTERM, SIGHUP, SIGUSR1])
     defer { inbox.close() }
+    return try LiveHeat(options, place: place).run(process, inbox)
+  }
+
+  private func run(_ process: Int32, _ inbox: SignalInbox) throws -> Int32 {
     guard let facts = ProcessFacts.read(process: process), !facts.hasEnded else {
       throw Failure(
         ExitCode.usage, "there is no process \(process)", hint: "check its number with ps")

@@ -43,9 +43,10 @@ extension HeatOptions {
       options, command: [invocation.resolved.tool] + invocation.resolved.arguments(),
       leavesStandardOutput: !options.program.isEmpty)
     guard let trace = options.trace else {
-      let live = try LiveHeat(options, place: place)
-      guard let process = options.process else { return try live.runProgram() }
-      return try live.runAttached(to: Int32(process))
+      guard let process = options.process else {
+        return try LiveHeat.runProgram(options, place: place)
+      }
+      return try LiveHeat.runAttached(to: Int32(process), options, place: place)
     }
     Interrupt.listen()
     let (result, wasInterrupted) = try RecordedHeat(path: trace, options: options).read()

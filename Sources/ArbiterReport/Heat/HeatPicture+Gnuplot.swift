@@ -29,8 +29,11 @@ extension HeatPicture {
   /// The script that draws the picture, its cells included.
   func gnuplotScript(output: String) -> String {
     let scale = scale(levelCount: HeatColors.onWhite.count)
-    let (top, each, foot) = (96, plotHeight + 34, 48 + 18 * remarks.count)
-    let height = top + each * max(1, panels.count) + foot
+    let remarks = remarks.flatMap { Table.wrap($0, width: 128) }
+    let heights = panels.map { plotHeight(of: $0) }
+    let (top, gap, foot) = (96, 34, 48 + 18 * remarks.count)
+    let height = top + heights.reduce(0) { $0 + $1 + gap } + foot
+    var bottom = height - top
     var script = """
       set terminal pngcairo size 960,\(height) noenhanced font "sans-serif,10" background "#ffffff"
       set output '\(output)'
@@ -40,13 +43,13 @@ extension HeatPicture {
       set tics nomirror out scale 0.5
       set label 1 \(Self.quoted(shortenedAtEnd(title, to: 100))) \
         at screen 0.017, screen \(1 - 22 / Double(height)) font "sans-serif,13"
-      set label 2 \(Self.quoted(meaning)) at screen 0.017, screen \(1 - 46 / Double(height))
+      set label 2 \(Self.quoted(shortenedAtEnd(meaning, to: 132))) at screen 0.017, screen \(1 - 46 / Double(height))
 
       """
     for (index, remark) in remarks.enumerated() {
       let y = Double(foot - 48 - 18 * index - 4) / Double(height)
       script +=
-        "set label \(3 + index) \(Self.quoted(shortenedAtEnd(remark, to: 150))) "
+        "set label \(3 + index) \(Self.quoted(remark)) "
         + "at screen 0.017, screen \(y)\n"
     }
     let colors = HeatColors.onWhite.enumerated().map { "\($0) \"\(HeatColors.text($1))\"" }
@@ -56,10 +59,10 @@ extension HeatPicture {
     script += "set cbrange [0.5:\(scale.levelCount).5]\n"
     script += colorBox(scale, height: height)
     for (index, panel) in panels.enumerated() {
-      let bottom = height - top - each * index - each
+      bottom -= heights[index] + gap
       script += self.script(
         of: panel, index: index, scale: scale, from: Double(bottom) / Double(height),
-        to: Double(bottom + plotHeight) / Double(height))
+        to: Double(bottom + heights[index]) / Double(height))
       // Title, legend and remarks came with the first panel.
       if index == 0 { script += "unset colorbox\nunset label\n" }
     }
@@ -83,7 +86,7 @@ extension HeatPicture {
         size screen 0.32, screen \(11 / Double(height))
       set cbtics (\(tics.joined(separator: ", "))) scale 0.3 offset 0,0.6
       set label 99 \(Self.quoted(legendUnit)) \
-        at screen 0.47, screen \(1 - 65 / Double(height))
+        at screen 0.44, screen \(1 - 65 / Double(height))
 
       """
   }
@@ -102,7 +105,7 @@ extension HeatPicture {
     let facts = facts(of: panel)
     let name = shortenedAtFront(panel.name, to: max(24, 120 - facts.count))
     let rows = panel.rows.count
-    let offsets = HeatTicks.addresses(panel, countMax: 6).map {
+    let offsets = HeatTicks.addresses(panel, countMax: max(2, plotHeight(of: panel) / 28)).map {
       let label = (panel.origin > 0 ? "+" : "") + $0.label
       return "\(Self.quoted(label)) \($0.share * Double(rows) - 0.5)"
     }

@@ -9,8 +9,8 @@ extension HeatPicture {
   /// The largest file that is written, in bytes.
   public static let svgBytesMax = 2_000_000
 
-  /// Units of height that a panel's cells have: the more panels, the fewer.
-  var plotHeight: Int {
+  /// Units of height that a panel's cells have at most: the more panels, the fewer.
+  private var plotHeightMax: Int {
     switch panels.count {
     case ...1: 400
     case 2: 256
@@ -19,9 +19,14 @@ extension HeatPicture {
     }
   }
 
+  /// Units of height of a panel's cells; a few rows need less.
+  func plotHeight(of panel: Panel) -> Int {
+    min(plotHeightMax, max(28, panel.rows.count * 12))
+  }
+
   /// The picture with cells that are large enough to be seen one by one.
   func reducedForDrawing() -> HeatPicture {
-    reduced(columnsMax: 280, rowsMax: { _ in plotHeight / 2 })
+    reduced(columnsMax: 280, rowsMax: { _ in plotHeightMax / 2 })
   }
 
   /// The picture as SVG, with cells merged where the file would be too large.
@@ -61,8 +66,6 @@ private struct SVGDrawing {
   }
 
   private var plotWidth: Int { Self.width - Self.left - Self.right }
-
-  private var plotHeight: Int { picture.plotHeight }
 
   var text: String {
     """
@@ -122,7 +125,8 @@ private struct SVGDrawing {
       + "\(Self.escaped(name))</tspan> <tspan fill=\"#444444\">\(Self.escaped(facts))</tspan>"
       + "</text>\n"
     height += 8
-    cells(of: panel)
+    let plotHeight = picture.plotHeight(of: panel)
+    cells(of: panel, height: plotHeight)
     body +=
       "<rect class=\"frame\" x=\"\(Self.left)\" y=\"\(height)\" width=\"\(plotWidth)\" "
       + "height=\"\(plotHeight)\" fill=\"none\" stroke=\"#888888\"/>\n"
@@ -136,7 +140,7 @@ private struct SVGDrawing {
     height += plotHeight
   }
 
-  private mutating func cells(of panel: HeatPicture.Panel) {
+  private mutating func cells(of panel: HeatPicture.Panel, height plotHeight: Int) {
     var paths = [String](repeating: "", count: scale.levelCount + 1)
     for (row, weights) in panel.rows.enumerated() {
       guard let weights else { continue }

@@ -82,7 +82,8 @@ extension HeatPicture {
     return panels.indices.map { index in
       let others = panels.count - index - 1
       let share = others == 0 ? left : max(left / (others + 1), left * 2 / (others + 3))
-      let count = min(max(3, share), 24)
+      let rows = panels[index].rows.count
+      let count = min(max(3, share), 24, canvas.ink == .letters ? rows : (rows + 1) / 2)
       left -= count
       return count
     }

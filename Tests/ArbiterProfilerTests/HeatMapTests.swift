@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArbiterCore
+import ArbiterMetrics
 import ArbiterProfiler
 import Testing
 

@@ -35,7 +35,7 @@ struct HeatWatchTests {
 
     """
 
-  private static func tree(_ folder: TemporaryFolder) -> SystemTree {
+  private static func tree(_ folder: borrowing TemporaryFolder) -> SystemTree {
     folder.write(maps, to: "proc/9/maps")
     return SystemTree(root: folder.path)
   }

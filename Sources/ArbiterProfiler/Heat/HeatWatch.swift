@@ -9,7 +9,9 @@ public import ArbiterPlatform
 
 /// Puts a source's samples into a heat map; for one thread.
 public struct HeatWatch {
-  /// The map so far. Times count from when the watch began.
+  /// The map so far.
+  ///
+  /// Times count from when the watch began.
   public private(set) var map = HeatMap()
   /// Where samples come from.
   public private(set) var source: any AccessSource

@@ -24,7 +24,7 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
-      VerbGroup("See", [Verb(AccountOptions.command)]),
+      VerbGroup("See", [Verb(AccountOptions.command), Verb(HeatOptions.command)]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(
         "Machine",

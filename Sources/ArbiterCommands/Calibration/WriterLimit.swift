@@ -1,0 +1,103 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterDevice
+internal import ArbiterScheduler
+
+/// How many threads may write at once under lock or delegation, and who said so.
+struct WriterLimit: Equatable, Sendable {
+  /// Who said so.
+  enum Origin: String, Sendable, CaseIterable {
+    /// The user, by an option.
+    case option
+    /// A stored calibration.
+    case calibration
+    /// Nobody: the usual number.
+    case usual = "default"
+  }
+
+  /// What the threads are called under a scheme; nil for schemes without such a limit.
+  static func noun(of scheme: SchemeName) -> String? {
+    switch scheme {
+    case .lock: "permit"
+    case .delegation: "worker"
+    case .baseline, .fence, .arbiter, .arbiterPaper: nil
+    }
+  }
+
+  /// The usual number.
+  static let usualCount = 4
+
+  var count: Int
+  var origin: Origin
+  /// Where the number comes from, as a clause.
+  var reason: String
+  /// permit or worker.
+  var noun: String
+
+  /// The number and where it comes from, as a sentence.
+  var sentence: String { "\(count) \(noun)\(count == 1 ? "" : "s"): \(reason)." }
+
+  /// Decides on a number: what the user says, else what is calibrated, else the usual one.
+  ///
+  /// - Parameters:
+  ///   - noun: permit or worker.
+  ///   - asked: What the user says; nil where nothing.
+  ///   - region: The memory; nil where nothing is known of it.
+  ///   - stores: How lines will be stored. Where several may be, the number is the smallest that
+  ///     is good for each of those that are calibrated, and where there is none such, for the first.
+  ///   - maximum: The largest number that can be.
+  ///   - book: What is calibrated.
+  ///   - machine: The machine.
+  init(
+    _ noun: String, asked: Int?, for region: RegionIdentity?, stores: [ThreadCalibration.Store],
+    maximum: Int, in book: CalibrationBook, on machine: MachineIdentity
+  ) {
+    self.noun = noun
+    if let asked {
+      (count, origin, reason) = (asked, .option, "as asked")
+      return
+    }
+    (count, origin) = (Self.usualCount, .usual)
+    guard let region else {
+      reason = "by default, since no region is known"
+      return
+    }
+    let found = stores.compactMap { book.calibration(of: region, store: $0, on: machine) }
+    guard let first = found.first else {
+      let names = stores.map(\.rawValue).joined(separator: " or ")
+      reason = "by default, since nothing is calibrated for \(region), \(names)"
+      return
+    }
+    origin = .calibration
+    let common = ThreadCalibration.smallest(ofAll: found.map(\.curve))
+    let used = common == nil ? [first] : found
+    let wanted = common ?? first.threadCount
+    count = min(wanted, maximum)
+    let days = used.map(\.date.day)
+    let names = used.map(\.store.rawValue).joined(separator: " and ")
+    reason = "calibrated \(days.max() ?? first.date.day) for \(region), \(names)"
+    if wanted > count { reason += ", which gives \(wanted)" }
+  }
+}
+
+extension WriterLimit {
+  /// Decides as above, with this user's file and this machine; the file is read only where the
+  /// user says nothing.
+  ///
+  /// - Throws: ``Failure`` where the file is not in order.
+  static func choose(
+    _ noun: String, asked: Int?, for region: RegionIdentity?, stores: [ThreadCalibration.Store],
+    maximum: Int
+  ) throws(Failure) -> WriterLimit {
+    var book = CalibrationBook()
+    // Without any place nothing can be calibrated, which is no reason to refuse a run.
+    if asked == nil, region != nil, let file = try? CalibrationFile.ofUser() {
+      book = try file.read()
+    }
+    return WriterLimit(
+      noun, asked: asked, for: region, stores: stores, maximum: maximum, in: book,
+      on: book.calibrations.isEmpty
+        ? MachineIdentity(identifier: nil, processor: "", processorCount: 0) : .read())
+  }
+}

@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-package import ArbiterCore
+internal import ArbiterCore
 package import ArbiterDevice
 
 // The file in which calibrations are kept from one command to the next. It is read strictly: a

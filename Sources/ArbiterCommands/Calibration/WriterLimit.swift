@@ -1,8 +1,11 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterCore
 internal import ArbiterDevice
+internal import ArbiterPlatform
 internal import ArbiterScheduler
+internal import CommandSpec
 
 /// How many threads may write at once under lock or delegation, and who said so.
 struct WriterLimit: Equatable, Sendable {
@@ -28,6 +31,19 @@ struct WriterLimit: Equatable, Sendable {
   /// The usual number.
   static let usualCount = 4
 
+  /// The numbers that there may be.
+  static func range(_ noun: String) -> ClosedRange<Int> { noun == "permit" ? 1...4096 : 1...64 }
+
+  /// Refuses numbers that cannot be.
+  static func check(permits: Int?, workers: Int?) throws(UsageError) {
+    for (noun, count) in [("permit", permits), ("worker", workers)] {
+      guard let count, !range(noun).contains(count) else { continue }
+      let ends = "\(range(noun).lowerBound) to \(range(noun).upperBound)"
+      throw UsageError(
+        "--\(noun)s=\(count) is not within \(ends)", hint: "give \(ends) \(noun)s")
+    }
+  }
+
   var count: Int
   var origin: Origin
   /// Where the number comes from, as a clause.
@@ -46,12 +62,11 @@ struct WriterLimit: Equatable, Sendable {
   ///   - region: The memory; nil where nothing is known of it.
   ///   - stores: How lines will be stored. Where several may be, the number is the smallest that
   ///     is good for each of those that are calibrated, and where there is none such, for the first.
-  ///   - maximum: The largest number that can be.
   ///   - book: What is calibrated.
   ///   - machine: The machine.
   init(
     _ noun: String, asked: Int?, for region: RegionIdentity?, stores: [ThreadCalibration.Store],
-    maximum: Int, in book: CalibrationBook, on machine: MachineIdentity
+    in book: CalibrationBook, on machine: MachineIdentity
   ) {
     self.noun = noun
     if let asked {
@@ -73,7 +88,7 @@ struct WriterLimit: Equatable, Sendable {
     let common = ThreadCalibration.smallest(ofAll: found.map(\.curve))
     let used = common == nil ? [first] : found
     let wanted = common ?? first.threadCount
-    count = min(wanted, maximum)
+    count = min(wanted, Self.range(noun).upperBound)
     let days = used.map(\.date.day)
     let names = used.map(\.store.rawValue).joined(separator: " and ")
     reason = "calibrated \(days.max() ?? first.date.day) for \(region), \(names)"
@@ -87,8 +102,7 @@ extension WriterLimit {
   ///
   /// - Throws: ``Failure`` where the file is not in order.
   static func choose(
-    _ noun: String, asked: Int?, for region: RegionIdentity?, stores: [ThreadCalibration.Store],
-    maximum: Int
+    _ noun: String, asked: Int?, for region: RegionIdentity?, stores: [ThreadCalibration.Store]
   ) throws(Failure) -> WriterLimit {
     var book = CalibrationBook()
     // Without any place nothing can be calibrated, which is no reason to refuse a run.
@@ -96,7 +110,7 @@ extension WriterLimit {
       book = try file.read()
     }
     return WriterLimit(
-      noun, asked: asked, for: region, stores: stores, maximum: maximum, in: book,
+      noun, asked: asked, for: region, stores: stores, in: book,
       on: book.calibrations.isEmpty
         ? MachineIdentity(identifier: nil, processor: "", processorCount: 0) : .read())
   }

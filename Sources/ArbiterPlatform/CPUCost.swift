@@ -153,7 +153,7 @@ extension CPUCost.ProcessTime {
   public static func ofThisProcess() -> CPUCost.ProcessTime {
     var usage = rusage()
     // SAFETY: the kernel fills the whole structure that is passed.
-    let status = unsafe getrusage(RUSAGE_SELF, &usage)
+    let status = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     precondition(status == 0, "getrusage failed for the process itself")
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
     return CPUCost.ProcessTime(

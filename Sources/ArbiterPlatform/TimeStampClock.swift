@@ -130,11 +130,6 @@ public enum SystemClock {
   /// - Complexity: One system call.
   public static func threadCPUNanoseconds() -> Int64 { read(CLOCK_THREAD_CPUTIME_ID) }
 
-  /// CPU time that all threads of the process have used, in nanoseconds.
-  ///
-  /// - Complexity: One system call.
-  public static func processCPUNanoseconds() -> Int64 { read(CLOCK_PROCESS_CPUTIME_ID) }
-
   /// Clock ticks in a second, the kernel's unit in /proc.
   public static let ticksPerSecond = sysconf(Int32(_SC_CLK_TCK))
 

@@ -3,7 +3,7 @@
 
 public import ArbiterCore
 public import ArbiterDevice
-public import ArbiterMetrics
+internal import ArbiterMetrics
 public import ArbiterWorkloads
 
 /// Executes a measurement plan on the modelled module, in virtual time.

@@ -3,7 +3,6 @@
 
 internal import ArbiterCore
 internal import ArbiterMemory
-internal import ArbiterPlatform
 internal import ArbiterRuntime
 internal import CArbiter
 internal import CommandSpec
@@ -28,8 +27,11 @@ struct MeasureTarget {
 
   let path: String
   let kind: Kind
-  /// The folder in which files for the comparison can be made; nil of a device.
-  var folder: String? {
+  private let nameless: NamelessFile?
+  /// The file that is mapped; nil of a device, to which no file system leads.
+  var filePath: String? { kind == .device ? nil : nameless?.path ?? path }
+
+  private var folder: String? {
     switch kind {
     case .device: nil
     case .folder: path
@@ -59,6 +61,7 @@ struct MeasureTarget {
         hint: "add --read-only, or --overwrite if nothing on it is needed")
     default: break
     }
+    nameless = kind == .folder ? try NamelessFile(in: path) : nil
   }
 
   private static func kind(of path: String) throws(Failure) -> Kind {
@@ -120,17 +123,11 @@ struct MeasureTarget {
   }
 
   /// Maps the memory.
-  ///
-  /// - Returns: The memory, and what puts the place back as it was.
   func open(_ byteCount: ByteCount, _ options: MeasureOptions) throws -> MeasuredMemory {
     if options.isReadOnly {
       return MeasuredMemory(try ReadOnlyMapping(path: path, byteCountMax: byteCount))
     }
-    guard kind == .folder else {
-      return MeasuredMemory(try MappedRegion(path: path, byteCount: byteCount))
-    }
-    let file = try NamelessFile(in: path)
-    return MeasuredMemory(try MappedRegion(path: file.path, byteCount: byteCount))
+    return MeasuredMemory(try MappedRegion(path: filePath ?? path, byteCount: byteCount))
   }
 
   /// Puts the place back as it was: a file that was made is removed, one that was empty is empty.

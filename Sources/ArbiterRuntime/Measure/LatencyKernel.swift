@@ -13,6 +13,7 @@ internal import CArbiter
 // same memory.
 
 /// Times accesses of one thread to mapped memory: no allocation, no lock, no system call.
+@safe
 struct LatencyKernel: ~Copyable {
   /// What is timed.
   enum Subject {

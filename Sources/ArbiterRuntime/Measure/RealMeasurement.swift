@@ -1,9 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import ArbiterDevice
-public import ArbiterMemory
-public import ArbiterMetrics
+internal import ArbiterMemory
 public import ArbiterPlatform
 public import ArbiterWorkloads
 internal import Synchronization
@@ -92,9 +90,9 @@ public final class RealMeasurement: MeasurementExecutor {
     let span = clock.ticks(nanoseconds: seconds * 1e9)
     kernel.run(untilTick: TimeStampClock.now() + clock.ticks(nanoseconds: warmUpSeconds * 1e9))
     kernel.reset()
-    let meter = CostMeter(tree)
+    let start = CPUCost.Reading.now(from: tree)
     kernel.run(untilTick: TimeStampClock.now() + span)
-    var run = meter.finish()
+    var run = CPUCost(from: start, to: .now(from: tree)).run
     let count = Double(kernel.groupedCount + kernel.histogram.count)
     let bytes = count * Double(workload.accessBytes)
     if point.writes { run.writtenBytes = bytes } else { run.readBytes = bytes }
@@ -134,13 +132,16 @@ public final class RealMeasurement: MeasurementExecutor {
     while shared.readyCount.load(ordering: .acquiring) < workers.count { backoff.wait() }
     shared.phase.store(BandwidthShared.Phase.warmUp, ordering: .releasing)
     var isWhole = wait(warmUpSeconds, isCancelled)
-    let meter = CostMeter(tree)
+    let start = CPUCost.Reading.now(from: tree)
     shared.phase.store(BandwidthShared.Phase.measured, ordering: .releasing)
     if isWhole { isWhole = wait(seconds, isCancelled) }
     shared.phase.store(BandwidthShared.Phase.ended, ordering: .releasing)
     for worker in workers { worker.join() }
     let moved = shared.moved.withLock { $0 }
-    var run = meter.finish(at: moved.map(\.endNanoseconds).max())
+    var run = CPUCost(from: start, to: .now(from: tree)).run
+    // Threads are joined and files read after the last byte was moved.
+    let end = moved.map(\.endNanoseconds).max() ?? start.wallNanoseconds
+    run.seconds = Double(max(1, end - start.wallNanoseconds)) / 1e9
     let length = Double(point.workload.accessBytes)
     run.readBytes = length * moved.reduce(0.0) { $0 + Double($1.readAccesses) }
     run.writtenBytes = length * moved.reduce(0.0) { $0 + Double($1.writtenAccesses) }
@@ -160,31 +161,12 @@ public final class RealMeasurement: MeasurementExecutor {
   }
 }
 
-/// What a span of time cost.
-private struct CostMeter {
-  private let tree: SystemTree
-  private let system: ProcessorTime?
-  private let process: Int64
-  private let start: Int64
-
-  init(_ tree: SystemTree) {
-    self.tree = tree
-    system = ProcessorTime.read(from: tree)
-    process = SystemClock.processCPUNanoseconds()
-    start = SystemClock.monotonicRawNanoseconds()
-  }
-
-  func finish(at end: Int64? = nil) -> MeasuredRun {
-    let end = end ?? SystemClock.monotonicRawNanoseconds()
-    let used = SystemClock.processCPUNanoseconds() - process
-    let reason = "the kernel does not tell it in /proc/stat"
-    let spent: ProcessorTime? =
-      if let system, let now = ProcessorTime.read(from: tree) { now.since(system) } else { nil }
-    let rate = Double(ProcessorTime.ticksPerSecond)
-    return MeasuredRun(
-      seconds: Double(max(1, end - start)) / 1e9, readBytes: 0, writtenBytes: 0,
-      processCPUSeconds: .known(Double(used) / 1e9),
-      systemCPUSeconds: Figure(spent?.busySeconds, otherwise: reason),
-      stolenSeconds: Figure(spent.map { Double($0.stolen) / rate }, otherwise: reason))
+extension CPUCost {
+  /// A run of which nothing is known but its cost.
+  fileprivate var run: MeasuredRun {
+    MeasuredRun(
+      seconds: max(1e-9, wallSeconds), readBytes: 0, writtenBytes: 0,
+      processCPUSeconds: process.map(\.seconds), systemCPUSeconds: machineSeconds,
+      stolenSeconds: stolenSeconds)
   }
 }

@@ -74,7 +74,7 @@ extension RealRun {
             offset: UInt64(offset))
           // SAFETY: the slice lies within the region, which is borrowed.
           let found = unsafe (region.base + offset).load(as: CacheLine.self)
-          verification.check(found, against: expected, at: offset)
+          verification.check(found, against: expected, line: expected.line, at: offset)
         }
       }
     }
@@ -83,9 +83,12 @@ extension RealRun {
 }
 
 extension RealRun.Verification {
-  fileprivate mutating func check(_ line: CacheLine, against expected: LineStamp, at offset: Int) {
+  /// Compares a line with what should be there, which the expected stamp stands for.
+  mutating func check(
+    _ line: CacheLine, against expected: LineStamp, line right: CacheLine, at offset: Int
+  ) {
     lineCount += 1
-    if line == expected.line { return }
+    if line == right { return }
     mismatchCount += 1
     if mismatches.count < Self.mismatchesKept {
       mismatches.append(

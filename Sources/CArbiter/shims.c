@@ -94,6 +94,10 @@ int64_t arb_open_nameless(const char *folder) {
   return answer(open(folder, O_RDWR | O_CLOEXEC | O_TMPFILE, 0600));
 }
 
+int64_t arb_open_direct(const char *path, int flags) {
+  return answer(open(path, flags | O_CLOEXEC | O_DIRECT));
+}
+
 int64_t arb_file_holder(int descriptor) {
   struct stat facts;
   if (fstat(descriptor, &facts) != 0) return -(int64_t)errno;

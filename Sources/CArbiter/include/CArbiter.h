@@ -173,6 +173,9 @@ int64_t arb_memory_file(const char *_Nonnull name);
 /* A new file for its owner alone in `folder`, without a name, to be named by linkat. */
 int64_t arb_open_nameless(const char *_Nonnull folder);
 
+/* Opens a file that exists, past the page cache (O_DIRECT, which Swift does not see). */
+int64_t arb_open_direct(const char *_Nonnull path, int flags);
+
 /* The numbers of the device that holds the file, as major << 32 | minor. */
 int64_t arb_file_holder(int descriptor);
 

@@ -76,6 +76,15 @@ extension SummaryField where Subject == MeasuredPoint {
       "cpu_seconds_per_gib_system",
       "CPU time of the whole machine per GiB moved: user, nice, system, irq and softirq, no steal."
     ) { $0.systemSecondsPerGiB },
+    figure(
+      "cpu_seconds_per_gib_system_error",
+      "How far that may be off: one tick of each processor in every repetition."
+    ) { point in
+      let moved = point.runs.reduce(0) { $0 + $1.movedBytes } / 1_073_741_824
+      guard point.systemSecondsPerGiB.value != nil, moved > 0 else { return nil }
+      let ticks = point.runs.count * MachineTopology.read().logicalProcessorCount
+      return Double(ticks) / Double(ProcessorTime.ticksPerSecond) / moved
+    },
     missing("stolen_seconds", "Seconds in which the host ran somebody else (steal).") {
       $0.stolenSeconds
     },
@@ -88,8 +97,16 @@ extension SummaryField where Subject == MeasuredPoint {
       ("cpu_seconds_per_gib_system", point.systemSecondsPerGiB),
       ("stolen_seconds", point.stolenSeconds),
     ].compactMap { name, figure in figure.reason.map { .init(name, .string($0)) } }
-      + (point.point.aspect == .bandwidth
-        ? [.init("latency_ns_p50", .string("bandwidth was measured"))] : [])
+      + latencyReasons(of: point)
+  }
+
+  private static func latencyReasons(of point: MeasuredPoint) -> [JSONValue.Member] {
+    let names = ["mean", "p50", "p90", "p99", "p999", "max"].map { "latency_ns_\($0)" }
+    let missing = all.filter { names.contains($0.name) && $0.value(point) == .null }.map(\.name)
+    let reason =
+      point.point.aspect == .bandwidth
+      ? "bandwidth was measured" : "such accesses are shorter than the clock can tell"
+    return missing.map { .init($0, .string(reason)) }
   }
 }
 
@@ -100,4 +117,25 @@ extension MeasuredPoint {
       SummaryField<MeasuredPoint>.all.map { .init($0.name, $0.value(self)) }
         + [.init("unavailable", .object(SummaryField<MeasuredPoint>.reasons(of: self)))])
   }
+}
+
+extension MeasureFindings {
+  /// Names of the document that belong to no point.
+  static let glossary: [(String, String)] = [
+    ("target", "What was measured: place or profile, file system, bytes, instruction."),
+    ("clock_ns_subtracted", "What two readings of the clock take; subtracted from latencies."),
+    ("clock_ns_subtracted_with_fence", "The same with the fence that makes it wait for stores."),
+    ("memory_bytes", "Bytes of memory that were used."),
+    ("is_model", "Whether figures are the model's, in virtual time."),
+    ("calibrations", "The fewest threads within 5 % of the best bandwidth, by store instruction."),
+    ("curve", "Bandwidth by threads, from which a calibration was read."),
+    ("files", "The same bytes by raw access, mmap, system calls and O_DIRECT."),
+    ("arm", "The way to a file's bytes."),
+    ("work", "What was done to the file: read, write, or write durably."),
+    ("warnings", "What may have spoiled the figures."),
+    ("stolen_share", "Share of the processors' time that the host gave to somebody else."),
+    ("allows_turbo", "Whether clocks may rise above the rated one; null where unknown."),
+    ("frequency_governors", "Who chooses the processors' clocks."),
+    ("unavailable", "Why figures of the same object are null, by their names."),
+  ]
 }

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterDevice
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterReport
@@ -41,7 +42,7 @@ enum FileWork: String, CaseIterable {
     switch self {
     case .read: "read"
     case .write: "write"
-    case .durable: "write, each durable"
+    case .durable: "write durably"
     }
   }
 

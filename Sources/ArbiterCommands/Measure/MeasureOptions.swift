@@ -113,9 +113,10 @@ struct MeasureOptions: Equatable {
       try checkTime("duration", duration, .milliseconds(1) ... .seconds(60))
     }
     if let size = options.size {
-      guard size >= options.sizeMin, size <= .gibibytes(64) else {
+      let least = options.sizeMin(processors: 1)
+      guard size >= least, size <= .gibibytes(64) else {
         throw UsageError(
-          "--size=\(size) is not within \(options.sizeMin) to 64GiB: each thread needs room for "
+          "--size=\(size) is not within \(least) to 64GiB: each thread needs room for "
             + "the largest access", hint: "give --size=256MiB")
       }
     }
@@ -158,7 +159,9 @@ struct MeasureOptions: Equatable {
   func includes(_ part: MeasurePart) -> Bool { only.isEmpty || only.contains(part) }
 
   /// The least memory in which all points have room.
-  var sizeMin: ByteCount { ByteCount(bytes: terms(regionBytes: 0, processors: 1).regionBytesMin) }
+  func sizeMin(processors: Int) -> ByteCount {
+    ByteCount(bytes: terms(regionBytes: 0, processors: processors).regionBytesMin)
+  }
 
   /// What is measured in a region of the given size.
   ///

@@ -1,6 +1,8 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterDevice
+internal import ArbiterMetrics
 internal import ArbiterReport
 internal import ArbiterWorkloads
 

@@ -4,6 +4,7 @@
 internal import ArbiterCore
 internal import ArbiterDevice
 internal import ArbiterMetrics
+internal import ArbiterPlatform
 internal import ArbiterReport
 internal import ArbiterWorkloads
 
@@ -53,8 +54,8 @@ extension MeasureFindings {
   }
 
   private static let costColumns: [Table.Column] = [
-    .init("GB/s", .right), .init("min..max", .right), .init("CPU s/GiB process", .right),
-    .init("system", .right), .init("stolen s", .right),
+    .init("GB/s", .right), .init("min..max", .right), .init("process s/GiB", .right),
+    .init("system s/GiB", .right), .init("stolen s", .right),
   ]
 
   private static func costCells(_ point: MeasuredPoint) -> [Table.Cell] {
@@ -82,7 +83,7 @@ extension MeasureFindings {
 
   private static func words(_ kind: MeasurementPoint.Kind, _ point: MeasurementPoint) -> String {
     guard kind == .mixed else { return kind.rawValue }
-    return "mixed, \(Figures.rounded(point.workload.readShare * 100)) % read"
+    return "mixed \(Int((point.workload.readShare * 100).rounded())) %"
   }
 
   private var sizeTable: Table? {
@@ -92,8 +93,8 @@ extension MeasureFindings {
     }
     guard own.count > threadCurve(.read).count + threadCurve(.nt).count else { return nil }
     var table = Table(
-      [.init("\(threads) thread\(threads == 1 ? "" : "s")"), .init("order"), .init("size", .right)]
-        + Self.costColumns, keyColumnCount: 3)
+      [.init("by size"), .init("order"), .init("size", .right)] + Self.costColumns,
+      caption: "With \(threads) thread\(threads == 1 ? "" : "s").", keyColumnCount: 3)
     for kind in MeasurementPoint.Kind.allCases {
       for pattern in [Pattern.sequential, .random] {
         let row = own.filter { $0.point.kind == kind && $0.point.workload.pattern == pattern }
@@ -117,8 +118,9 @@ extension MeasureFindings {
   private var fileTable: Table? {
     guard !files.isEmpty else { return nil }
     var table = Table(
-      [.init("\(ByteCount(bytes: FileWork.blockBytes)), 1 thread"), .init("figure")]
-        + FileArm.allCases.map { .init($0.header, .right) }, keyColumnCount: 2)
+      [.init("file"), .init("figure")] + FileArm.allCases.map { .init($0.header, .right) },
+      caption: "One thread, \(ByteCount(bytes: FileWork.blockBytes)) at a time, one after the other.",
+      keyColumnCount: 2)
     for work in FileWork.allCases {
       let own = FileArm.allCases.map { arm in
         files.first { $0.arm == arm && $0.work == work }?.measured
@@ -128,12 +130,12 @@ extension MeasureFindings {
         [.text(work.title), "GB/s"]
           + own.map { .text(Figures.gigabytesPerSecond($0?.bandwidth?.median)) })
       table.add(
-        ["", "min..max"].map { .text($0 == "" ? " " : $0) }
+        [.text(" "), "min..max"]
           + own.map { .text(Self.range($0?.bandwidth, scale: 1e9)) })
       table.add(
-        [.text(" "), "CPU s/GiB process"] + own.map { .number($0?.processSecondsPerGiB.value) })
+        [.text(" "), "process s/GiB"] + own.map { .number($0?.processSecondsPerGiB.value) })
       table.add(
-        [.text(" "), "CPU s/GiB system"] + own.map { .number($0?.systemSecondsPerGiB.value) })
+        [.text(" "), "system s/GiB"] + own.map { .number($0?.systemSecondsPerGiB.value) })
     }
     return table
   }
@@ -169,6 +171,14 @@ extension MeasureFindings {
           + "\(Figures.rounded(clock.fenced)) ns (stores, with the fence for the clock) were "
           + "subtracted; the mean is of many accesses timed together.")
     }
+    if !subject.isModel, !points.isEmpty || !files.isEmpty {
+      let tick = 1000 / Double(ProcessorTime.ticksPerSecond)
+      list.append(
+        "s/GiB are CPU seconds per GiB moved. The system's are everybody's time, without what the "
+          + "host took (stolen), in ticks of \(Figures.rounded(tick)) ms on each processor.")
+    } else if subject.isModel {
+      list.append("s/GiB are CPU seconds per GiB moved: the model's threads never sleep.")
+    }
     list += warnings.map { "Warning: \($0)" }
     list += unavailableSentences
     return list + remarks
@@ -186,9 +196,15 @@ extension MeasureFindings {
     let costs = figures.compactMap { name, figure in
       figure.reason.map { "\(name) is unavailable: \($0)." }
     }
+    let blurred = points.contains {
+      $0.point.aspect == .latency && $0.latency { $0.p50 } == nil && !$0.runs.isEmpty
+    }
+    let clock =
+      blurred
+      ? ["Some percentiles are unavailable: such accesses are shorter than the clock can tell."] : []
     let arms = files.compactMap { file in
       file.reason.map { "\(file.arm.header), \(file.work.title), is unavailable: \($0)." }
     }
-    return (costs + arms).filter { seen.insert($0).inserted }
+    return (clock + costs + arms).filter { seen.insert($0).inserted }
   }
 }

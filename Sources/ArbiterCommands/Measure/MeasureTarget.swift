@@ -3,6 +3,7 @@
 
 internal import ArbiterCore
 internal import ArbiterMemory
+internal import ArbiterPlatform
 internal import ArbiterRuntime
 internal import CArbiter
 internal import CommandSpec
@@ -15,7 +16,7 @@ internal import Glibc
 struct MeasureTarget {
   /// What is there.
   enum Kind: Equatable {
-    /// Nothing yet: a file is made and removed at the end.
+    /// Nothing: the folder above takes its place.
     case nothing
     /// A file of so many bytes.
     case file(bytes: Int)
@@ -31,6 +32,7 @@ struct MeasureTarget {
   /// The file that is mapped; nil of a device, to which no file system leads.
   var filePath: String? { kind == .device ? nil : nameless?.path ?? path }
 
+  /// The folder in which room is needed.
   private var folder: String? {
     switch kind {
     case .device: nil
@@ -61,7 +63,11 @@ struct MeasureTarget {
         hint: "add --read-only, or --overwrite if nothing on it is needed")
     default: break
     }
-    nameless = kind == .folder ? try NamelessFile(in: path) : nil
+    nameless =
+      switch kind {
+      case .folder, .nothing: try NamelessFile(in: folder ?? ".")
+      case .file, .device: nil
+      }
   }
 
   private static func kind(of path: String) throws(Failure) -> Kind {
@@ -88,26 +94,26 @@ struct MeasureTarget {
   /// Bytes of memory to use.
   ///
   /// - Throws: ``Failure`` where there is less room than the points need.
-  func byteCount(_ options: MeasureOptions) throws(Failure) -> ByteCount {
-    if let size = options.size { return try limited(size, options) }
+  func byteCount(_ options: MeasureOptions, processors: Int) throws(Failure) -> ByteCount {
+    let least = options.sizeMin(processors: processors)
+    if let size = options.size { return try limited(size, least) }
     let usual = ByteCount.mebibytes(256)
-    guard let free = freeBytes(), kind != .device else { return try limited(usual, options) }
+    guard let free = freeBytes(), kind != .device else { return try limited(usual, least) }
     // Powers of two, so that chains and regions are alike from machine to machine.
     let half = max(1, free / 2)
     let power = 1 << (Int.bitWidth - 1 - half.leadingZeroBitCount)
-    return try limited(min(usual, ByteCount(bytes: power)), options)
+    return try limited(min(usual, ByteCount(bytes: power)), least)
   }
 
   /// A file is never made longer or shorter than it was, unless it was empty.
-  private func limited(_ size: ByteCount, _ options: MeasureOptions) throws(Failure) -> ByteCount {
+  private func limited(_ size: ByteCount, _ least: ByteCount) throws(Failure) -> ByteCount {
     var size = size
     if case .file(let bytes) = kind, bytes > 0 {
       size = min(size, ByteCount(bytes: bytes / 4096 * 4096))
     }
-    guard size >= options.sizeMin else {
+    guard size >= least else {
       throw Failure(
-        ExitCode.usage, "\(path) has room for \(size) and the measurements need "
-          + "\(options.sizeMin)", hint: "name a larger place, or fewer --threads or --sizes")
+        ExitCode.usage, "\(path) has room for \(size) and the measurements need \(least)", hint: "name a larger place, or fewer --threads or --sizes")
     }
     return size
   }
@@ -124,19 +130,26 @@ struct MeasureTarget {
 
   /// Maps the memory.
   func open(_ byteCount: ByteCount, _ options: MeasureOptions) throws -> MeasuredMemory {
+    do throws(PlatformError) {
+      return try map(byteCount, options)
+    } catch {
+      // Nobody knows a file without a name by its descriptor.
+      throw PlatformError(error.code, path: path, reason: error.reason, nextStep: error.nextStep)
+    }
+  }
+
+  private func map(
+    _ byteCount: ByteCount, _ options: MeasureOptions
+  ) throws(PlatformError) -> MeasuredMemory {
     if options.isReadOnly {
       return MeasuredMemory(try ReadOnlyMapping(path: path, byteCountMax: byteCount))
     }
     return MeasuredMemory(try MappedRegion(path: filePath ?? path, byteCount: byteCount))
   }
 
-  /// Puts the place back as it was: a file that was made is removed, one that was empty is empty.
+  /// Puts the place back as it was: a file that was empty is empty again.
   func restore() {
-    switch kind {
-    case .nothing: _ = unsafe unlink(path)
-    case .file(0): _ = unsafe truncate(path, 0)
-    case .file, .device, .folder: break
-    }
+    if kind == .file(bytes: 0) { _ = unsafe truncate(path, 0) }
   }
 }
 

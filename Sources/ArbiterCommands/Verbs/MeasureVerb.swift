@@ -105,8 +105,8 @@ extension MeasureOptions {
   /// Measures real memory.
   private func measureMemory(in session: ResultSession) throws -> MeasureFindings {
     let target = try MeasureTarget(self)
-    let byteCount = try target.byteCount(self)
     let machine = MachineTopology.read()
+    let byteCount = try target.byteCount(self, processors: machine.logicalProcessorCount)
     let plan = MeasurementPlan(
       terms(regionBytes: byteCount.bytes, processors: machine.logicalProcessorCount))
     let pairs =

@@ -31,8 +31,8 @@ struct LatencyKernel: ~Copyable {
   private let subject: Subject
   /// 0, which the optimiser does not know: an address that adds `value & zero` waits for the value.
   private let zero: UInt64
-  /// Ticks of two readings with nothing between them.
-  let overheadTicks: Int64
+  /// What the clock takes, and cannot tell from nothing.
+  let clock: ClockCost
   private var place: UInt64 = 0
   private var offset = 0
   private var value: UInt64 = 0
@@ -62,21 +62,8 @@ struct LatencyKernel: ~Copyable {
     self.pattern = pattern
     self.subject = subject
     zero = Opaque.zero
-    overheadTicks =
-      if case .chain = subject { Self.clockTicks(isFenced: false) } else {
-        Self.clockTicks(isFenced: true)
-      }
-  }
-
-  /// What two readings with nothing between them take: the median of a thousand.
-  static func clockTicks(isFenced: Bool) -> Int64 {
-    var ticks = Histogram()
-    for _ in 0..<1024 {
-      let start = TimeStampClock.nowOrdered()
-      if isFenced { arb_fence_full() }
-      ticks.record(UInt64(max(0, TimeStampClock.nowOrdered() &- start)))
-    }
-    return Int64(ticks.quantile(0.5) ?? 0)
+    clock =
+      if case .chain = subject { ClockCost(isFenced: false) } else { ClockCost(isFenced: true) }
   }
 
   /// Times accesses until the time-stamp counter reaches a value.
@@ -153,12 +140,36 @@ struct LatencyKernel: ~Copyable {
 
   @inline(__always)
   private mutating func note(_ ticks: Int64) {
-    histogram.record(UInt64(max(0, ticks &- overheadTicks)))
+    histogram.record(UInt64(max(0, ticks &- clock.ticks)))
   }
 
   @inline(__always)
   private mutating func note(_ ticks: Int64, of count: Int) {
     groupedCount &+= UInt64(truncatingIfNeeded: count)
-    groupedTicks &+= max(0, ticks &- overheadTicks)
+    groupedTicks &+= max(0, ticks &- clock.ticks)
+  }
+}
+
+/// What two readings of the time-stamp counter with nothing between them show.
+struct ClockCost {
+  /// The median of their distances.
+  let ticks: Int64
+  /// Distances that differ by less are the same: some machines count in large steps.
+  let resolutionTicks: Int64
+
+  /// Reads the counter some thousand times.
+  ///
+  /// - Parameter isFenced: Whether all stores are waited for, as a clock of stores has to.
+  init(isFenced: Bool) {
+    var distances: [Int64] = (0..<1024).map { _ in
+      let start = TimeStampClock.nowOrdered()
+      if isFenced { arb_fence_full() }
+      return max(0, TimeStampClock.nowOrdered() &- start)
+    }
+    distances.sort()
+    let median = distances[distances.count / 2]
+    let step = zip(distances, distances.dropFirst()).map { $1 - $0 }.filter { $0 > 0 }.min() ?? 1
+    ticks = median
+    resolutionTicks = max(step, distances[distances.count * 9 / 10] - median)
   }
 }

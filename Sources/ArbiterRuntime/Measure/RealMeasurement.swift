@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterMemory
+internal import ArbiterMetrics
 public import ArbiterPlatform
 public import ArbiterWorkloads
 internal import Synchronization
@@ -44,9 +45,13 @@ public final class RealMeasurement: MeasurementExecutor {
     self.tree = tree
   }
 
-  /// What two readings of the clock take, which is subtracted from every single latency.
-  public func clockNanoseconds(of point: MeasurementPoint) -> Double {
-    clock.nanoseconds(LatencyKernel.clockTicks(isFenced: point.writes))
+  /// What two readings of the clock take, which is subtracted from every single latency: alone, as
+  /// around loads, and with the fence without which it would not wait for stores.
+  public var clockNanoseconds: (plain: Double, fenced: Double) {
+    (
+      clock.nanoseconds(ClockCost(isFenced: false).ticks),
+      clock.nanoseconds(ClockCost(isFenced: true).ticks)
+    )
   }
 
   /// Measures one point once.
@@ -99,7 +104,8 @@ public final class RealMeasurement: MeasurementExecutor {
     let mean =
       kernel.groupedCount == 0
       ? nil : clock.nanoseconds(kernel.groupedTicks) / Double(kernel.groupedCount)
-    run.latency = AccessLatency(kernel.histogram, mean: mean) {
+    let resolution = clock.nanoseconds(kernel.clock.resolutionTicks)
+    run.latency = AccessLatency(kernel.histogram, mean: mean, resolution: resolution) {
       clock.nanoseconds(Int64(truncatingIfNeeded: $0))
     }
     return run

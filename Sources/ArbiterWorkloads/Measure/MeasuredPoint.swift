@@ -9,14 +9,15 @@ public struct AccessLatency: Sendable, Hashable {
   public var sampleCount: UInt64
   /// The mean of all accesses, timed many at a time; nil where that was not done.
   public var mean: Double?
-  /// The median of those timed one by one, in nanoseconds, as all that follow.
-  public var p50: Double
-  /// Nine in ten were not slower.
-  public var p90: Double
-  /// 99 in a hundred were not slower.
-  public var p99: Double
-  /// 999 in a thousand were not slower.
-  public var p999: Double
+  /// The median of those timed one by one, in nanoseconds, as all that follow; nil where it is
+  /// below what the clock can tell from nothing.
+  public var p50: Double?
+  /// Nine in ten were not slower; nil as ``p50``.
+  public var p90: Double?
+  /// 99 in a hundred were not slower; nil as ``p50``.
+  public var p99: Double?
+  /// 999 in a thousand were not slower; nil as ``p50``.
+  public var p999: Double?
   /// The slowest.
   public var max: Double
 
@@ -25,19 +26,22 @@ public struct AccessLatency: Sendable, Hashable {
   /// - Parameters:
   ///   - counts: What was recorded, in any unit.
   ///   - mean: The mean of all accesses in nanoseconds.
+  ///   - resolution: What the clock cannot tell from nothing, in nanoseconds.
   ///   - nanoseconds: What a recorded value is in nanoseconds.
   public init?(
-    _ counts: borrowing Histogram, mean: Double? = nil, nanoseconds: (UInt64) -> Double
+    _ counts: borrowing Histogram, mean: Double? = nil, resolution: Double = 0,
+    nanoseconds: (UInt64) -> Double
   ) {
-    guard let p50 = counts.quantile(0.5), let p90 = counts.quantile(0.9),
-      let p99 = counts.quantile(0.99), let p999 = counts.quantile(0.999)
-    else { return nil }
+    guard counts.count > 0 else { return nil }
+    func quantile(_ share: Double, _ counts: borrowing Histogram) -> Double? {
+      counts.quantile(share).map(nanoseconds).flatMap { $0 < resolution ? nil : $0 }
+    }
     sampleCount = counts.count
     self.mean = mean
-    self.p50 = nanoseconds(p50)
-    self.p90 = nanoseconds(p90)
-    self.p99 = nanoseconds(p99)
-    self.p999 = nanoseconds(p999)
+    p50 = quantile(0.5, counts)
+    p90 = quantile(0.9, counts)
+    p99 = quantile(0.99, counts)
+    p999 = quantile(0.999, counts)
     max = nanoseconds(counts.maximum)
   }
 }

@@ -59,6 +59,8 @@ struct Failure: Error, Equatable {
       self.init(ExitCode.usage, usage.message, hint: usage.hint)
     case let profile as ProfileError:
       self.init(ExitCode.badInput, "\(profile)", hint: "see Profiles/ for complete examples")
+    case let calibration as CalibrationError:
+      self.init(ExitCode.badInput, "\(calibration)", hint: calibration.nextStep)
     case let simulation as SimulationError:
       self.init(ExitCode.usage, simulation.reason)
     case let report as ReportError:

@@ -58,7 +58,7 @@ struct OutputFile: Sendable {
   private var partial: String { "\(target).partial-\(getpid())" }
 
   /// Follows links, so that the file behind one is replaced and not the link.
-  private static func resolved(_ path: String) -> String {
+  static func resolved(_ path: String) -> String {
     // SAFETY: realpath allocates the text, which is copied and freed here.
     guard let text = unsafe realpath(path, nil) else { return path }
     defer { unsafe free(text) }

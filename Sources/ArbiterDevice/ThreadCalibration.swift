@@ -62,15 +62,15 @@ public struct ThreadCalibration: Sendable, Hashable {
 
   /// Makes a calibration of a curve.
   ///
-  /// - Returns: nil where the curve gives no number of threads, or is longer than
-  ///   ``pointCountMax``.
+  /// - Returns: nil where the curve gives no number of threads or is longer than
+  ///   ``pointCountMax``, or where accesses have no bytes.
   public init?(
     region: RegionIdentity, store: Store, accessBytes: Int, curve: [Point], date: UniversalTime,
     toolVersion: String, machine: MachineIdentity
   ) {
-    guard curve.count <= Self.pointCountMax, let threadCount = Self.smallest(of: curve) else {
-      return nil
-    }
+    guard accessBytes >= 1, curve.count <= Self.pointCountMax,
+      let threadCount = Self.smallest(of: curve)
+    else { return nil }
     self.region = region
     self.store = store
     self.accessBytes = accessBytes

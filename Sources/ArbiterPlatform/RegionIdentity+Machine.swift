@@ -86,9 +86,11 @@ extension MachineIdentity {
     from tree: SystemTree = SystemTree(), processor: ProcessorFeatures = .detect()
   ) -> MachineIdentity {
     let number = tree.text("/etc/machine-id").flatMap { $0.isEmpty ? nil : $0 }
+    let name = processor.modelName
     return MachineIdentity(
-      identifier: number.map { digest("arbiter machine \($0)") }, processor: processor.modelName,
-      processorCount: MachineTopology.read(from: tree).logicalProcessorCount)
+      identifier: number.map { digest("arbiter machine \($0)") },
+      processor: name.isEmpty ? "unknown" : name,
+      processorCount: max(1, MachineTopology.read(from: tree).logicalProcessorCount))
   }
 
   /// FNV-1a over 64 bits, as 16 hexadecimal digits.

@@ -133,14 +133,20 @@ public final class ControlPage: Sendable {
   ///   - devices: Major and minor numbers of the devices whose files and memory belong to the set;
   ///     at most 14 are kept.
   ///   - matchesAll: Whether memory that belongs to no other set belongs to this one.
+  ///   - permitCount: Permits of the set under the lock scheme, at least 1; nil for the page's.
   public func addSet(
     at index: Int, name: String, moduleCount: Int = 0,
-    devices: [(major: UInt32, minor: UInt32)] = [], matchesAll: Bool
+    devices: [(major: UInt32, minor: UInt32)] = [], matchesAll: Bool, permitCount: Int? = nil
   ) {
     precondition((1...Self.setCountMax).contains(index), "no such place for a set")
     unsafe arb_set_name(page, UInt32(index), name, UInt32(moduleCount))
     for device in devices {
       unsafe _ = arb_set_add_device(page, UInt32(index), device.major, device.minor)
+    }
+    if let permitCount {
+      precondition(permitCount >= 1, "a lock needs a permit")
+      // SAFETY: the set is not active yet, so that no gate looks at its permits.
+      unsafe arb_page_set(page, UInt32(index)).pointee.permits.permit_count = UInt32(permitCount)
     }
     unsafe arb_set_activate(page, UInt32(index), matchesAll ? 1 : 0)
   }

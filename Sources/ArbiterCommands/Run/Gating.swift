@@ -41,6 +41,9 @@ final class Gating {
   let library: PreloadLibrary
   let choice: SchemeChoice
   let sets: [SetControl]
+  /// How many threads may write at once to each planned set, or to memory that nobody has planned
+  /// for; none where the scheme has no such limit.
+  let limits: [WriterLimit]
 
   private let options: RunOptions
   private let plan: [PlannedSet]
@@ -61,12 +64,18 @@ final class Gating {
     let named = options.profile.flatMap { $0 == "auto" ? nil : $0 }
     // With auto the usual kind stands in where a set is found that nothing counts.
     profile = try options.profile.map { _ in try loadProfile(named ?? ProfileLibrary.defaultName) }
-    let plan = PlannedSet.plan(memory: .read(), profile: named)
-    self.plan = plan
+    var plan = PlannedSet.plan(memory: .read(), profile: named)
     let choice = SchemeChoice(options.scheme, sets: plan, profile: options.profile)
     self.choice = choice
+    let limits = try options.limits(under: choice.scheme, sets: plan, profile: profile?.name)
+    self.limits = limits
+    if choice.scheme == .lock {
+      for (index, limit) in zip(plan.indices, limits) { plan[index].permitCount = limit.count }
+    }
+    self.plan = plan
+    let limit = limits.map(\.count).max()
     let makePage: () throws(PlatformError) -> ControlPage = { () throws(PlatformError) in
-      try Self.makePage(choice.scheme, options, plan)
+      try Self.makePage(choice.scheme, options, plan, limit)
     }
     if options.isAlone(under: choice.scheme) {
       seat = ControlSeat(alone: try makePage())
@@ -78,7 +87,7 @@ final class Gating {
         : ControlSeat.folder(
           ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
       seat = try ControlSeat(
-        in: folder, terms: options.terms(choice.scheme), makePage: makePage)
+        in: folder, terms: options.terms(choice.scheme, limit), makePage: makePage)
     }
     session = try seat.page.beginSession()
     let page = seat.page
@@ -88,13 +97,15 @@ final class Gating {
   }
 
   private static func makePage(
-    _ scheme: SchemeName, _ options: RunOptions, _ plan: [PlannedSet]
+    _ scheme: SchemeName, _ options: RunOptions, _ plan: [PlannedSet], _ limit: Int?
   ) throws(PlatformError) -> ControlPage {
     var parameters = ControlPage.Parameters()
     parameters.slotCount = slotCount
     parameters.scheme = scheme
-    parameters.lock.permitCount = options.permits
-    parameters.delegation.ringCount = options.workers
+    // Memory that belongs to no planned set has the usual number of permits.
+    parameters.lock.permitCount = options.permits ?? WriterLimit.usualCount
+    // Workers are those of a program, whatever sets it writes to.
+    parameters.delegation.ringCount = options.workers ?? limit ?? WriterLimit.usualCount
     parameters.maximumWaitNanoseconds = options.control.maxDelay.nanoseconds
     let page = try ControlPage(parameters, clock: .measure())
     page.addSets(plan)
@@ -186,9 +197,30 @@ extension RunOptions {
     return isPrivate || [.baseline, .lock, .delegation].contains(scheme)
   }
 
-  fileprivate func terms(_ scheme: SchemeName) -> ControlTerms {
-    ControlTerms(
+  fileprivate func terms(_ scheme: SchemeName, _ limit: Int?) -> ControlTerms {
+    let usual = WriterLimit.usualCount
+    return ControlTerms(
       scheme: scheme, profile: profile, period: control.period.description,
-      maximumDelay: control.maxDelay.description, permitCount: permits, workerCount: workers)
+      maximumDelay: control.maxDelay.description,
+      permitCount: permits ?? (scheme == .lock ? limit : nil) ?? usual,
+      workerCount: workers ?? (scheme == .delegation ? limit : nil) ?? usual)
+  }
+
+  /// How many threads may write at once to each set; one for unknown memory where there is none.
+  fileprivate func limits(
+    under scheme: SchemeName, sets: [PlannedSet], profile: String?
+  ) throws(Failure) -> [WriterLimit] {
+    guard let noun = WriterLimit.noun(of: scheme) else { return [] }
+    let asked = scheme == .lock ? permits : workers
+    let regions: [RegionIdentity?] = sets.map { set in
+      set.interleaveSet.map { RegionIdentity($0, moduleCount: set.moduleCount) }
+        ?? .profile(profile ?? set.name)
+    }
+    var limits: [WriterLimit] = []
+    for region in regions.isEmpty ? [nil] : regions {
+      // What the libraries copy goes past the cache, unless it is short.
+      limits.append(try .choose(noun, asked: asked, for: region, stores: [.nt, .clwb]))
+    }
+    return limits
   }
 }

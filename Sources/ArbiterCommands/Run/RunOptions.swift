@@ -10,8 +10,8 @@ internal import CommandSpec
 struct RunOptions: Equatable {
   var scheme: SchemeName?
   var profile: String?
-  var permits = 4
-  var workers = 4
+  var permits: Int?
+  var workers: Int?
   var control = ControlOptions(period: .milliseconds(10))
   var isShared = false
   var isPrivate = false
@@ -36,10 +36,11 @@ struct RunOptions: Equatable {
             + "is taken for it where no set is found; with auto only sets that are found count."),
         .init(
           "permits", \.permits, placeholder: "<COUNT>",
-          help: "Threads that write at a time under lock."),
+          help: "Threads that write at a time under lock; by default as calibrated, else 4."),
         .init(
           "workers", \.workers, placeholder: "<COUNT>",
-          help: "Threads that write for all others under delegation, in each program."),
+          help: "Threads that write for all others under delegation, in each program; by default "
+            + "as calibrated, else 4."),
       ] + ControlOptions.options.map { $0.within(\.control) }),
     OptionGroup(
       "Control",
@@ -74,14 +75,7 @@ struct RunOptions: Equatable {
     if options.isShared && options.isPrivate {
       throw UsageError("--shared and --private exclude each other", hint: "keep one of them")
     }
-    if !(1...4096).contains(options.permits) {
-      throw UsageError(
-        "--permits=\(options.permits) is not within 1 to 4096", hint: "give 1 to 4096 permits")
-    }
-    if !(1...64).contains(options.workers) {
-      throw UsageError(
-        "--workers=\(options.workers) is not within 1 to 64", hint: "give 1 to 64 workers")
-    }
+    try WriterLimit.check(permits: options.permits, workers: options.workers)
     if options.program.first == "" {
       throw UsageError("the program's name is empty", hint: "name a program")
     }

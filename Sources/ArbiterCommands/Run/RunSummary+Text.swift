@@ -43,6 +43,7 @@ extension RunSummary {
         + (cpuSecondsPerGiB.map { ", \(Figures.rounded($0)) CPU s/GiB" } ?? "") + "."
     ]
     sentences.append("Scheme \(scheme): \(schemeReason)")
+    sentences += limitSentences
     guard isGated else { return lines(sentences, width) }
     let total = total
     if total.accessCount > 0 {

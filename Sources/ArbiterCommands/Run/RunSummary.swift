@@ -5,6 +5,7 @@ internal import ArbiterDevice
 internal import ArbiterPlatform
 internal import ArbiterReport
 internal import ArbiterRuntime
+internal import ArbiterScheduler
 
 /// What a run comes to, at its end or on the way.
 struct RunSummary: Sendable {
@@ -26,6 +27,8 @@ struct RunSummary: Sendable {
   var scheme: String
   /// Why this scheme was taken, as a sentence.
   var schemeReason: String
+  /// How many threads may write at once, for each set; none under schemes without such a limit.
+  var limits: [WriterLimit]
   /// How the program ended; nil while it runs.
   var ending: ChildProgram.Ending?
   var wallSeconds: Double
@@ -62,6 +65,17 @@ struct RunSummary: Sendable {
 
   var monitorCPUSeconds: Double {
     sets.reduce(0) { $0 + Double($1.monitorCPUNanoseconds) / 1e9 }
+  }
+
+  /// The limit of the set that lets most threads write.
+  var largestLimit: WriterLimit? { limits.max { $0.count < $1.count } }
+
+  /// Where limits come from, each sentence once.
+  var limitSentences: [String] {
+    // Workers are a program's, whatever sets it writes to.
+    let told = scheme == SchemeName.delegation.rawValue ? [largestLimit].compactMap(\.self) : limits
+    var seen: Set<String> = []
+    return told.map(\.sentence).filter { seen.insert($0).inserted }
   }
 
   static let reached = [

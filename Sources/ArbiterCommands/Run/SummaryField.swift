@@ -34,6 +34,17 @@ extension SummaryField where Subject == RunSummary {
     [
       .init("scheme", "How writers were admitted.") { .string($0.scheme) },
       .init("scheme_reason", "Why this scheme was taken.") { .string($0.schemeReason) },
+      .init(
+        "writer_limit",
+        "Threads that may write at once: permits under lock, workers under delegation; null under "
+          + "other schemes."
+      ) { $0.largestLimit.map { .integer(Int64($0.count)) } ?? .null },
+      .init(
+        "writer_limit_origin", "Who set the limit: an option, a calibration or the default."
+      ) { .text($0.largestLimit?.origin.rawValue) },
+      .init("writer_limit_reason", "Where the limit comes from, for each set.") {
+        $0.limits.isEmpty ? .null : .string($0.limitSentences.joined(separator: " "))
+      },
       .init("is_gated", "Whether Arbiter gated the program; without gates nothing is counted.") {
         .bool($0.isGated)
       },

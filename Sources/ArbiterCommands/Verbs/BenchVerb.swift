@@ -23,6 +23,8 @@ struct BenchOptions: Equatable {
   var access = ByteCount(bytes: 64)
   var fenceEvery = FenceInterval(nil)
   var admission = SchemeOptions(period: .milliseconds(10))
+  var permits: Int?
+  var workers: Int?
   var duration = TimeSpan.seconds(1)
   var verify = false
   var overwrite = false
@@ -54,6 +56,17 @@ struct BenchOptions: Equatable {
       ]),
     SchemeOptions.group(fixedDelayWith: [.baseline]).within(\.admission),
     OptionGroup(
+      "Limits",
+      [
+        .init(
+          "permits", \.permits, placeholder: "<COUNT>",
+          help: "Threads that write at a time under lock; by default as calibrated, else 4."),
+        .init(
+          "workers", \.workers, placeholder: "<COUNT>",
+          help: "Threads that write for all others under delegation; by default as calibrated, "
+            + "else 4."),
+      ]),
+    OptionGroup(
       "Run",
       [
         .init("duration", \.duration, help: "Real time of each run."),
@@ -81,6 +94,7 @@ struct BenchOptions: Equatable {
     }
     try checkTime("duration", options.duration, .milliseconds(1) ... .seconds(3600))
     try options.admission.validate(fixedDelayWith: [.baseline])
+    try WriterLimit.check(permits: options.permits, workers: options.workers)
   }
 
   /// The scheme of a run as the runtime knows it.
@@ -88,8 +102,9 @@ struct BenchOptions: Equatable {
     if let fixed = admission.fixedSettings() { return .fixedDelay(fixed) }
     return switch name {
     case .baseline: .baseline
-    case .lock: .lock(LockParameters())
-    case .delegation: .delegation(DelegationParameters())
+    case .lock: .lock(LockParameters(permitCount: permits ?? WriterLimit.usualCount))
+    case .delegation:
+      .delegation(DelegationParameters(ringCount: workers ?? WriterLimit.usualCount))
     case .fence: .fence
     case .arbiter:
       .controlled(
@@ -120,7 +135,8 @@ enum BenchStore: String, WordValue, CaseIterable {
 
   static var placeholder: String { "<STORE>" }
 
-  var operation: Operation { self == .nt ? .storeNonTemporal : .storeWriteBack }
+  var calibrated: ThreadCalibration.Store { self == .nt ? .nt : .clwb }
+  var operation: Operation { calibrated.operation }
 }
 
 extension BenchOptions {
@@ -149,11 +165,12 @@ extension BenchOptions {
     run: { try bench($0) })
 
   private static func bench(_ invocation: Invocation<BenchOptions>) throws -> Int32 {
-    let options = invocation.options
+    var options = invocation.options
     let path = options.file ?? ""
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: nil)
     let isNew = try options.checkFile(path)
+    let limits = try options.settleLimits(for: path)
     let reader = CounterProbe.read().makeReader()
     let clock = try TimeStampClock.calibrate()
     let region = try MappedRegion(path: path, byteCount: options.size)
@@ -190,7 +207,7 @@ extension BenchOptions {
     try session.print(
       results, table: ResultTable.byThreads(results),
       remarks: options.remarks(
-        reader: reader, kind: region.fileSystem, isVerified: mismatches.isEmpty))
+        reader: reader, kind: region.fileSystem, isVerified: mismatches.isEmpty, limits: limits))
     if let first = mismatches.first {
       throw Failure(
         ExitCode.failed, "what was read back differs from what was written: \(first)",
@@ -247,6 +264,22 @@ extension BenchOptions {
     }
   }
 
+  /// Fills in how many threads may write at once, where a scheme needs it and nobody has said.
+  private mutating func settleLimits(for path: String) throws -> [WriterLimit] {
+    let nouns = admission.schemes.compactMap { WriterLimit.noun(of: $0) }
+    if nouns.isEmpty { return [] }
+    let region = try RegionIdentity.of(path: path)
+    var limits: [WriterLimit] = []
+    for noun in nouns {
+      let limit = try WriterLimit.choose(
+        noun, asked: noun == "permit" ? permits : workers, for: region,
+        stores: [store.calibrated])
+      if noun == "permit" { permits = limit.count } else { workers = limit.count }
+      limits.append(limit)
+    }
+    return limits
+  }
+
   /// The run of options that name one thread count and one scheme.
   private var configuration: RealRun.Configuration {
     var configuration = RealRun.Configuration()
@@ -263,7 +296,7 @@ extension BenchOptions {
   }
 
   private func remarks(
-    reader: any CounterReader, kind: FileSystemKind, isVerified: Bool
+    reader: any CounterReader, kind: FileSystemKind, isVerified: Bool, limits: [WriterLimit]
   ) -> [String] {
     var list = ["All figures are this machine's (real time) on \(kind)."]
     if reader.source == .unavailable {
@@ -271,6 +304,7 @@ extension BenchOptions {
         " Nothing here counts media writes: no controller inserts a delay, and on DRAM this shows "
         + "a scheme's cost, never its benefit."
     }
+    list += limits.map(\.sentence)
     if verify && isVerified { list.append("Verified: everything that was written reads back.") }
     return list
   }

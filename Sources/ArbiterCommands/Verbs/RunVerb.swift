@@ -129,6 +129,7 @@ private final class ProgramRun {
       command: options.program, file: file, process: child?.process ?? 0,
       scheme: (gating?.choice.scheme ?? .baseline).rawValue,
       schemeReason: gating?.choice.reason ?? "the program runs without Arbiter.",
+      limits: gating?.limits ?? [],
       ending: ending, wallSeconds: Console.seconds - (host?.began ?? 0),
       cpuSeconds: ending.map { $0.userSeconds + $0.systemSeconds } ?? child?.cpuSecondsSoFar(),
       isGated: gating != nil, controller: gating?.controller, rows: gates?.rows ?? [],

@@ -38,6 +38,9 @@ public struct PlannedSet: Sendable, Hashable {
   /// The set as this machine shows it; nil where a named profile stands for all memory.
   public var interleaveSet: InterleaveSet?
 
+  /// Permits of the set under the lock scheme; nil for the page's.
+  public var permitCount: Int?
+
   /// Whether the set is one of this machine, and not a named profile alone.
   public var isDetected: Bool { interleaveSet != nil }
 
@@ -116,7 +119,8 @@ extension ControlPage {
     for (index, set) in sets.enumerated() {
       addSet(
         at: index + 1, name: set.name, moduleCount: set.moduleCount,
-        devices: set.devices.map { ($0.major, $0.minor) }, matchesAll: set.matchesAll)
+        devices: set.devices.map { ($0.major, $0.minor) }, matchesAll: set.matchesAll,
+        permitCount: set.permitCount)
     }
   }
 

@@ -92,7 +92,7 @@ typedef struct {
 typedef struct {
   pthread_mutex_t lock; /* robust and shared between processes */
   uint64_t next_ticket;
-  uint32_t permit_count; /* fixed when the page is made */
+  uint32_t permit_count; /* fixed before the set is active */
   uint32_t holder_count;
   uint32_t holder_count_max; /* never decreases */
   uint32_t queue_head;       /* slot index, or ARB_NO_SLOT */
@@ -230,7 +230,7 @@ typedef struct {
 typedef struct {
   uint32_t slot_count; /* 1 to ARB_SLOT_COUNT_MAX */
   uint32_t scheme;
-  uint32_t permit_count; /* of every set; at least 1 */
+  uint32_t permit_count; /* of every set that says nothing else; at least 1 */
   uint32_t ring_count;
   uint32_t ring_slots;
   uint64_t span_bytes;

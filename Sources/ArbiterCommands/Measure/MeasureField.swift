@@ -128,6 +128,7 @@ extension MeasureFindings {
     ("memory_bytes", "Bytes of memory that were used."),
     ("is_model", "Whether figures are the model's, in virtual time."),
     ("calibrations", "The fewest threads within 5 % of the best bandwidth, by store instruction."),
+    ("calibration_file", "Where the calibrations were stored; null where they were not."),
     ("curve", "Bandwidth by threads, from which a calibration was read."),
     ("files", "The same bytes by raw access, mmap, system calls and O_DIRECT."),
     ("arm", "The way to a file's bytes."),

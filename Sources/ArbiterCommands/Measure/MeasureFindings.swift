@@ -34,6 +34,8 @@ struct MeasureFindings: Sendable {
   var frequencyBefore: Figure<FrequencyState> = .unavailable("the model has no clock rate")
   var frequencyAfter: Figure<FrequencyState> = .unavailable("the model has no clock rate")
   var calibrations: [ThreadCalibration] = []
+  /// The file in which they were stored; nil where they were not.
+  var storedIn: String?
   /// Sentences on what may have spoiled the figures.
   var warnings: [String] = []
   /// Other sentences below the tables.
@@ -103,6 +105,7 @@ extension MeasureFindings {
         .init("points", .array(points.map(\.json))),
         .init("files", .array(files.map(\.json))),
         .init("calibrations", .array(calibrations.map(Self.json))),
+        .init("calibration_file", .text(storedIn)),
         .init("warnings", .array(warnings.map { .string($0) })),
       ])
   }

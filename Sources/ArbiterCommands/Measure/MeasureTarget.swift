@@ -37,9 +37,12 @@ struct MeasureTarget {
     switch kind {
     case .device: nil
     case .folder: path
-    case .nothing, .file:
-      path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    case .nothing, .file: Self.folder(above: path)
     }
+  }
+
+  private static func folder(above path: String) -> String {
+    path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   }
 
   /// Looks at a place, and refuses one that holds what a measurement would destroy.
@@ -65,7 +68,8 @@ struct MeasureTarget {
     }
     nameless =
       switch kind {
-      case .folder, .nothing: try NamelessFile(in: folder ?? ".")
+      case .folder: try NamelessFile(in: path)
+      case .nothing: try NamelessFile(in: Self.folder(above: path))
       case .file, .device: nil
       }
   }

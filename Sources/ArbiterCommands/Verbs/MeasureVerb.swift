@@ -48,6 +48,7 @@ extension MeasureOptions {
     let options = invocation.options
     let place = ReportPlace(options.report)
     try place.check()
+    try options.checkCalibrationFile()
     let profile = try options.profile.map { try loadProfile($0) }
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: profile)
@@ -57,7 +58,7 @@ extension MeasureOptions {
       } else {
         try options.measureMemory(in: session)
       }
-    try options.calibrate(&findings, isWhole: !session.wasInterrupted)
+    let failure = options.calibrate(&findings, isWhole: !session.wasInterrupted)
     let isEmpty = findings.points.isEmpty && findings.files.isEmpty
     var remarks = isEmpty ? [] : findings.sentences
     if place.isWanted && !session.wasInterrupted {
@@ -66,6 +67,7 @@ extension MeasureOptions {
     try session.print(
       tables: findings.tables, remarks: remarks, isEmpty: isEmpty,
       json: findings.json(in: session), csv: findings.csv)
+    if let failure { throw failure }
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
   }
 

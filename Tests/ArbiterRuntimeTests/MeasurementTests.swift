@@ -19,7 +19,9 @@ struct MeasurementTests {
     clock = try TimeStampClock.calibrate()
   }
 
-  private func executor(_ folder: borrowing TemporaryFolder, seconds: Double = 0.02) throws
+  private func executor(
+    _ folder: borrowing TemporaryFolder, seconds: Double = 0.02
+  ) throws
     -> RealMeasurement
   {
     let region = try MappedRegion(
@@ -97,7 +99,8 @@ struct MeasurementTests {
     let run = try #require(try executor(folder).measure(point, repetition: 0) { false })
     let latency = try #require(run.latency)
     #expect(latency.sampleCount > 0 && latency.mean ?? 0 > 0)
-    let known = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].compactMap(\.self)
+    let known = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].compactMap(
+      \.self)
     #expect(known == known.sorted() && latency.max > 0)
     let (right, wrong) = judge(try words(folder))
     #expect(right > 0 && wrong == 0)

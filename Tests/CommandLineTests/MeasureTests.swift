@@ -96,7 +96,8 @@ struct MeasureTests {
       let cost = try #require(number(point["cpu_seconds_per_gib_process"]))
       // One thread cannot use more than a second of CPU time in a second, and moves without a
       // pause as long as it has a processor.
-      let most = 1.25 * 1_073_741_824 / (try #require(number(point["bandwidth_bytes_per_second_min"])))
+      let most =
+        1.25 * 1_073_741_824 / (try #require(number(point["bandwidth_bytes_per_second_min"])))
       #expect(cost > 0 && cost < most, "\(point)")
       #expect(seconds >= 0.18 && rate > 0)
     }
@@ -163,7 +164,8 @@ struct MeasureTests {
     #expect(again.output == run.output)
   }
 
-  @Test func `a short run or --forget keeps no calibration, and a broken file stops first`() throws {
+  @Test func `a short run or --forget keeps no calibration, and a broken file stops first`() throws
+  {
     let folder = TemporaryFolder(in: "/dev/shm")
     let line = "--profile=optane-100-256g --only=bandwidth --sizes=256B --threads=1,2 -q"
     #expect(try measure("\(line) --quick", in: folder).code == 0)
@@ -184,8 +186,9 @@ struct MeasureTests {
       #expect(files.contains(name), "\(files)")
     }
     let page = try text(of: "\(folder.path)/page/index.html")
-    for title in ["Latency of durable stores by size", "Bandwidth by threads", "CPU seconds per GiB"]
-    {
+    for title in [
+      "Latency of durable stores by size", "Bandwidth by threads", "CPU seconds per GiB",
+    ] {
       #expect(page.contains(title), "\(title)")
     }
     #expect(try complaints(ofXML: ["index.html"], in: "\(folder.path)/page").isEmpty)

@@ -51,7 +51,7 @@ extension SummaryField where Subject == MeasuredPoint {
     figure("bandwidth_bytes_per_second_max", "The fastest repetition.") {
       $0.bandwidth?.range.upperBound
     },
-    latency("mean", "Mean time of an access, many timed together; median of repetitions.") {
+    latency("mean", "Mean time of accesses timed together, the middle one of such groups.") {
       $0.mean
     },
     latency("p50", "Median time of an access, timed alone; median of repetitions.") { $0.p50 },

@@ -168,6 +168,7 @@ struct MeasureOptions: Equatable {
   /// - Parameters:
   ///   - regionBytes: Bytes of memory.
   ///   - processors: Logical processors of the machine; a model has as many as it likes.
+  /// - Returns: The terms of the plan.
   func terms(regionBytes: Int, processors: Int) -> MeasurementPlan.Terms {
     var terms = MeasurementPlan.Terms()
     terms.regionBytes = regionBytes
@@ -184,7 +185,9 @@ struct MeasureOptions: Equatable {
 
   private func defaultThreads(processors: Int) -> [Int] {
     // The published curves of one module and of six have their peaks and knees here.
-    if profile != nil { return modules == 1 ? [1, 2, 3, 4, 6, 8, 12] : [1, 2, 3, 4, 6, 8, 10, 12] }
+    if profile != nil {
+      return modules == 1 ? [1, 2, 3, 4, 6, 8, 12] : [1, 2, 3, 4, 6, 8, 10, 12]
+    }
     let limit = min(128, max(1, processors))
     var counts: [Int] = []
     var count = 1
@@ -198,6 +201,7 @@ struct MeasureOptions: Equatable {
   /// Time of each measurement, without its warm-up.
   ///
   /// - Parameter count: Measurements altogether.
+  /// - Returns: Seconds.
   func secondsEach(of count: Int) -> Double {
     if let duration { return duration.seconds }
     let budget = isQuick ? 2.5 : 14.0

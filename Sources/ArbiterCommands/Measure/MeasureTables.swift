@@ -93,7 +93,7 @@ extension MeasureFindings {
     }
     guard own.count > threadCurve(.read).count + threadCurve(.nt).count else { return nil }
     var table = Table(
-      [.init("by size"), .init("order"), .init("size", .right)] + Self.costColumns,
+      [.init("kind"), .init("order"), .init("size", .right)] + Self.costColumns,
       caption: "With \(threads) thread\(threads == 1 ? "" : "s").", keyColumnCount: 3)
     for kind in MeasurementPoint.Kind.allCases {
       for pattern in [Pattern.sequential, .random] {
@@ -119,7 +119,8 @@ extension MeasureFindings {
     guard !files.isEmpty else { return nil }
     var table = Table(
       [.init("file"), .init("figure")] + FileArm.allCases.map { .init($0.header, .right) },
-      caption: "One thread, \(ByteCount(bytes: FileWork.blockBytes)) at a time, one after the other.",
+      caption:
+        "One thread, \(ByteCount(bytes: FileWork.blockBytes)) at a time, one after the other.",
       keyColumnCount: 2)
     for work in FileWork.allCases {
       let own = FileArm.allCases.map { arm in
@@ -169,7 +170,7 @@ extension MeasureFindings {
         "Latencies: medians of \(points.map(\.runs.count).max() ?? 0) rounds. Each was timed by "
           + "the time-stamp counter, whose own \(Figures.rounded(clock.plain)) ns (loads) and "
           + "\(Figures.rounded(clock.fenced)) ns (stores, with the fence for the clock) were "
-          + "subtracted; the mean is of many accesses timed together.")
+          + "subtracted; the mean is of accesses timed together, the middle one of such groups.")
     }
     if !subject.isModel, !points.isEmpty || !files.isEmpty {
       let tick = 1000 / Double(ProcessorTime.ticksPerSecond)
@@ -201,7 +202,8 @@ extension MeasureFindings {
     }
     let clock =
       blurred
-      ? ["Some percentiles are unavailable: such accesses are shorter than the clock can tell."] : []
+      ? ["Some percentiles are unavailable: such accesses are shorter than the clock can tell."]
+      : []
     let arms = files.compactMap { file in
       file.reason.map { "\(file.arm.header), \(file.work.title), is unavailable: \($0)." }
     }

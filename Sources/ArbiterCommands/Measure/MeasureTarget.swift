@@ -117,7 +117,8 @@ struct MeasureTarget {
     }
     guard size >= least else {
       throw Failure(
-        ExitCode.usage, "\(path) has room for \(size) and the measurements need \(least)", hint: "name a larger place, or fewer --threads or --sizes")
+        ExitCode.usage, "\(path) has room for \(size) and the measurements need \(least)",
+        hint: "name a larger place, or fewer --threads or --sizes")
     }
     return size
   }

@@ -38,9 +38,8 @@ struct LatencyKernel: ~Copyable {
   private var value: UInt64 = 0
   /// Ticks of accesses that were timed one by one, without the overhead.
   private(set) var histogram = Histogram()
-  /// Accesses that were timed many at a time, and their ticks without the overhead.
-  private(set) var groupedCount: UInt64 = 0
-  private(set) var groupedTicks: Int64 = 0
+  /// Ticks of whole groups of accesses, without the overhead.
+  private(set) var groups = Histogram()
 
   /// Accesses that are timed together.
   private static let groupedLoads = 64
@@ -81,8 +80,7 @@ struct LatencyKernel: ~Copyable {
   /// Forgets what was timed.
   mutating func reset() {
     histogram.reset()
-    groupedCount = 0
-    groupedTicks = 0
+    groups.reset()
   }
 
   @inline(__always)
@@ -98,7 +96,7 @@ struct LatencyKernel: ~Copyable {
   private mutating func loadGroup(_ order: LineOrder) {
     let start = TimeStampClock.nowOrdered()
     for _ in 0..<Self.groupedLoads { load(order, after: 0) }
-    note(TimeStampClock.nowOrdered() &- start, of: Self.groupedLoads)
+    noteGroup(TimeStampClock.nowOrdered() &- start)
     let single = TimeStampClock.nowOrdered()
     load(order, after: single)
     note(TimeStampClock.nowOrdered() &- single)
@@ -131,7 +129,7 @@ struct LatencyKernel: ~Copyable {
     for _ in 0..<Self.groupedStores { store(bytes, operations) }
     // The store fence orders stores; only this one waits, and the clock has to.
     arb_fence_full()
-    note(TimeStampClock.nowOrdered() &- start, of: Self.groupedStores)
+    noteGroup(TimeStampClock.nowOrdered() &- start)
     let single = TimeStampClock.nowOrdered()
     store(bytes, operations)
     arb_fence_full()
@@ -144,10 +142,20 @@ struct LatencyKernel: ~Copyable {
   }
 
   @inline(__always)
-  private mutating func note(_ ticks: Int64, of count: Int) {
-    groupedCount &+= UInt64(truncatingIfNeeded: count)
-    groupedTicks &+= max(0, ticks &- clock.ticks)
+  private mutating func noteGroup(_ ticks: Int64) {
+    groups.record(UInt64(max(0, ticks &- clock.ticks)))
   }
+
+  /// Accesses of a group.
+  var groupSize: Int {
+    if case .chain = subject { return Self.groupedLoads }
+    return Self.groupedStores
+  }
+
+  /// Ticks of an access in the middle one of all groups; nil where none was timed.
+  ///
+  /// Not of all groups together: a thread that is put aside for milliseconds would be most of it.
+  var groupedTicks: Double? { groups.quantile(0.5).map { Double($0) / Double(groupSize) } }
 }
 
 /// What two readings of the time-stamp counter with nothing between them show.

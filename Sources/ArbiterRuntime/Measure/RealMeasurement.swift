@@ -98,12 +98,11 @@ public final class RealMeasurement: MeasurementExecutor {
     let start = CPUCost.Reading.now(from: tree)
     kernel.run(untilTick: TimeStampClock.now() + span)
     var run = CPUCost(from: start, to: .now(from: tree)).run
-    let count = Double(kernel.groupedCount + kernel.histogram.count)
+    let count = Double(
+      kernel.groups.count * UInt64(kernel.groupSize) + kernel.histogram.count)
     let bytes = count * Double(workload.accessBytes)
     if point.writes { run.writtenBytes = bytes } else { run.readBytes = bytes }
-    let mean =
-      kernel.groupedCount == 0
-      ? nil : clock.nanoseconds(kernel.groupedTicks) / Double(kernel.groupedCount)
+    let mean = kernel.groupedTicks.map { $0 / clock.ticksPerNanosecond }
     let resolution = clock.nanoseconds(kernel.clock.resolutionTicks)
     run.latency = AccessLatency(kernel.histogram, mean: mean, resolution: resolution) {
       clock.nanoseconds(Int64(truncatingIfNeeded: $0))

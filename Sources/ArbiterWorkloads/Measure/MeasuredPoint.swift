@@ -7,7 +7,8 @@ public import ArbiterMetrics
 public struct AccessLatency: Sendable, Hashable {
   /// Accesses that were timed one by one.
   public var sampleCount: UInt64
-  /// The mean of all accesses, timed many at a time; nil where that was not done.
+  /// The mean of accesses that were timed many at a time, of groups the middle one; nil where that
+  /// was not done.
   public var mean: Double?
   /// The median of those timed one by one, in nanoseconds, as all that follow; nil where it is
   /// below what the clock can tell from nothing.
@@ -25,7 +26,7 @@ public struct AccessLatency: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - counts: What was recorded, in any unit.
-  ///   - mean: The mean of all accesses in nanoseconds.
+  ///   - mean: The mean of accesses that were timed together, in nanoseconds.
   ///   - resolution: What the clock cannot tell from nothing, in nanoseconds.
   ///   - nanoseconds: What a recorded value is in nanoseconds.
   public init?(

@@ -54,6 +54,7 @@ public struct MeasurementPoint: Sendable, Hashable {
   /// Loads that each wait for the one before, in an order without pattern.
   ///
   /// - Parameter workingSetBytes: Bytes that are visited, line by line.
+  /// - Returns: The point.
   public static func dependentRead(workingSetBytes: Int) -> MeasurementPoint {
     MeasurementPoint(
       aspect: .latency,
@@ -68,6 +69,7 @@ public struct MeasurementPoint: Sendable, Hashable {
   ///   - bytes: Bytes of each store, whole cache lines.
   ///   - store: Past the caches, or through them and written back.
   ///   - regionBytes: Bytes that are walked, one store after the other.
+  /// - Returns: The point.
   public static func persist(
     bytes: Int, by store: Operation, regionBytes: Int
   ) -> MeasurementPoint {
@@ -87,6 +89,7 @@ public struct MeasurementPoint: Sendable, Hashable {
   ///   - threadCount: Threads.
   ///   - regionBytes: Bytes of the whole region; each thread has an equal part to itself.
   ///   - readShare: Share of loads among the accesses of a mixture.
+  /// - Returns: The point.
   public static func bandwidth(
     _ kind: Kind, _ pattern: Pattern, accessBytes: Int, threadCount: Int, regionBytes: Int,
     readShare: Double = 0.5
@@ -101,7 +104,8 @@ public struct MeasurementPoint: Sendable, Hashable {
       aspect: .bandwidth,
       workload: Workload(
         pattern: pattern, store: kind == .clwb ? .storeWriteBack : .storeNonTemporal,
-        accessBytes: accessBytes, regionBytes: regionBytes / threadCount / accessBytes * accessBytes,
+        accessBytes: accessBytes,
+        regionBytes: regionBytes / threadCount / accessBytes * accessBytes,
         readShare: share), threadCount: threadCount)
   }
 }

@@ -177,7 +177,8 @@ let package = Package(
     tests(
       of: "ArbiterPlatform",
       sees: [
-        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "CArbiter", "CArbiterCounters",
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "CArbiter",
+        "CArbiterCounters",
       ]),
     tests(
       of: "ArbiterMemory",
@@ -233,7 +234,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "ArbiterCommands", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+        "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform", "ArbiterTestSupport",
+        "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
@@ -243,7 +245,7 @@ let package = Package(
         "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
         "CArbiterDecode", "CArbiterSampling",
       ]),
-    tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
+    tests(of: "ArbiterProfiles", sees: ["ArbiterCore", "ArbiterDevice", "ArbiterReport"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
     tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),
@@ -253,7 +255,7 @@ let package = Package(
         "ArbiterTestSupport", "CAppendLog", "ArbiterCore", "ArbiterMemory", "ArbiterPersistence",
         "ArbiterPlatform",
       ]),
-    tests(of: "ArbiterDevice"),
+    tests(of: "ArbiterDevice", sees: ["ArbiterCore"]),
     tests(of: "ArbiterScheduler", sees: ["ArbiterCore"]),
     tests(
       of: "ArbiterTrace",

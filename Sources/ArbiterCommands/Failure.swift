@@ -40,10 +40,13 @@ enum ExitCode {
 }
 
 /// A failure of a verb with its exit code and the next step.
-struct Failure: Error, Equatable {
-  var code: Int32
-  var message: String
-  var hint: String?
+package struct Failure: Error, Equatable {
+  /// The exit code.
+  package var code: Int32
+  /// What failed, as a clause.
+  package var message: String
+  /// What to do next; nil where nobody knows.
+  package var hint: String?
 
   init(_ code: Int32, _ message: String, hint: String? = nil) {
     self.code = code

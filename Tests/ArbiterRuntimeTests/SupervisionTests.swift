@@ -73,6 +73,52 @@ struct PlannedSetTests {
   }
 }
 
+@Suite("Permits of a set")
+struct SetPermitTests {
+  @Test func `each set has as many as were planned for it, others as many as the page has`() throws
+  {
+    var parameters = ControlPage.Parameters()
+    parameters.slotCount = 16
+    parameters.lock.permitCount = 4
+    let page = try ControlPage(parameters, clock: .measure())
+    let sets = (1...3).map { number -> PlannedSet in
+      var set = PlannedSet(
+        name: "region\(number)", moduleCount: 1, devices: [], matchesAll: false)
+      set.permitCount = number == 3 ? nil : number
+      return set
+    }
+    page.addSets(sets)
+    for (set, count) in [(0, 4), (1, 1), (2, 2), (3, 4)] {
+      let permits = SharedPermits(page: page, setIndex: set)
+      #expect(try takeAll(permits, wanted: count) == count, "set \(set)")
+    }
+  }
+
+  /// Takes permits until as many are held as wanted, then sees whether one more is to be had.
+  private func takeAll(_ permits: SharedPermits, wanted: Int) throws -> Int {
+    let crew = Crew()
+    let isOver = Shared(false)
+    for _ in 0...wanted {
+      try crew.add {
+        guard var holder = try? PermitHolder(permits) else { return }
+        holder.acquire()
+        while !isOver.value { usleep(1000) }
+        holder.release()
+      }
+    }
+    // All but one hold one, and that one waits.
+    for _ in 0..<5000 {
+      let counts = permits.counts
+      if counts.requestedCount == wanted + 1 && counts.holderCount >= wanted { break }
+      usleep(1000)
+    }
+    let held = permits.counts.holderCount
+    isOver.change { $0 = true }
+    crew.join()
+    return held
+  }
+}
+
 @Suite("Sessions")
 struct SessionTests {
   private func makePage() throws -> ControlPage {

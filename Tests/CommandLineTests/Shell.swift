@@ -26,7 +26,9 @@ enum Tool {
 
 /// Runs a script with bash in a folder; `$arbiter` is the tool.
 func shell(_ script: String, in folder: String = "/tmp") throws -> Outcome {
-  try Shell.run("arbiter='\(Tool.path)'; unset NO_COLOR COLUMNS\n\(script)", in: folder)
+  try Shell.run(
+    "arbiter='\(Tool.path)'; unset NO_COLOR COLUMNS\n"
+      + "export ARBITER_STATE_DIR=/no/such/folder\n\(script)", in: folder)
 }
 
 /// Runs the tool with arguments as they are.

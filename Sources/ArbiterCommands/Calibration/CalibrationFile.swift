@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterDevice
+package import ArbiterDevice
 internal import ArbiterProfiles
 internal import ArbiterReport
 internal import Glibc
@@ -10,20 +10,20 @@ internal import Glibc
 // one; writers take one, so that two measurements that end together are both kept.
 
 /// The file in which a user's calibrations are kept.
-struct CalibrationFile {
+package struct CalibrationFile: Sendable {
   /// Where it lies; there may be none yet.
-  let path: String
+  package let path: String
 
   /// Uses a file.
-  init(path: String) {
+  package init(path: String) {
     self.path = path
   }
 
   /// The file of this user.
   ///
   /// - Throws: ``Failure`` where no variable of the environment says where it lies.
-  static func ofUser(
-    environment: (String) -> String? = Console.environment
+  package static func ofUser(
+    environment: (String) -> String? = { Console.environment($0) }
   ) throws(Failure) -> CalibrationFile {
     guard let path = CalibrationDocument.path(environment: environment) else {
       throw Failure(
@@ -37,7 +37,7 @@ struct CalibrationFile {
   /// What is stored; nothing where there is no file.
   ///
   /// - Throws: ``Failure`` where the file cannot be read or is not in order. It stays as it is.
-  func read() throws(Failure) -> CalibrationBook {
+  package func read() throws(Failure) -> CalibrationBook {
     let text: String
     do {
       text = try FileSystem.read(path, bytesMax: JSONReader.bytesMax)
@@ -56,7 +56,7 @@ struct CalibrationFile {
   ///
   /// - Throws: ``Failure`` where the file is not in order or cannot be replaced; it then stays as
   ///   it is.
-  func add(_ calibrations: [ThreadCalibration]) throws(Failure) {
+  package func add(_ calibrations: [ThreadCalibration]) throws(Failure) {
     if calibrations.isEmpty { return }
     try Self.makeFolder(folder)
     let lock = try takeLock()

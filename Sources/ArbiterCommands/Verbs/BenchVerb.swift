@@ -223,6 +223,8 @@ extension BenchOptions {
         var single = self
         single.threads = ThreadCounts([count])
         single.admission.schemes = [scheme]
+        if scheme != .lock { single.permits = nil }
+        if scheme != .delegation { single.workers = nil }
         return single
       }
     }

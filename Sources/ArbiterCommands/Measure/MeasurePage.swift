@@ -39,7 +39,7 @@ extension MeasureFindings {
   private var storePlot: Plot {
     Plot(
       name: "latency-by-size", title: "Latency of durable stores by size",
-      x: .init("bytes", isLogarithmic: true),
+      x: .init("bytes", isLogarithmic: true, ticks: sizeTicks(.nt)),
       y: .init("ns", isLogarithmic: true),
       series: [
         latencySeries(.nt, "nt p50", 0) { $0.p50 }, latencySeries(.nt, "nt p99", 1) { $0.p99 },
@@ -63,10 +63,31 @@ extension MeasureFindings {
       caption: "Each load waits for the one before; small working sets lie in the caches.")
   }
 
+  private var threadTicks: [Double] {
+    let counts = points.filter { $0.point.aspect == .bandwidth }.map(\.point.threadCount)
+    return Set(counts).sorted().map { Double($0) }
+  }
+
+  private func sizeTicks(_ kind: MeasurementPoint.Kind) -> [Double] {
+    points.filter { $0.point.aspect == .latency && $0.point.kind == kind }
+      .map { Double($0.point.sizeBytes) }.sorted()
+  }
+
+  private var calibrationRings: Plot.Series {
+    Plot.Series(
+      "calibrated",
+      calibrations.map { calibration in
+        let own = calibration.curve.first { $0.threads == calibration.threadCount }
+        return Plot.Point(
+          x: Double(calibration.threadCount), y: own.map { $0.bytesPerSecond / 1e9 })
+      }, style: .rings)
+  }
+
   private var threadPlot: Plot {
     Plot(
       name: "bandwidth-by-threads", title: "Bandwidth by threads",
-      x: .init("threads", startsAtZero: true), y: .init("GB/s", startsAtZero: true),
+      x: .init("threads", ticks: threadTicks, startsAtZero: true),
+      y: .init("GB/s", startsAtZero: true),
       series: MeasurementPoint.Kind.allCases.map { kind in
         Plot.Series(
           kind.rawValue,
@@ -78,18 +99,16 @@ extension MeasureFindings {
                 ($0.range.lowerBound / 1e9)...($0.range.upperBound / 1e9)
               })
           })
-      },
-      lines: calibrations.map {
-        .init(.vertical, at: Double($0.threadCount), label: "\($0.store.rawValue) calibrated")
-      },
-      caption: "Medians; bars span the rounds. Vertical lines: the fewest threads within 5 %.")
+      } + [calibrationRings],
+      caption: "Medians; bars span the rounds. Rings mark the fewest threads within 5 %.")
   }
 
   private func costPlot(isSystem: Bool) -> Plot {
     Plot(
       name: isSystem ? "cpu-by-threads-system" : "cpu-by-threads",
       title: "CPU seconds per GiB by threads, \(isSystem ? "whole machine" : "process")",
-      x: .init("threads", startsAtZero: true), y: .init("CPU s/GiB", startsAtZero: true),
+      x: .init("threads", ticks: threadTicks, startsAtZero: true),
+      y: .init("CPU s/GiB", startsAtZero: true),
       series: MeasurementPoint.Kind.allCases.map { kind in
         Plot.Series(
           kind.rawValue,

@@ -14,7 +14,8 @@ extension MeasureOptions {
   ///
   /// - Throws: ``Failure`` where what is stored already is not in order.
   func checkCalibrationFile() throws(Failure) {
-    if keepsCalibration { _ = try CalibrationFile.ofUser().read() }
+    guard keepsCalibration, let file = try? CalibrationFile.ofUser() else { return }
+    _ = try file.read()
   }
 
   /// Works out the calibration and stores it, unless the user or too short a run forbid it.
@@ -34,8 +35,14 @@ extension MeasureOptions {
         "The calibration was not stored (\(isQuick ? "--quick" : "--forget")).")
       return nil
     }
+    let file: CalibrationFile
     do throws(Failure) {
-      let file = try CalibrationFile.ofUser()
+      file = try CalibrationFile.ofUser()
+    } catch {
+      findings.remarks.append("The calibration was not stored: \(error.message).")
+      return nil
+    }
+    do throws(Failure) {
       try file.add(findings.calibrations)
       findings.storedIn = file.path
       findings.remarks.append(

@@ -45,10 +45,10 @@ extension SummaryField where Subject == MeasuredPoint {
     figure("bandwidth_bytes_per_second", "Bytes moved per second: the median of repetitions.") {
       $0.bandwidth?.median
     },
-    figure("bandwidth_bytes_per_second_min", "The slowest repetition.") {
+    figure("bandwidth_bytes_per_second_min", "Bytes moved per second in the slowest repetition.") {
       $0.bandwidth?.range.lowerBound
     },
-    figure("bandwidth_bytes_per_second_max", "The fastest repetition.") {
+    figure("bandwidth_bytes_per_second_max", "Bytes moved per second in the fastest repetition.") {
       $0.bandwidth?.range.upperBound
     },
     latency("mean", "Mean time of accesses timed together, the middle one of such groups.") {
@@ -61,10 +61,10 @@ extension SummaryField where Subject == MeasuredPoint {
     figure("latency_ns_p50_max", "The largest median of a repetition.") {
       $0.latency { $0.p50 }?.range.upperBound
     },
-    latency("p90", "90th percentile of that time.") { $0.p90 },
-    latency("p99", "99th percentile of that time.") { $0.p99 },
-    latency("p999", "99.9th percentile of that time.") { $0.p999 },
-    latency("max", "The longest such time.") { $0.max },
+    latency("p90", "90th percentile of the time of an access, timed alone.") { $0.p90 },
+    latency("p99", "99th percentile of the time of an access, timed alone.") { $0.p99 },
+    latency("p999", "99.9th percentile of the time of an access, timed alone.") { $0.p999 },
+    latency("max", "The longest time of an access, timed alone.") { $0.max },
     .init("latency_samples_count", "Accesses that were timed alone, in all repetitions.") {
       let counts = $0.runs.compactMap { $0.latency?.sampleCount }
       return counts.isEmpty ? .null : .unsigned(counts.reduce(0, +))
@@ -78,7 +78,7 @@ extension SummaryField where Subject == MeasuredPoint {
     ) { $0.systemSecondsPerGiB },
     figure(
       "cpu_seconds_per_gib_system_error",
-      "How far that may be off: one tick of each processor in every repetition."
+      "How far the system's CPU time per GiB may be off: a tick of each processor per repetition."
     ) { point in
       let moved = point.runs.reduce(0) { $0 + $1.movedBytes } / 1_073_741_824
       guard point.systemSecondsPerGiB.value != nil, moved > 0 else { return nil }
@@ -101,12 +101,11 @@ extension SummaryField where Subject == MeasuredPoint {
   }
 
   private static func latencyReasons(of point: MeasuredPoint) -> [JSONValue.Member] {
-    let names = ["mean", "p50", "p90", "p99", "p999", "max"].map { "latency_ns_\($0)" }
-    let missing = all.filter { names.contains($0.name) && $0.value(point) == .null }.map(\.name)
+    let missing = all.filter { $0.name.hasPrefix("latency_") && $0.value(point) == .null }
     let reason =
       point.point.aspect == .bandwidth
       ? "bandwidth was measured" : "such accesses are shorter than the clock can tell"
-    return missing.map { .init($0, .string(reason)) }
+    return missing.map { .init($0.name, .string(reason)) }
   }
 }
 
@@ -124,7 +123,7 @@ extension MeasureFindings {
   static let glossary: [(String, String)] = [
     ("target", "What was measured: place or profile, file system, bytes, instruction."),
     ("clock_ns_subtracted", "What two readings of the clock take; subtracted from latencies."),
-    ("clock_ns_subtracted_with_fence", "The same with the fence that makes it wait for stores."),
+    ("clock_ns_subtracted_with_fence", "The clock's time with the fence for stores."),
     ("memory_bytes", "Bytes of memory that were used."),
     ("is_model", "Whether figures are the model's, in virtual time."),
     ("calibrations", "The fewest threads within 5 % of the best bandwidth, by store instruction."),

@@ -13,7 +13,7 @@ enum MeasurePart: String, WordValue, CaseIterable {
   case bandwidth
   case files
 
-  static var placeholder: String { "<PART,...>" }
+  static var placeholder: String { "<PART>" }
 }
 
 /// Options of `arbiter measure`.

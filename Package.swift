@@ -91,7 +91,7 @@ let package = Package(
     room("ArbiterPersistence", sees: ["ArbiterCore"]),
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
-    room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room(
       "ArbiterTrace",
       sees: [
@@ -264,7 +264,7 @@ let package = Package(
       sees: [
         "ArbiterCore", "ArbiterTestSupport", "ArbiterWorkloads", "CArbiterRecord", "CArbiterTrace",
       ]),
-    tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice"]),
+    tests(of: "ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterDevice", "ArbiterMetrics"]),
     .testTarget(
       name: "CalibrationTests",
       dependencies: [

@@ -5,6 +5,7 @@ internal import ArbiterDevice
 internal import ArbiterPlatform
 internal import ArbiterReport
 internal import ArbiterRuntime
+internal import ArbiterWorkloads
 
 /// A figure of a run's summary: its name in JSON and CSV, its meaning and how it is read.
 ///
@@ -201,6 +202,8 @@ enum SummaryGlossary {
       + SummaryField<RecordSummary>.all.map { ($0.name, $0.meaning) }
       + heat
       + AccountSummary.glossary
+      + SummaryField<MeasuredPoint>.all.map { ($0.name, $0.meaning) }
+      + MeasureFindings.glossary
     return all.filter { seen.insert($0.0).inserted }.map { (name: $0.0, meaning: $0.1) }
   }()
 }

@@ -87,6 +87,10 @@ static inline void arb_flush_clflush(void *_Nonnull line) {
 /* Orders all earlier stores and write-backs before all later stores. */
 static inline void arb_fence_store(void) { __asm__ volatile("sfence" ::: "memory"); }
 
+/* Waits until all earlier loads and stores are complete; nothing later starts before. For clocks:
+ * the store fence orders stores among each other, and a clock may be read before they arrive. */
+static inline void arb_fence_full(void) { __asm__ volatile("mfence" ::: "memory"); }
+
 /* Stores a word at once or not at all, also towards a loss of power (8 aligned bytes); release:
  * whoever loads it with acquire sees what was stored before it. */
 static inline void arb_store_word(void *_Nonnull place, uint64_t word) {
@@ -96,6 +100,13 @@ static inline void arb_store_word(void *_Nonnull place, uint64_t word) {
 /* Loads a word at once; acquire, partner of arb_store_word. */
 static inline uint64_t arb_load_word(const void *_Nonnull place) {
   return __atomic_load_n((const uint64_t *)place, __ATOMIC_ACQUIRE);
+}
+
+/* Loads a word at this place of the program, whatever the optimiser thinks of it: for clocks. */
+static inline uint64_t arb_load_now(const void *_Nonnull place) {
+  uint64_t word;
+  __asm__ volatile("movq %1, %0" : "=r"(word) : "m"(*(const uint64_t *)place) : "memory");
+  return word;
 }
 
 /* Tells the core that the thread spins. */

@@ -79,7 +79,7 @@ public struct Watcher: Sendable {
   /// Reads everything once; figures are cumulative.
   public mutating func read() -> WatchReading {
     let time = SystemClock.monotonicRawNanoseconds()
-    gates.look()
+    gates.look(processes: tasks.scan())
     let told = tasks.look(gates: gates, sampler: &sampler)
     return WatchReading(
       timeNanoseconds: time,

@@ -5,9 +5,9 @@ internal import ArbiterMetrics
 internal import ArbiterReport
 
 /// Figures in few characters, for columns that must not grow.
-enum TopFigures {
+package enum TopFigures {
   /// A number with three significant figures and a power of 1000: at most 5 characters.
-  static func scaled(_ number: Double?) -> String {
+  package static func scaled(_ number: Double?) -> String {
     guard let number, number.isFinite else { return Figures.unavailable }
     var rest = abs(number)
     let sign = number < 0 ? "-" : ""
@@ -37,7 +37,7 @@ enum TopFigures {
   }
 
   /// A share as a percentage: at most 6 characters up to 9999%.
-  static func percent(_ share: Double?) -> String {
+  package static func percent(_ share: Double?) -> String {
     guard let share, share.isFinite, share >= 0 else { return Figures.unavailable }
     let percent = share * 100
     if percent > 0, percent < 0.05 { return "<.1%" }
@@ -45,7 +45,7 @@ enum TopFigures {
   }
 
   /// A time with its unit and no blank: at most 6 characters.
-  static func time(nanoseconds: Double?) -> String {
+  package static func time(nanoseconds: Double?) -> String {
     guard let nanoseconds, nanoseconds.isFinite else { return Figures.unavailable }
     var rest = abs(nanoseconds)
     for unit in ["ns", "us", "ms"] {
@@ -57,12 +57,12 @@ enum TopFigures {
 
   /// Text of a program or a machine without anything that could move the cursor or take two
   /// places.
-  static func plain(_ text: String) -> String {
+  package static func plain(_ text: String) -> String {
     String(text.unicodeScalars.map { (0x20...0x7E).contains($0.value) ? Character($0) : "?" })
   }
 
   /// Text of at most so many characters; what is cut is marked.
-  static func cut(_ text: String, to width: Int) -> String {
+  package static func cut(_ text: String, to width: Int) -> String {
     if text.count <= width { return text }
     return width < 2 ? String(text.prefix(max(0, width))) : text.prefix(width - 1) + "~"
   }
@@ -71,6 +71,7 @@ enum TopFigures {
 /// A column of the live screen.
 struct TopColumn<Row>: Sendable {
   let header: String
+  /// The most characters of a column of words, or the characters of one of numbers.
   let width: Int
   let isRight: Bool
   /// Columns with the highest number go first where there is no room; 0 stays.
@@ -89,42 +90,48 @@ struct TopColumn<Row>: Sendable {
   }
 }
 
-/// Columns that fit a width.
+/// Columns that fit a width, and the rows in them.
 struct TopTable<Row> {
-  private var columns: [TopColumn<Row>]
-  private var widths: [Int]
+  let header: String
+  let lines: [String]
 
-  /// Leaves columns out until the rest fits, and gives room that is over to the named one.
-  init(_ all: [TopColumn<Row>], width: Int, growing name: String, longest: Int) {
-    var columns = all
-    func total() -> Int { columns.map(\.width).reduce(0, +) + columns.count - 1 }
+  /// Lays rows out.
+  ///
+  /// - Parameters:
+  ///   - all: The columns; some are left out where there is no room for all.
+  ///   - rows: The rows.
+  ///   - width: Characters of a line.
+  ///   - name: The column of words that gets the room that is over.
+  init(_ all: [TopColumn<Row>], _ rows: [Row], width: Int, growing name: String) {
+    var places = all.map { column in
+      let longest = rows.map { column.text($0).count }.max() ?? 0
+      let least = max(column.header.count, min(column.width, longest))
+      return (column: column, width: column.isRight ? column.width : least, longest: longest)
+    }
+    func total() -> Int { places.map(\.width).reduce(0, +) + places.count - 1 }
     while total() > width,
-      let place = columns.indices.max(by: {
-        columns[$0].expendability < columns[$1].expendability
-      }), columns[place].expendability > 0
+      let place = places.indices.max(by: {
+        places[$0].column.expendability < places[$1].column.expendability
+      }), places[place].column.expendability > 0
     {
-      columns.remove(at: place)
+      places.remove(at: place)
     }
-    let spare = max(0, width - total())
-    widths = columns.map {
-      $0.header == name ? max($0.width, min(longest, $0.width + spare)) : $0.width
+    if let place = places.firstIndex(where: { $0.column.header == name }) {
+      let spare = max(0, width - total())
+      places[place].width = max(
+        places[place].width, min(places[place].longest, places[place].width + spare))
     }
-    self.columns = columns
-  }
-
-  var header: String { line { $0.header } }
-
-  func line(_ row: Row) -> String { line { $0.text(row) } }
-
-  private func line(_ text: (TopColumn<Row>) -> String) -> String {
-    var line = ""
-    for (column, width) in zip(columns, widths) {
-      let shown = TopFigures.cut(text(column), to: width)
-      let space = String(repeating: " ", count: width - shown.count)
-      if !line.isEmpty { line += " " }
-      line += column.isRight ? space + shown : shown + space
+    func line(_ text: (TopColumn<Row>) -> String) -> String {
+      let cells = places.map { place in
+        let shown = TopFigures.cut(text(place.column), to: place.width)
+        let space = String(repeating: " ", count: place.width - shown.count)
+        return place.column.isRight ? space + shown : shown + space
+      }
+      var line = cells.joined(separator: " ")
+      while line.last == " " { line.removeLast() }
+      return line
     }
-    while line.last == " " { line.removeLast() }
-    return line
+    header = line(\.header)
+    lines = rows.map { row in line { $0.text(row) } }
   }
 }

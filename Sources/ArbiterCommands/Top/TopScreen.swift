@@ -3,7 +3,7 @@
 
 internal import ArbiterDevice
 internal import ArbiterMetrics
-internal import ArbiterProfiler
+package import ArbiterProfiler
 internal import ArbiterReport
 
 // The live screen as lines of text. Pure: the same interval, state and size give the same lines,
@@ -16,17 +16,28 @@ internal import ArbiterReport
 //   keys                     the last row
 
 /// What stands in the title.
-struct TopPlace: Equatable, Sendable {
-  var host: String
-  var processorCount: Int
+package struct TopPlace: Equatable, Sendable {
+  package var host: String
+  package var processorCount: Int
+
+  package init(host: String, processorCount: Int) {
+    self.host = host
+    self.processorCount = processorCount
+  }
 }
 
 /// A moment of the live screen.
-struct TopView: Sendable {
-  var place: TopPlace
+package struct TopView: Sendable {
+  package var place: TopPlace
   /// The time of day, as 14:05:59.
-  var clock: String
-  var interval: WatchInterval
+  package var clock: String
+  package var interval: WatchInterval
+
+  package init(place: TopPlace, clock: String, interval: WatchInterval) {
+    self.place = place
+    self.clock = clock
+    self.interval = interval
+  }
 }
 
 /// A line and how it is told from others; meaning is in the words alone.
@@ -41,13 +52,13 @@ struct TopLine: Equatable {
 }
 
 /// Draws the live screen.
-enum TopScreen {
+package enum TopScreen {
   /// The smallest window that shows everything that matters.
-  static let columnsMin = 40
-  static let rowsMin = 10
+  package static let columnsMin = 40
+  package static let rowsMin = 10
 
   /// The screen: at most `rows` lines of at most `columns` characters.
-  static func render(
+  package static func render(
     _ view: TopView, _ state: TopState, columns: Int, rows: Int
   ) -> [String] {
     lines(view, state, columns: columns, rows: rows).map(\.text)
@@ -68,7 +79,7 @@ enum TopScreen {
   }
 
   /// All of a view, however long, for a file or a script.
-  static func page(_ view: TopView, _ state: TopState, columns: Int) -> [String] {
+  package static func page(_ view: TopView, _ state: TopState, columns: Int) -> [String] {
     var lines = heading(view, state, width: columns).map(\.text)
     let devices = deviceLines(view, width: columns)
     let tasks = taskLines(view, state, width: columns)
@@ -172,13 +183,12 @@ enum TopScreen {
   private static func deviceLines(_ view: TopView, width: Int) -> [TopLine] {
     let devices = view.interval.devices
     guard !devices.isEmpty else { return [TopLine("DEVICE", .bold), TopLine("(none is known)")] }
-    let longest = devices.map { $0.device.name.count }.max() ?? 0
-    let table = TopTable(deviceColumns, width: width, growing: "DEVICE", longest: longest)
-    return [TopLine(table.header, .bold)] + devices.map { TopLine(table.line($0)) }
+    let table = TopTable(deviceColumns, devices, width: width, growing: "DEVICE")
+    return [TopLine(table.header, .bold)] + table.lines.map { TopLine($0) }
   }
 
   static let deviceColumns: [TopColumn<DeviceInterval>] = [
-    .init("DEVICE", 8, isRight: false) { TopFigures.plain($0.device.name) },
+    .init("DEVICE", 9, isRight: false) { TopFigures.plain($0.device.name) },
     .init("iMC-W", 5) { TopFigures.scaled($0.imcWriteRate.value) },
     .init("iMC-R", 5, expendability: 5) { TopFigures.scaled($0.imcReadRate.value) },
     .init("MED-W", 5, expendability: 2) { TopFigures.scaled($0.mediaWriteRate.value) },
@@ -195,11 +205,10 @@ enum TopScreen {
 
   private static func taskLines(_ view: TopView, _ state: TopState, width: Int) -> [TopLine] {
     let tasks = state.ordered(view.interval.tasks)
-    let longest = tasks.map { $0.task.command.count }.max() ?? 0
-    let table = TopTable(taskColumns, width: width, growing: "COMMAND", longest: longest)
+    let table = TopTable(taskColumns, tasks, width: width, growing: "COMMAND")
     let header = [TopLine(table.header, .bold)]
     if tasks.isEmpty { return header + [TopLine("(no program is seen to use slow memory)")] }
-    return header + tasks.map { TopLine(table.line($0)) }
+    return header + table.lines.map { TopLine($0) }
   }
 
   static let taskColumns: [TopColumn<TaskInterval>] = [
@@ -214,7 +223,7 @@ enum TopScreen {
     .init("DELAY", 6, expendability: 3) { TopFigures.percent($0.delayShare.value) },
     .init("CPU", 6) { TopFigures.percent($0.cpuShare.value) },
     .init("MAPPED", 6, expendability: 6) {
-      TopFigures.scaled($0.task.mappedBytes.value.map(Double.init))
+      TopFigures.scaled($0.task.mappedBytes.value.map { Double($0) })
     },
   ]
 
@@ -234,17 +243,14 @@ enum TopScreen {
     func add(_ subject: String, _ reason: String?) {
       guard let reason, !reason.isEmpty else { return }
       if let place = reasons.firstIndex(where: { $0.reason == reason }) {
-        if !reasons[place].subjects.contains(subject) { reasons[place].subjects.append(subject) }
+        reasons[place].subjects.append(subject)
       } else {
         reasons.append(([subject], reason))
       }
     }
     add("CPU", interval.busyShare.reason)
-    for device in interval.devices {
-      let name = TopFigures.plain(device.device.name)
-      for figure in DeviceInterval.figures { add("\(figure.name) of \(name)", figure.read(device)) }
-    }
     add("CPU seconds per GiB", interval.cpuSecondsPerGiB.reason)
+    for device in interval.devices { addReasons(of: device, add) }
     for task in interval.tasks {
       add("WRITE/s of \(task.task.process)", task.writeRate.reason)
       add("MAPPED of \(task.task.process)", task.task.mappedBytes.reason)
@@ -256,6 +262,26 @@ enum TopScreen {
     }
     return (lines + interval.reading.blindSpots.map(TopFigures.plain)).flatMap {
       wrapped($0, width: width)
+    }
+  }
+
+  /// A reason that holds for most of a device's figures is told of the device.
+  private static func addReasons(
+    of device: DeviceInterval, _ add: (_ subject: String, _ reason: String?) -> Void
+  ) {
+    let name = TopFigures.plain(device.device.name)
+    var reasons: [(figures: [String], reason: String)] = []
+    for figure in DeviceInterval.figures {
+      guard let reason = figure.read(device) else { continue }
+      if let place = reasons.firstIndex(where: { $0.reason == reason }) {
+        reasons[place].figures.append(figure.name)
+      } else {
+        reasons.append(([figure.name], reason))
+      }
+    }
+    for entry in reasons {
+      let figures = entry.figures.joined(separator: ", ")
+      add(entry.figures.count > 4 ? name : "\(figures) of \(name)", entry.reason)
     }
   }
 

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterMetrics
-internal import ArbiterProfiler
-internal import CommandSpec
+package import ArbiterProfiler
+package import CommandSpec
 
 /// What a person has chosen on the live screen; keys change it and nothing else does.
-struct TopState: Equatable {
+package struct TopState: Equatable {
   /// By what tasks are ordered.
-  enum Order: String, WordValue, CaseIterable {
-    static var placeholder: String { "<ORDER>" }
+  package enum Order: String, WordValue, CaseIterable {
+    package static var placeholder: String { "<ORDER>" }
 
     case written
     case total
@@ -20,7 +20,7 @@ struct TopState: Equatable {
     case command
 
     /// The key that chooses it.
-    var key: Character {
+    package var key: Character {
       switch self {
       case .written: "w"
       case .total: "t"
@@ -46,24 +46,24 @@ struct TopState: Equatable {
   }
 
   /// What is to be done after a key.
-  enum Effect: Equatable {
+  package enum Effect: Equatable {
     case nothing
     case redraw
     case quit
   }
 
-  var order = Order.written
-  var isReversed = false
-  var isPaused = false
-  var showsHelp = false
-  var intervalSeconds: Double
+  package var order = Order.written
+  package var isReversed = false
+  package var isPaused = false
+  package var showsHelp = false
+  package var intervalSeconds: Double
   /// Tasks that are scrolled out at the top.
-  var skippedCount = 0
+  package var skippedCount = 0
 
   /// What + and - step through.
   static let intervals: [Double] = [0.25, 0.5, 1, 2, 5, 10, 30, 60]
 
-  init(intervalSeconds: Double = 1) {
+  package init(intervalSeconds: Double = 1) {
     self.intervalSeconds = intervalSeconds
   }
 
@@ -73,7 +73,7 @@ struct TopState: Equatable {
   ///   - key: The key.
   ///   - taskCount: Tasks of the reading that is shown.
   /// - Returns: What is to be done now.
-  mutating func press(_ key: TopKey, taskCount: Int) -> Effect {
+  package mutating func press(_ key: TopKey, taskCount: Int) -> Effect {
     let before = self
     if showsHelp, key != .character("q") {
       // Any key leaves the help.
@@ -108,14 +108,14 @@ struct TopState: Equatable {
   }
 
   /// The tasks in the order that was chosen; equals stand by process number.
-  func ordered(_ tasks: [TaskInterval]) -> [TaskInterval] {
+  package func ordered(_ tasks: [TaskInterval]) -> [TaskInterval] {
     func figure(_ task: TaskInterval) -> Double? {
       switch order {
       case .written: task.writeRate.value?.value
       case .total: task.task.written.value?.value
       case .cpu: task.cpuShare.value
       case .delay: task.delayShare.value
-      case .mapped: task.task.mappedBytes.value.map(Double.init)
+      case .mapped: task.task.mappedBytes.value.map { Double($0) }
       case .process, .command: nil
       }
     }
@@ -135,7 +135,7 @@ struct TopState: Equatable {
 }
 
 /// A key of a terminal.
-enum TopKey: Equatable {
+package enum TopKey: Equatable {
   case character(Character)
   case up
   case down
@@ -148,14 +148,17 @@ enum TopKey: Equatable {
 }
 
 /// Makes keys of what a terminal sends.
-struct TopKeyReader {
+package struct TopKeyReader {
   private var sequence: [UInt8] = []
 
   /// A longer sequence than any key's is thrown away.
   private static let sequenceMax = 16
 
+  /// Makes a reader that has seen nothing.
+  package init() {}
+
   /// Takes bytes in and gives the keys that they complete.
-  mutating func add(_ bytes: some Sequence<UInt8>) -> [TopKey] {
+  package mutating func add(_ bytes: some Sequence<UInt8>) -> [TopKey] {
     var keys: [TopKey] = []
     for byte in bytes {
       if sequence.isEmpty {
@@ -180,10 +183,10 @@ struct TopKeyReader {
   }
 
   /// Whether an escape waits for what follows it.
-  var isOpen: Bool { !sequence.isEmpty }
+  package var isOpen: Bool { !sequence.isEmpty }
 
   /// Says that nothing followed an escape in time.
-  mutating func timeOut() -> [TopKey] {
+  package mutating func timeOut() -> [TopKey] {
     guard isOpen else { return [] }
     sequence = []
     return [.escape]

@@ -116,7 +116,7 @@ final class TopTerminal {
   /// Draws lines from the top; returns whether the terminal took them.
   func draw(_ lines: [TopLine]) -> Bool {
     let fresh = lines.map { line in line.style.map { terminal.styled(line.text, $0) } ?? line.text }
-    var text = ""
+    var text = shown.isEmpty ? "\u{1B}[2J" : ""
     for (row, line) in fresh.enumerated() where row >= shown.count || shown[row] != line {
       // The rest of the row is cleared first: after its last column the cursor hangs.
       text += "\u{1B}[\(row + 1);1H\u{1B}[K\(line)"

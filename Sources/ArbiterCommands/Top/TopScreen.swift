@@ -71,7 +71,7 @@ package enum TopScreen {
     guard rows > 0 else { return [] }
     let body =
       state.showsHelp
-      ? help(state, width: width) : main(view, state, width: width, rows: rows - 1)
+      ? help(width: width, rows: rows - 1) : main(view, state, width: width, rows: rows - 1)
     var lines = Array(body.prefix(rows - 1))
     lines += Array(repeating: TopLine(""), count: rows - 1 - lines.count)
     lines.append(TopLine(keys(state, width: width), .dim))
@@ -156,7 +156,7 @@ package enum TopScreen {
     return line
   }
 
-  private static func help(_ state: TopState, width: Int) -> [TopLine] {
+  private static func help(width: Int, rows room: Int) -> [TopLine] {
     let orders = TopState.Order.allCases.map { ("\($0.key)", "sort \($0.meaning)") }
     let rows =
       [
@@ -171,11 +171,19 @@ package enum TopScreen {
       "Bytes per second; k, M, G are powers of 1000. DELAY and CPU of tasks: 100% is one thread.",
       "- is unavailable, never 0; the remarks say why.",
     ]
-    return [TopLine("Keys", .bold)]
+    let long =
+      [TopLine("Keys", .bold)]
       + rows.map { key, meaning in
         TopLine(key + String(repeating: " ", count: max(1, 8 - key.count)) + meaning)
       }
-      + [TopLine("")] + words.flatMap { Console.wrapped($0, width: width) }.map { TopLine($0) }
+      + [TopLine("")] + words.flatMap { wrapped($0, width: width) }.map { TopLine($0) }
+    if long.count <= room, long.allSatisfy({ $0.text.count <= width }) { return long }
+    // Where that does not fit, the keys alone, one behind the other.
+    let keys =
+      ["q quit", "h help", "space pause", "+ - interval", "arrows scroll"]
+      + TopState.Order.allCases.map { "\($0.key) by \($0.name)" } + ["r reverse"]
+    return [TopLine("Keys", .bold)]
+      + wrapped(keys.joined(separator: ", "), width: width).map { TopLine($0) }
   }
 
   // MARK: Devices and tasks

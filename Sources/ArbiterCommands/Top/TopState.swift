@@ -3,13 +3,13 @@
 
 internal import ArbiterMetrics
 package import ArbiterProfiler
-package import CommandSpec
+internal import CommandSpec
 
 /// What a person has chosen on the live screen; keys change it and nothing else does.
 package struct TopState: Equatable {
   /// By what tasks are ordered.
   package enum Order: String, WordValue, CaseIterable {
-    package static var placeholder: String { "<ORDER>" }
+    static var placeholder: String { "<ORDER>" }
 
     case written
     case total
@@ -29,6 +29,19 @@ package struct TopState: Equatable {
       case .mapped: "m"
       case .process: "p"
       case .command: "n"
+      }
+    }
+
+    /// The order in one or two words.
+    var name: String {
+      switch self {
+      case .written: "written/s"
+      case .total: "written"
+      case .cpu: "CPU"
+      case .delay: "delay"
+      case .mapped: "mapped"
+      case .process: "PID"
+      case .command: "name"
       }
     }
 

@@ -234,6 +234,7 @@ let package = Package(
       name: "CommandLineTests",
       dependencies: [
         "ArbiterCommands", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+        "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform", "ArbiterProfiler",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
@@ -241,7 +242,7 @@ let package = Package(
       of: "ArbiterProfiler",
       sees: [
         "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
-        "CArbiterDecode", "CArbiterSampling",
+        "ArbiterRuntime", "ArbiterScheduler", "CArbiterDecode", "CArbiterSampling",
       ]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

@@ -130,7 +130,7 @@ let package = Package(
       "ArbiterProfiler",
       sees: [
         "CArbiterDecode", "CArbiterSampling", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterPlatform", "ArbiterRuntime",
+        "ArbiterScheduler", "ArbiterPlatform", "ArbiterRuntime",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
@@ -234,8 +234,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterPlatform", "ArbiterTestSupport",
-        "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+        "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
+        "ArbiterProfiler", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
@@ -244,7 +244,8 @@ let package = Package(
       name: "ArbiterProfilerTests",
       dependencies: [
         "ArbiterProfiler", "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics",
-        "ArbiterPlatform", "CArbiterDecode", "CArbiterSampling",
+        "ArbiterPlatform", "ArbiterRuntime", "ArbiterScheduler", "CArbiterDecode",
+        "CArbiterSampling",
       ],
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterProfiles", sees: ["ArbiterCore", "ArbiterDevice", "ArbiterReport"]),

@@ -24,7 +24,12 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
-      VerbGroup("See", [Verb(AccountOptions.command), Verb(HeatOptions.command)]),
+      VerbGroup(
+        "See",
+        [
+          Verb(MeasureOptions.command), Verb(AccountOptions.command), Verb(TopOptions.command),
+          Verb(HeatOptions.command),
+        ]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(
         "Machine",

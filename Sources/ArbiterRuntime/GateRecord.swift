@@ -122,10 +122,32 @@ public struct GateRecord: Sendable {
   public var name: String
   /// The place of the set; 0 for memory of which nothing is known.
   public var setIndex: Int
+  /// The `arbiter run` to which it belongs; 0 for none.
+  public var session: Int
   /// Whether the thread is still registered.
   public var isAttached: Bool
   /// What the gate let pass.
   public var counts: GateCounts
+}
+
+extension GateRecord {
+  /// Reads a slot; nil for one that nobody has had.
+  init?(slot index: UInt32, of page: UnsafeMutablePointer<ArbPage>, clock: TimeStampClock) {
+    // SAFETY: the caller keeps the page mapped; a slot's name is an array of bytes within it.
+    let slot = unsafe arb_page_slot(page, index)
+    guard unsafe slot.pointee.generation > 0 else { return nil }
+    var own = ArbCounts()
+    unsafe arb_slot_read(page, index, &own)
+    name = unsafe withUnsafeBytes(of: slot.pointee.name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    unsafe process = slot.pointee.process
+    unsafe thread = slot.pointee.thread
+    unsafe setIndex = Int(slot.pointee.set_index)
+    unsafe session = Int(slot.pointee.session)
+    unsafe isAttached = slot.pointee.is_attached != 0
+    counts = GateCounts(own, clock: clock)
+  }
 }
 
 extension ControlPage {
@@ -150,18 +172,8 @@ extension ControlPage {
   /// The gates of a session whose figures are still apart, in the order of their slots.
   public func gates(ofSession session: Int) -> [GateRecord] {
     (0..<Int(unsafe arb_page_slots_used(page))).compactMap { index in
-      let slot = unsafe arb_page_slot(page, UInt32(index))
-      guard unsafe slot.pointee.session == UInt32(session), unsafe slot.pointee.generation > 0
-      else { return nil }
-      var own = ArbCounts()
-      unsafe arb_slot_read(page, UInt32(index), &own)
-      let name = unsafe withUnsafeBytes(of: slot.pointee.name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      return unsafe GateRecord(
-        process: slot.pointee.process, thread: slot.pointee.thread, name: name,
-        setIndex: Int(slot.pointee.set_index), isAttached: slot.pointee.is_attached != 0,
-        counts: GateCounts(own, clock: clock))
+      let record = unsafe GateRecord(slot: UInt32(index), of: page, clock: clock)
+      return record.flatMap { $0.session == session ? $0 : nil }
     }
   }
 

@@ -123,10 +123,10 @@ static int is_sealed(int descriptor) {
   return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
-int64_t arb_page_open(const char *path, ArbMapping *mapping) {
+static int64_t open_page(const char *path, int flags, int protection, ArbMapping *mapping) {
   mapping->page = NULL;
   mapping->descriptor = -1;
-  int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+  int descriptor = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (descriptor < 0) return -errno;
   struct stat facts;
   int64_t status = 0;
@@ -136,7 +136,7 @@ int64_t arb_page_open(const char *path, ArbMapping *mapping) {
   } else if ((uint64_t)facts.st_size < sizeof(ArbPage) || !is_sealed(descriptor)) {
     status = -EPROTO;
   } else {
-    page = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    page = mmap(NULL, (size_t)facts.st_size, protection, MAP_SHARED, descriptor, 0);
     if (page == MAP_FAILED) {
       status = -errno;
     } else if (!is_sound(page, (uint64_t)facts.st_size)) {
@@ -147,6 +147,19 @@ int64_t arb_page_open(const char *path, ArbMapping *mapping) {
   close(descriptor);
   if (status == 0) mapping->page = page;
   return status;
+}
+
+int64_t arb_page_open(const char *path, ArbMapping *mapping) {
+  return open_page(path, O_RDWR, PROT_READ | PROT_WRITE, mapping);
+}
+
+int64_t arb_page_open_to_read(const char *path, ArbMapping *mapping) {
+  return open_page(path, O_RDONLY, PROT_READ, mapping);
+}
+
+void arb_page_close_reading(ArbMapping *mapping) {
+  if (mapping->page != NULL) munmap(mapping->page, mapping->page->byte_count);
+  mapping->page = NULL;
 }
 
 void arb_page_close(ArbMapping *mapping) {
@@ -349,6 +362,22 @@ uint64_t arb_session_read(ArbPage *page, uint32_t session, ArbCounts *departed) 
   uint64_t threads = page->sessions[session].departed_threads;
   pthread_mutex_unlock(&page->registry);
   return threads;
+}
+
+uint64_t arb_session_glance(const ArbPage *page, uint32_t session, ArbCounts *departed) {
+  const ArbSession *place = &page->sessions[session];
+  const uint64_t *words = (const uint64_t *)&place->departed;
+  for (size_t word = 0; word < sizeof *departed / sizeof(uint64_t); word++) {
+    ((uint64_t *)departed)[word] = arb_load(words + word);
+  }
+  return arb_load(&place->departed_threads);
+}
+
+int32_t arb_session_process(const ArbPage *page, uint32_t session) {
+  const ArbSession *place = &page->sessions[session];
+  /* Acquires the session's taking (take_session). */
+  if (!__atomic_load_n(&place->is_used, __ATOMIC_ACQUIRE)) return 0;
+  return (int32_t)arb_load_32((const uint32_t *)&place->process);
 }
 
 void arb_page_ring(ArbPage *page) {

@@ -1,0 +1,91 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArbiterDevice
+public import ArbiterMetrics
+public import ArbiterPlatform
+internal import ArbiterRuntime
+
+// Makes the readings that `arbiter top` shows and `arbiter export` tells.
+//
+//   sysfs          slow memory ──────► devices ◄── counters: modules, memory controller
+//   control pages  gates ────────────► devices, tasks: bytes exactly
+//   /proc          maps, CPU time ───► tasks      ◄── samples, where somebody takes them
+//
+// I1  A reading is bounded: no counter is waited for, and memory maps are read for at most
+//     `Options.mapNanosecondsMax` of each reading.
+// I2  What is not seen is unavailable with its reason; nothing is 0 because nobody counted it.
+
+/// What tasks did by samples, for tasks that pass no gate.
+///
+/// The watcher tells it whom to follow before it asks.
+public protocol TaskSampler: Sendable {
+  /// What its figures are.
+  var backEnd: BackEnd { get }
+
+  /// Follows these processes from now on, and no others.
+  mutating func follow(_ processes: [Int32])
+
+  /// What a process stored and loaded since it was followed first.
+  mutating func account(ofProcess process: Int32) -> (
+    written: Figure<Estimate>, read: Figure<Estimate>
+  )
+}
+
+/// Looks at devices and tasks whenever it is asked, on one thread at a time.
+public struct Watcher: Sendable {
+  /// What is looked at, and how much looking may cost.
+  public struct Options: Sendable, Hashable {
+    /// Whether processes that use no slow memory are told too.
+    public var everyProcess = false
+    /// Processes that are told and no others; empty for all.
+    public var processes: [Int32] = []
+    /// Time after which a process's memory map is read again.
+    public var mapIntervalNanoseconds: Int64 = 3_000_000_000
+    /// The most time of one reading that goes into memory maps.
+    public var mapNanosecondsMax: Int64 = 20_000_000
+
+    /// Makes options that tell of programs that use slow memory.
+    public init() {}
+  }
+
+  /// What samples tasks that pass no gate; nil where nobody does.
+  public var sampler: (any TaskSampler)?
+
+  private let tree: SystemTree
+  private var devices: DeviceWatch
+  private var gates: GateWatch
+  private var tasks: TaskWatch
+
+  /// Finds the slow memory of the machine and opens its counters.
+  ///
+  /// - Parameters:
+  ///   - options: What is looked at.
+  ///   - runtimeFolder: The folder where runs of this user meet (``ControlSeat``).
+  ///   - sampler: What samples tasks that pass no gate; nil where nobody does.
+  ///   - tree: Where the kernel's files are read.
+  public init(
+    options: Options = Options(), runtimeFolder: String, sampler: (any TaskSampler)? = nil,
+    tree: SystemTree = SystemTree()
+  ) {
+    self.sampler = sampler
+    self.tree = tree
+    let memory = PersistentMemory.read(from: tree)
+    devices = DeviceWatch(memory: memory, tree: tree)
+    gates = GateWatch(runtimeFolder: runtimeFolder)
+    tasks = TaskWatch(options: options, memory: memory, tree: tree)
+  }
+
+  /// Reads everything once; figures are cumulative.
+  public mutating func read() -> WatchReading {
+    let time = SystemClock.monotonicRawNanoseconds()
+    gates.look(processes: tasks.scan())
+    let told = tasks.look(gates: gates, sampler: &sampler)
+    return WatchReading(
+      timeNanoseconds: time,
+      processorTime: Figure(
+        ProcessorTime.read(from: tree), otherwise: "the kernel does not tell it (/proc/stat)"),
+      devices: devices.look(gates: gates), tasks: told,
+      blindSpots: devices.blindSpots + gates.blindSpots + tasks.blindSpots)
+  }
+}

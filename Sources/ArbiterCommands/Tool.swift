@@ -25,6 +25,7 @@ public enum Tool {
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
+      VerbGroup("See", [Verb(ExportOptions.command)]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),

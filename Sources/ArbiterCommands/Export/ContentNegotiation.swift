@@ -10,6 +10,7 @@ extension MetricForm {
   /// did); everybody else gets the older form, which a browser shows and every collector reads.
   ///
   /// - Parameter accept: The header `Accept`; nil where there is none.
+  /// - Returns: The form.
   package static func negotiated(_ accept: String?) -> MetricForm {
     var qualityOfOpenMetrics = 0.0
     var qualityOfText = 0.0

@@ -54,7 +54,7 @@ struct Exporter {
   mutating func run(
     every interval: TimeSpan, to target: Target, until inbox: SignalInbox
   ) -> Int32 {
-    let step = interval.nanoseconds
+    let step = Int64(interval.nanoseconds)
     var next = SystemClock.monotonicRawNanoseconds() + step
     var hasFailed = false
     while true {

@@ -26,8 +26,8 @@ package struct MetricsCollector {
     }
   }
 
-  /// Bytes of a reason that are kept; a label is no place for an essay.
-  private static let reasonCharactersMax = 240
+  /// Characters of a sentence that are kept; a label is no place for an essay.
+  private static let charactersMax = 240
 
   private var order: [String] = []
   private var families: [String: MetricFamily] = [:]
@@ -88,8 +88,19 @@ package struct MetricsCollector {
     let identity = [MetricLabel("figure", family.sampleName)] + subject.labels
     // One reason for each figure: two samples may lack the same one.
     guard reported.insert(identity).inserted else { return }
-    let reason = String(reason.prefix(Self.reasonCharactersMax))
-    absences.add(MetricValue(UInt64(1)), identity + [MetricLabel("reason", reason)])
+    absences.add(
+      MetricValue(UInt64(1)), identity + [MetricLabel("reason", Self.stable(reason))])
+  }
+
+  /// A sentence as the value of a label: short, and without numbers, each of which would be a
+  /// series of its own for ever.
+  static func stable(_ sentence: String) -> String {
+    let isPartOfNumber: (Character) -> Bool = { "0123456789.,%".contains($0) }
+    let words = sentence.split(separator: " ").map { word in
+      let isNumber = word.allSatisfy(isPartOfNumber) && word.contains(where: \.isNumber)
+      return isNumber ? "N" : word
+    }
+    return String(words.joined(separator: " ").prefix(charactersMax))
   }
 
   /// All families, with what is unavailable last.

@@ -27,6 +27,7 @@ package final class MetricsPage: Sendable {
   ///   - form: The form of the text.
   ///   - now: The time by CLOCK_MONOTONIC_RAW, to tell the reading's age; nil where the text will be
   ///     read later than it is written, so that an age in it would be wrong.
+  /// - Returns: The text, which is never empty.
   package func text(_ form: MetricForm, nowNanoseconds now: Int64?) -> String {
     let families = families
     let lines = made.withLock { made in

@@ -63,7 +63,7 @@ package struct WatchMetrics: Sendable {
       collector.add(
         MetricValue(UInt64(count)), to: TaskMetrics.count, [MetricLabel("state", state)])
     }
-    for sentence in Set(reading.blindSpots).sorted() {
+    for sentence in Set(reading.blindSpots.map(MetricsCollector.stable)).sorted() {
       collector.add(
         MetricValue(UInt64(1)), to: Self.blindSpot, [MetricLabel("sentence", sentence)])
     }

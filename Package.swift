@@ -131,7 +131,7 @@ let package = Package(
       "ArbiterProfiler",
       sees: [
         "CArbiterDecode", "CArbiterSampling", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
-        "ArbiterPlatform", "ArbiterRuntime",
+        "ArbiterScheduler", "ArbiterPlatform", "ArbiterRuntime",
       ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],

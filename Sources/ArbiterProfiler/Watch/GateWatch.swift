@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterRuntime
+internal import ArbiterScheduler
 
 // Slots of a control page are handed on when threads end, and a page tells then only what all
 // departed threads of a run did together. A run of one process is told exactly all the same; of

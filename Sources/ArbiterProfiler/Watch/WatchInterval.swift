@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import ArbiterDevice
+internal import ArbiterDevice
 public import ArbiterMetrics
 
 /// What happened between two readings: rates and ratios.

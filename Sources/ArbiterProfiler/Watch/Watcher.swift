@@ -1,7 +1,6 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import ArbiterDevice
 public import ArbiterMetrics
 public import ArbiterPlatform
 internal import ArbiterRuntime
@@ -27,7 +26,9 @@ public protocol TaskSampler: Sendable {
   mutating func follow(_ processes: [Int32])
 
   /// What a process stored and loaded since it was followed first.
-  mutating func account(ofProcess process: Int32) -> (
+  mutating func account(
+    ofProcess process: Int32
+  ) -> (
     written: Figure<Estimate>, read: Figure<Estimate>
   )
 }

@@ -71,22 +71,20 @@ final class Gating {
     if options.isAlone(under: choice.scheme) {
       seat = ControlSeat(alone: try makePage())
     } else {
+      let chosen = Console.environment("ARBITER_RUNTIME_DIR") ?? ""
+      let folder =
+        !chosen.isEmpty
+        ? chosen
+        : ControlSeat.folder(
+          ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
       seat = try ControlSeat(
-        in: Self.meetingFolder, terms: options.terms(choice.scheme), makePage: makePage)
+        in: folder, terms: options.terms(choice.scheme), makePage: makePage)
     }
     session = try seat.page.beginSession()
     let page = seat.page
     sets = page.activeSets.map { SetControl(page: page, setIndex: $0) }
     if case .guest = seat.role { return }
     try control()
-  }
-
-  /// The folder where the runs of this user meet.
-  static var meetingFolder: String {
-    let chosen = Console.environment("ARBITER_RUNTIME_DIR") ?? ""
-    if !chosen.isEmpty { return chosen }
-    return ControlSeat.folder(
-      ofUser: geteuid(), runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
   }
 
   private static func makePage(

@@ -4,6 +4,7 @@
 internal import ArbiterPlatform
 internal import ArbiterProfiler
 internal import ArbiterReport
+internal import ArbiterRuntime
 internal import CommandSpec
 internal import Glibc
 
@@ -41,7 +42,10 @@ extension ExportOptions {
     // Before any other thread exists, so that none takes the signals.
     let inbox = SignalInbox([SIGINT, SIGTERM, SIGHUP])
     defer { inbox.close() }
-    var watcher = Watcher(runtimeFolder: Gating.meetingFolder)
+    var watcher = Watcher(
+      runtimeFolder: FoundPages.folder(
+        chosen: Console.environment("ARBITER_RUNTIME_DIR"),
+        runtimeFolder: Console.environment("XDG_RUNTIME_DIR")))
     var exporter = Exporter(tasksMax: options.tasksMax) { watcher.read() }
     let first = exporter.page()
     if let path = options.textfile {

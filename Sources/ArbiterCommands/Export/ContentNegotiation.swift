@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterReport
+package import ArbiterReport
 
 extension MetricForm {
   /// The form that a client prefers among those that it accepts.

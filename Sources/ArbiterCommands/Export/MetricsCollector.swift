@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterMetrics
-package import ArbiterReport
+internal import ArbiterReport
 
 /// Families while they are being filled, in the order in which they were declared.
 ///
 /// A figure that is missing becomes a sample of `arbiter_unavailable_info`, never a 0.
-package struct MetricsCollector {
+struct MetricsCollector {
   /// What a missing figure is a figure of, beside the figures that are there.
   enum Subject {
     /// The machine, or Arbiter itself.

@@ -39,9 +39,9 @@ final class MetricsServer {
           path: String(cString: request.pointee.path),
           accept: request.pointee.accept.map { unsafe String(cString: $0) }, from: board)
         var body = answer.body
-        unsafe body.withUTF8 { bytes in
+        body.withUTF8 { bytes in
           // An empty text may have no address.
-          guard let base = unsafe bytes.baseAddress else { return }
+          guard let base = bytes.baseAddress else { return }
           unsafe arb_http_answer(reply, answer.status, answer.contentType, base, bytes.count)
         }
       }, context, &started)

@@ -35,7 +35,7 @@ package struct TaskRoster: Sendable {
       cpu = task.cpuNanoseconds.value.map(Double.init)
     }
 
-    private static let figures: [WritableKeyPath<Totals, Double?> & Sendable] = [
+    private static let figures: [any WritableKeyPath<Totals, Double?> & Sendable] = [
       \.written, \.read, \.delayed, \.cpu,
     ]
 

@@ -61,7 +61,8 @@ public struct ProcessStatus: Sendable, Hashable {
       let number = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes -> Int32? in
         var value: Int32 = 0
         var digitCount = 0
-        for unsafebyte in unsafe bytes {
+        for index in 0..<bytes.count {
+          let byte = unsafe bytes[index]
           if byte == 0 { break }
           guard (0x30...0x39).contains(byte), digitCount < 9 else { return nil }
           value = value * 10 + Int32(byte - 0x30)

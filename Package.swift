@@ -235,7 +235,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "ArbiterCommands", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+        "ArbiterCommands", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform", "ArbiterProfiler",
+        "ArbiterReport", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),

@@ -97,6 +97,15 @@ enum DeviceMetrics {
     collector.add(device.gateCount.map { UInt64(max(0, $0)) }, to: gates, [name], of: subject)
   }
 
+  /// Names the figures that a machine without slow memory does not have.
+  static func addAbsence(to collector: inout MetricsCollector) {
+    let families = counters.map(\.family) + [writeAmplification, readAmplification]
+    for family in families {
+      collector.add(
+        Figure<Double>.unavailable("this machine shows no slow memory"), to: family, of: .machine)
+    }
+  }
+
   private static func ratio(
     _ history: DeviceHistory, isSeen: Bool, _ absence: String, _ done: String,
     _ ratio: (CounterDelta) -> Double?

@@ -121,12 +121,12 @@ package struct TaskRoster: Sendable {
       if named[identity] != nil {
         named[identity] = entry
       } else {
-        others[task.backEnd, default: Totals()].add(from: known?.totals ?? totals, to: totals)
+        if let known {
+          others[task.backEnd, default: Totals()].add(from: known.totals, to: totals)
+        }
         unnamed[identity] = entry
       }
     }
-    // Of back-ends without a task nothing is told before there is one.
-    others = others.filter { $0.value != Totals() }
   }
 
   private mutating func admit(_ time: Int64) {

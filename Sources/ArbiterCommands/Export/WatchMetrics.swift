@@ -55,6 +55,7 @@ package struct WatchMetrics: Sendable {
       DeviceMetrics.add(device, history, to: &collector)
     }
     devices = devices.filter { seen.contains($0.key) }
+    if seen.isEmpty { DeviceMetrics.addAbsence(to: &collector) }
     let told = roster.divide(reading.tasks, atNanoseconds: reading.timeNanoseconds)
     for task in told.named { TaskMetrics.add(task, to: &collector) }
     TaskMetrics.addOthers(roster.others, to: &collector)

@@ -24,6 +24,7 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
+      VerbGroup("See", [Verb(TopOptions.command)]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup("See", [Verb(ExportOptions.command)]),
       VerbGroup(

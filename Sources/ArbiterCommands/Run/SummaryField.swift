@@ -188,6 +188,7 @@ enum SummaryGlossary {
       + SummaryField<SetControl.Status>.all.map { ($0.name, $0.meaning) }
       + SummaryField<RunSummary.GateRow>.all.map { ($0.name, $0.meaning) }
       + SummaryField<RecordSummary>.all.map { ($0.name, $0.meaning) }
+      + TopDocument.glossary
     return all.filter { seen.insert($0.0).inserted }.map { (name: $0.0, meaning: $0.1) }
   }()
 }

@@ -44,12 +44,15 @@ struct TaskWatch: Sendable {
     let living = Set(processes)
     known = known.filter { living.contains($0.key) }
     for process in processes where known[process] == nil { known[process] = Known() }
-    // Those that were never looked at come first; at least one is looked at each time.
+    // Those that were never looked at come first, the newest of them before all; at least one is
+    // looked at each time, and nearly all the first time.
+    let isFirst = known.values.allSatisfy { $0.lookedAtNanoseconds == .min }
+    let limit = options.mapNanosecondsMax * (isFirst ? 25 : 1)
     let due = known.filter { isDue($0.value, at: began) }
-      .sorted { ($0.value.lookedAtNanoseconds, $0.key) < ($1.value.lookedAtNanoseconds, $1.key) }
+      .sorted { ($0.value.lookedAtNanoseconds, $1.key) < ($1.value.lookedAtNanoseconds, $0.key) }
     for (process, _) in due {
       look(at: process)
-      if SystemClock.monotonicRawNanoseconds() - began > options.mapNanosecondsMax { break }
+      if SystemClock.monotonicRawNanoseconds() - began > limit { break }
     }
     return known.filter { $0.value.finding?.hasControlPage == true }.map(\.key)
   }

@@ -169,8 +169,10 @@ public struct WatchTracker: Sendable {
       },
       share: .unavailable(measuring),
       delayShare: rate(task.delayedNanoseconds, earlier?.delayedNanoseconds).map { $0 / 1e9 },
-      cpuShare: rate(task.cpuNanoseconds.map(Double.init), earlier?.cpuNanoseconds.map(Double.init))
-        .map { $0 / 1e9 })
+      cpuShare: rate(
+        task.cpuNanoseconds.map { Double($0) }, earlier?.cpuNanoseconds.map { Double($0) }
+      )
+      .map { $0 / 1e9 })
   }
 
   private static func square(_ number: Double?) -> Double { (number ?? 0) * (number ?? 0) }

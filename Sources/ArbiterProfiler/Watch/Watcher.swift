@@ -43,7 +43,7 @@ public struct Watcher: Sendable {
     public var processes: [Int32] = []
     /// Time after which a process's memory map is read again.
     public var mapIntervalNanoseconds: Int64 = 3_000_000_000
-    /// The most time of one reading that goes into memory maps.
+    /// The most time of one reading that goes into memory maps; the first has 25 times as much.
     public var mapNanosecondsMax: Int64 = 20_000_000
 
     /// Makes options that tell of programs that use slow memory.

@@ -1,0 +1,265 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterDevice
+internal import ArbiterMetrics
+internal import ArbiterProfiler
+internal import ArbiterReport
+
+/// A figure of a frame: its name in JSON and CSV, its meaning and how it is read.
+///
+/// One list drives both forms and `arbiter explain`, so that they cannot disagree.
+struct WatchField<Subject>: Sendable {
+  let name: String
+  let meaning: String
+  let read: @Sendable (Subject) -> Figure<JSONValue>
+
+  init(
+    _ name: String, _ meaning: String,
+    _ read: @escaping @Sendable (Subject) -> Figure<JSONValue>
+  ) {
+    self.name = name
+    self.meaning = meaning
+    self.read = read
+  }
+
+  static func number(
+    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> Figure<Double>
+  ) -> WatchField {
+    WatchField(name, meaning) { read($0).map { .number($0) } }
+  }
+
+  static func count(
+    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> Figure<UInt64>
+  ) -> WatchField {
+    WatchField(name, meaning) { read($0).map { .unsigned($0) } }
+  }
+
+  static func text(
+    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> String
+  ) -> WatchField {
+    WatchField(name, meaning) { .known(.string(read($0))) }
+  }
+
+  /// An object of all fields; what is missing is null, and its reason stands under `unavailable`.
+  static func object(_ fields: [WatchField], _ subject: Subject) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    var missing: [JSONValue.Member] = []
+    for field in fields {
+      switch field.read(subject) {
+      case .known(let value): members.append(.init(field.name, value))
+      case .unavailable(let reason):
+        members.append(.init(field.name, .null))
+        missing.append(.init(field.name, .string(reason)))
+      }
+    }
+    return .object(members + [.init("unavailable", .object(missing))])
+  }
+}
+
+extension WatchField where Subject == WatchInterval {
+  /// What belongs to the machine.
+  static let all: [WatchField] = [
+    .number("interval_seconds", "Seconds since the reading before.") { $0.seconds },
+    .number("cpu_busy_ratio", "CPU time that was spent, as a share of all processors' time.") {
+      $0.busyShare
+    },
+    .number("cpu_steal_ratio", "Time in which the host ran somebody else, as the same share.") {
+      $0.stolenShare
+    },
+    .number("cpu_seconds_per_gib", "CPU time of all processors for each GiB moved.") {
+      $0.cpuSecondsPerGiB
+    },
+  ]
+}
+
+extension WatchField where Subject == DeviceInterval {
+  /// What belongs to a device.
+  static let all: [WatchField] =
+    [
+      .text("device", "The interleave set or other slow memory.") { $0.device.name },
+      .text("counter_source", "Where the figures of the device come from.") {
+        $0.device.counters.source.rawValue
+      },
+    ]
+    + [
+      counter("imc_write", "memory controller wrote") { $0.imcWriteBytes },
+      counter("imc_read", "memory controller read") { $0.imcReadBytes },
+      counter("media_write", "medium wrote") { $0.mediaWriteBytes },
+      counter("media_read", "medium read") { $0.mediaReadBytes },
+    ] + rates
+
+  private static func counter(
+    _ name: String, _ what: String, _ read: @escaping @Sendable (CounterSnapshot) -> UInt64?
+  ) -> WatchField {
+    count("\(name)_bytes", "Bytes that the \(what) since its counters began.") { row in
+      Figure(
+        read(row.device.counters),
+        otherwise: row.device.reasonForAbsence
+          ?? "the source \(row.device.counters.source.rawValue) does not see it")
+    }
+  }
+
+  private static let rates: [WatchField] = [
+    .number("imc_write_bytes_per_second", "Bytes per second that the memory controller wrote.") {
+      $0.imcWriteRate
+    },
+    .number("imc_read_bytes_per_second", "Bytes per second that the memory controller read.") {
+      $0.imcReadRate
+    },
+    .number("media_write_bytes_per_second", "Bytes per second that the medium wrote.") {
+      $0.mediaWriteRate
+    },
+    .number("media_read_bytes_per_second", "Bytes per second that the medium read.") {
+      $0.mediaReadRate
+    },
+    .number("write_amplification_ratio", "Media write bytes divided by iMC write bytes.") {
+      $0.writeAmplification
+    },
+    .number("read_amplification_ratio", "Media read bytes divided by iMC read bytes.") {
+      $0.readAmplification
+    },
+    .number(
+      "equivalent_write_bytes_per_second",
+      "Media writes and a third of the media reads, per second."
+    ) { $0.equivalentWriteRate },
+    .number("cpu_seconds_per_gib", "CPU time of all processors for each GiB moved.") {
+      $0.cpuSecondsPerGiB
+    },
+    .number("delay_ns_now", "The delay in force.") { $0.device.delayNanoseconds },
+    .init("gates", "Gates that are attached.") {
+      $0.device.gateCount.map { .integer(Int64($0)) }
+    },
+  ]
+}
+
+extension WatchField where Subject == TaskInterval {
+  /// What belongs to a task.
+  static let all: [WatchField] = [
+    .init("process", "The kernel's number of the process.") {
+      .known(.integer(Int64($0.task.process)))
+    },
+    .count("start_ticks", "When the process started, in clock ticks since the machine did.") {
+      .known($0.task.startTicks)
+    },
+    .text("command", "The name of the program, as the kernel tells it.") { $0.task.command },
+    .init("back_end", "What measured the stores: gates, pebs, timer or faults.") {
+      Figure($0.task.backEnd.map { .string($0.rawValue) }, otherwise: "nothing measures its stores")
+    },
+    .init("measure", "What the figures of stores are.") {
+      Figure(
+        $0.task.backEnd.map { .string($0.measure.rawValue) },
+        otherwise: "nothing measures its stores")
+    },
+    .count("mapped_bytes", "Bytes of slow memory that the process maps.") { $0.task.mappedBytes },
+    .number("written_bytes", "Bytes stored since the task was first seen.") {
+      bytes($0.task.written, $0.task).map(\.value)
+    },
+    .number("written_bytes_error", "One standard deviation of that; 0 where bytes were counted.") {
+      bytes($0.task.written, $0.task).map(\.standardError)
+    },
+    .number("write_bytes_per_second", "Bytes stored in a second.") {
+      bytes($0.writeRate, $0.task).map(\.value)
+    },
+    .number("store_cost_ns", "Time-weighted cost of stores since the task was first seen.") {
+      cost($0.task.written, $0.task).map(\.value)
+    },
+    .number("read_bytes", "Bytes loaded since the task was first seen.") {
+      bytes($0.task.read, $0.task).map(\.value)
+    },
+    .number("share_ratio", "The part in what all tasks stored that are measured alike.") {
+      $0.share
+    },
+    .number("delayed_ns", "Time that gates made the task's threads wait.") {
+      $0.task.delayedNanoseconds
+    },
+    .number("delay_ratio", "That time as a share of the interval; 1 is all of one thread's.") {
+      $0.delayShare
+    },
+    .number("cpu_seconds", "CPU time of the process.") {
+      $0.task.cpuNanoseconds.map { Double($0) / 1e9 }
+    },
+    .number("cpu_ratio", "That time as a share of the interval; 1 is one processor's.") {
+      $0.cpuShare
+    },
+  ]
+
+  private static func bytes(_ figure: Figure<Estimate>, _ task: WatchedTask) -> Figure<Estimate> {
+    task.backEnd?.measure == .timeWeightedStoreCost
+      ? .unavailable("the timer measures time and counts no bytes") : figure
+  }
+
+  private static func cost(_ figure: Figure<Estimate>, _ task: WatchedTask) -> Figure<Estimate> {
+    task.backEnd?.measure == .timeWeightedStoreCost
+      ? figure : .unavailable("only the timer measures it")
+  }
+}
+
+/// Frames as documents and rows.
+enum TopDocument {
+  /// One frame on one line of JSON.
+  static func json(_ view: TopView, frame: Int, unixSeconds: Double, command: [String]) -> String {
+    let interval = view.interval
+    return JSONValue.object([
+      .init("schema", .string("arbiter-top/1")),
+      .init(
+        "tool",
+        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
+      .init("command", .array(command.map { .string($0) })),
+      .init(
+        "host",
+        .object([
+          .init("name", .string(view.place.host)),
+          .init("processors_count", .integer(Int64(view.place.processorCount))),
+        ])),
+      .init("frame", .integer(Int64(frame))),
+      .init("unix_seconds", .number(unixSeconds)),
+      .init("machine", WatchField<WatchInterval>.object(WatchField<WatchInterval>.all, interval)),
+      .init(
+        "devices",
+        .array(
+          interval.devices.map {
+            WatchField<DeviceInterval>.object(WatchField<DeviceInterval>.all, $0)
+          })),
+      .init(
+        "tasks",
+        .array(
+          interval.tasks.map { WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0) })),
+      .init("blind_spots", .array(interval.reading.blindSpots.map { .string($0) })),
+    ]).line + "\n"
+  }
+
+  private static var names: [String] {
+    var known: Set<String> = []
+    return
+      (WatchField<WatchInterval>.all.map(\.name) + WatchField<DeviceInterval>.all.map(\.name)
+      + WatchField<TaskInterval>.all.map(\.name)).filter { known.insert($0).inserted }
+  }
+
+  /// The first line of CSV.
+  static var csvHeader: String { CSV.row(["row", "frame", "unix_seconds"] + names) }
+
+  /// One frame as rows: one of the machine, one for each device, one for each task.
+  static func csv(_ view: TopView, frame: Int, unixSeconds: Double) -> String {
+    func row<Subject>(_ kind: String, _ fields: [WatchField<Subject>], _ subject: Subject) -> String
+    {
+      CSV.row(
+        [kind, String(frame), CSV.field(.number(unixSeconds))]
+          + names.map { name in
+            fields.first { $0.name == name }.map { CSV.field($0.read(subject).value ?? .null) }
+              ?? ""
+          })
+    }
+    let interval = view.interval
+    return row("machine", WatchField<WatchInterval>.all, interval)
+      + interval.devices.map { row("device", WatchField<DeviceInterval>.all, $0) }.joined()
+      + interval.tasks.map { row("task", WatchField<TaskInterval>.all, $0) }.joined()
+  }
+
+  /// Every name with its meaning.
+  static var glossary: [(String, String)] {
+    WatchField<WatchInterval>.all.map { ($0.name, $0.meaning) }
+      + WatchField<DeviceInterval>.all.map { ($0.name, $0.meaning) }
+      + WatchField<TaskInterval>.all.map { ($0.name, $0.meaning) }
+  }
+}

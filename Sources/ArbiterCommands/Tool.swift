@@ -24,9 +24,8 @@ public enum Tool {
           Verb(CompareOptions.command), Verb(SimulateOptions.command),
           Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
         ]),
-      VerbGroup("See", [Verb(TopOptions.command)]),
+      VerbGroup("See", [Verb(TopOptions.command), Verb(ExportOptions.command)]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
-      VerbGroup("See", [Verb(ExportOptions.command)]),
       VerbGroup(
         "Machine",
         [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),

@@ -34,7 +34,7 @@ extension ExportOptions {
         "Write them for node_exporter",
         "export --interval=15s --textfile=/var/lib/prometheus/node-exporter/arbiter.prom"),
     ],
-    seeAlso: ["arbiter-run", "arbiter-doctor"],
+    seeAlso: ["arbiter-top", "arbiter-run", "arbiter-doctor"],
     validate: { (options: ExportOptions) throws(UsageError) in try validate(options) },
     run: { try export($0.options) })
 

@@ -15,6 +15,8 @@ complete -c arbiter -n '__arbiter_needs_verb' -a compare -d 'Compare the schemes
 complete -c arbiter -n '__arbiter_needs_verb' -a simulate -d 'Run writers on a modelled module, in virtual time'
 complete -c arbiter -n '__arbiter_needs_verb' -a fidelity -d 'Judge the model by every published measurement'
 complete -c arbiter -n '__arbiter_needs_verb' -a sensitivity -d 'Say which conclusions survive what is uncertain in the model'
+complete -c arbiter -n '__arbiter_needs_verb' -a top -d 'Show live who uses slow memory, how amplified and at what CPU cost'
+complete -c arbiter -n '__arbiter_needs_verb' -a export -d 'Tell Prometheus who uses the slow memory, and at what cost'
 complete -c arbiter -n '__arbiter_needs_verb' -a record -d 'Run a program and record what it does to memory'
 complete -c arbiter -n '__arbiter_needs_verb' -a trace -d 'Look into recordings, and convert them from and to other formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a run -d 'Run a program with its writes to slow memory gated and counted'
@@ -24,7 +26,7 @@ complete -c arbiter -n '__arbiter_needs_verb' -a explain -d 'Say what a figure m
 complete -c arbiter -n '__arbiter_needs_verb' -a completions -d 'Print the completion script of a shell'
 complete -c arbiter -n '__arbiter_needs_verb' -a version -d 'Print the version of the tool and of its formats'
 complete -c arbiter -n '__arbiter_needs_verb' -a help -d 'Explain a verb'
-complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate fidelity sensitivity record trace run bench doctor explain completions version'
+complete -c arbiter -n '__arbiter_has_verb help' -a 'compare simulate fidelity sensitivity top export record trace run bench doctor explain completions version'
 
 complete -c arbiter -n '__arbiter_has_verb compare' -l profile -r -f -a 'optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k' -d 'Kind of module'
 complete -c arbiter -n '__arbiter_has_verb compare' -l threads -r -f -d 'Numbers of threads'
@@ -95,6 +97,25 @@ complete -c arbiter -n '__arbiter_has_verb sensitivity' -l color -r -f -a 'auto 
 complete -c arbiter -n '__arbiter_has_verb sensitivity' -s q -l quiet -d 'No progress and no remarks on standard error'
 complete -c arbiter -n '__arbiter_has_verb sensitivity' -s h -l help -d 'Print help'
 
+complete -c arbiter -n '__arbiter_has_verb top' -l interval -r -f -d 'Time between two readings'
+complete -c arbiter -n '__arbiter_has_verb top' -l process -r -f -d 'Processes to show, and no others, whether they use slow memory or not'
+complete -c arbiter -n '__arbiter_has_verb top' -l every-process -d 'Show every process, not only those that use slow memory'
+complete -c arbiter -n '__arbiter_has_verb top' -l sort -r -f -a 'written total cpu delay mapped process command' -d 'Order of the tasks; keys change it'
+complete -c arbiter -n '__arbiter_has_verb top' -l batch -d 'Print frames one after the other, for scripts'
+complete -c arbiter -n '__arbiter_has_verb top' -l count -r -f -d 'End after so many readings; without end by default'
+complete -c arbiter -n '__arbiter_has_verb top' -l format -r -f -a 'text json csv' -d 'Form of frames: text, one line of JSON each, or CSV; the last two imply --batch'
+complete -c arbiter -n '__arbiter_has_verb top' -l color -r -f -a 'auto always never' -d 'Whether text is coloured; NO_COLOR is respected'
+complete -c arbiter -n '__arbiter_has_verb top' -s q -l quiet -d 'No remarks on standard error'
+complete -c arbiter -n '__arbiter_has_verb top' -s h -l help -d 'Print help'
+
+complete -c arbiter -n '__arbiter_has_verb export' -l listen -r -f -d 'Serve metrics over HTTP at this numeric address and port, such as 127.0.0.1:9890 or [::1]:9890. Port 0 takes any that is free'
+complete -c arbiter -n '__arbiter_has_verb export' -l textfile -r -F -d 'Write metrics to this file, for the textfile collector of node_exporter, which reads names that end in .prom'
+complete -c arbiter -n '__arbiter_has_verb export' -l once -d 'Read once and end: into the file of --textfile, or to standard output as OpenMetrics'
+complete -c arbiter -n '__arbiter_has_verb export' -l interval -r -f -d 'Time from one reading of the counters to the next, whoever asks how often'
+complete -c arbiter -n '__arbiter_has_verb export' -l tasks -r -f -d 'Most tasks with figures of their own. Others are told as one, named other'
+complete -c arbiter -n '__arbiter_has_verb export' -s q -l quiet -d 'No remarks on standard error'
+complete -c arbiter -n '__arbiter_has_verb export' -s h -l help -d 'Print help'
+
 complete -c arbiter -n '__arbiter_has_verb record' -s o -l output -r -F -d 'File for the recording, which must be given. An earlier recording is replaced, another file is not'
 complete -c arbiter -n '__arbiter_has_verb record' -l no-preload -d 'Do not load the library that stands before libpmem and libpmem2: record what the program itself reports, through compiler hooks'
 complete -c arbiter -n '__arbiter_has_verb record' -l format -r -f -a 'text json csv' -d 'Form of the summary: text, JSON or CSV'
@@ -161,7 +182,7 @@ complete -c arbiter -n '__arbiter_has_verb doctor' -l color -r -f -a 'auto alway
 complete -c arbiter -n '__arbiter_has_verb doctor' -s h -l help -d 'Print help'
 
 complete -c arbiter -n '__arbiter_has_verb explain' -s h -l help -d 'Print help'
-complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source replay_recorded_threads replay_cloned_threads replay_events_count replay_lost_events_count replay_outside_accesses_count replay_is_complete scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name file file_bytes recorded_threads events_count accesses_count accessed_bytes lost_count refused_threads outliving_threads removed_seconds recorder_seconds failure physical_cores store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns ownership_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio shared_queue_modules shared_queue_lines wpq_lines rpq_lines load_turn_lines load_jump_ratio link_ns socket_link_ns interleave_bytes buffer_blocks victim_candidates eager_full_blocks eviction_queue_blocks sweep_ns wear_threshold_writes wear_forget_ns wear_block_bytes wear_stall_ns page_cache_pages page_cache_ways page_fills media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks media_turn_blocks translation_blocks translation_ways translation_read_ns translation_write_ns idle_media_writes_per_second stall_period_ns stall_ns optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k'
+complete -c arbiter -n '__arbiter_has_verb explain' -f -a 'scheme threads modules profile pattern access_bytes program_write_bytes effective_bandwidth_bytes_per_second media_write_bytes_per_second media_read_bytes_per_second imc_read_bytes_per_second equivalent_write_bytes_per_second write_amplification_ratio read_amplification_ratio cache_amplification_ratio latency_ns_p50 latency_ns_p99 latency_ns_p999 latency_ns_max delay_ns_mean cpu_seconds_per_gib fairness_ratio requests_count simulated_seconds counter_source replay_recorded_threads replay_cloned_threads replay_events_count replay_lost_events_count replay_outside_accesses_count replay_is_complete scheme_reason is_gated controller_process process exit_code exit_signal wall_seconds cpu_seconds outliving_gates gates stores_count calls_count delay_ns_p99 fences_count stale_count direct_count copy_calls_count copy_bytes set_calls_count set_bytes flush_calls_count flush_bytes drain_calls_count persist_calls_count persist_bytes msync_calls_count msync_bytes deep_calls_count deep_bytes monitor_cpu_seconds set counter_reason delay_ns_now controller_phase thread name file file_bytes recorded_threads events_count accesses_count accessed_bytes lost_count refused_threads outliving_threads removed_seconds recorder_seconds failure interval_seconds cpu_busy_ratio cpu_steal_ratio device imc_write_bytes imc_read_bytes media_write_bytes media_read_bytes imc_write_bytes_per_second start_ticks command back_end measure mapped_bytes written_bytes written_bytes_error write_bytes_per_second store_cost_ns read_bytes share_ratio delayed_ns delay_ratio cpu_ratio physical_cores store_window_lines clwb_window_lines load_window_lines store_issue_ns clwb_issue_ns load_issue_ns store_return_ns clwb_return_ns ownership_ns fence_ns load_return_ns cache_lines_per_thread core_jitter_ratio shared_queue_modules shared_queue_lines wpq_lines rpq_lines load_turn_lines load_jump_ratio link_ns socket_link_ns interleave_bytes buffer_blocks victim_candidates eager_full_blocks eviction_queue_blocks sweep_ns wear_threshold_writes wear_forget_ns wear_block_bytes wear_stall_ns page_cache_pages page_cache_ways page_fills media_units media_write_ns media_read_ns rmw_charge_ratio media_jitter_ratio read_buffer_blocks media_turn_blocks translation_blocks translation_ways translation_read_ns translation_write_ns idle_media_writes_per_second stall_period_ns stall_ns optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k'
 
 complete -c arbiter -n '__arbiter_has_verb completions' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb completions' -f -a 'bash zsh fish'

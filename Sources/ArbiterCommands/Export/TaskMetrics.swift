@@ -15,10 +15,10 @@ enum TaskMetrics {
     var total: MetricFamily
     /// nil where the measure is counted and not estimated.
     var error: MetricFamily?
-    /// By what the back-end's figures are multiplied to give the family's unit.
-    var scale: Double
+    /// By what the back-end's figures are divided to give the family's unit.
+    var divisor: Double
 
-    init(_ name: String, unit: String, scale: Double = 1, isEstimate: Bool, help: String) {
+    init(_ name: String, unit: String, divisor: Double = 1, isEstimate: Bool, help: String) {
       total = MetricFamily("arbiter_task_\(name)_\(unit)", .counter, unit: unit, help: help)
       error =
         isEstimate
@@ -26,7 +26,7 @@ enum TaskMetrics {
           "arbiter_task_\(name)_standard_error_\(unit)", .gauge, unit: unit,
           help: "One standard deviation of arbiter_task_\(name)_\(unit)_total, which is estimated.")
         : nil
-      self.scale = scale
+      self.divisor = divisor
     }
   }
 
@@ -37,10 +37,10 @@ enum TaskMetrics {
     "read", unit: "bytes", isEstimate: true,
     help: "Bytes that the process loaded from slow memory, by what the source sees.")
   private static let writeCost = Access(
-    "write_cost", unit: "seconds", scale: 1e-9, isEstimate: true,
+    "write_cost", unit: "seconds", divisor: 1e9, isEstimate: true,
     help: "Time that the process spent at stores: a cost that ranks, and no count of stores.")
   private static let readCost = Access(
-    "read_cost", unit: "seconds", scale: 1e-9, isEstimate: true,
+    "read_cost", unit: "seconds", divisor: 1e9, isEstimate: true,
     help: "Time that the process spent at loads: a cost that ranks, and no count of loads.")
   private static let writeTouches = Access(
     "write_first_touch", unit: "bytes", isEstimate: false,
@@ -79,9 +79,9 @@ enum TaskMetrics {
     let accesses = accesses(task.backEnd)
     for (figure, access) in [(task.written, accesses.written), (task.read, accesses.read)] {
       collector.add(
-        figure.map { $0.value * access.scale }, to: access.total, sourced, of: subject)
+        figure.map { $0.value / access.divisor }, to: access.total, sourced, of: subject)
       if let error = access.error, let estimate = figure.value, estimate.standardError > 0,
-        let value = MetricValue(estimate.standardError * access.scale)
+        let value = MetricValue(estimate.standardError / access.divisor)
       {
         collector.add(value, to: error, sourced)
       }
@@ -102,7 +102,7 @@ enum TaskMetrics {
       let sourced = labels + [MetricLabel("source", source(backEnd))]
       let accesses = accesses(backEnd)
       for (sum, access) in [(totals.written, accesses.written), (totals.read, accesses.read)] {
-        guard let value = sum.flatMap({ MetricValue($0 * access.scale) }) else { continue }
+        guard let value = sum.flatMap({ MetricValue($0 / access.divisor) }) else { continue }
         collector.add(value, to: access.total, sourced)
       }
       if let delay = totals.delayed { waited = (waited ?? 0) + delay }

@@ -66,6 +66,7 @@ let package = Package(
     // Zydis and libdw, libpfm4 and libmicrohttpd are loaded where they are needed and not before.
     cRoom("CArbiterDecode", sees: ["CArbiterSampling"]),
     cRoom("CArbiterGate", sees: ["CArbiter"]),
+    cRoom("CArbiterHTTP"),
     cRoom("CArbiterLibrary", sees: ["CArbiter", "CArbiterGate", "CArbiterPersist"]),
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
@@ -161,7 +162,8 @@ let package = Package(
     room(
       "ArbiterCommands",
       sees: [
-        "CArbiter", "CArbiterRecord", "CommandSpec", "ArbiterCore", "ArbiterMetrics",
+        "CArbiter", "CArbiterHTTP", "CArbiterRecord", "CommandSpec", "ArbiterCore",
+        "ArbiterMetrics",
         "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
         "ArbiterCalibration", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
         "ArbiterProfiler", "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
@@ -235,7 +237,8 @@ let package = Package(
       name: "CommandLineTests",
       dependencies: [
         "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
-        "ArbiterProfiler", "ArbiterTestSupport", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
+        "ArbiterProfiler", "ArbiterReport", "ArbiterTestSupport", "ArbiterTrace",
+        "ArbiterWorkloads", "CommandSpec",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),

@@ -28,7 +28,7 @@ public enum Tool {
         "See",
         [
           Verb(MeasureOptions.command), Verb(AccountOptions.command), Verb(TopOptions.command),
-          Verb(HeatOptions.command),
+          Verb(HeatOptions.command), Verb(ExportOptions.command),
         ]),
       VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
       VerbGroup(

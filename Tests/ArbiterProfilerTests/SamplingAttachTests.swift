@@ -32,31 +32,34 @@ struct SamplingAttachTests {
   }
 
   @Test("Joining and leaving 100 times leaves no descriptor, no mapping and no mark")
-  func hundredTimes() throws {
-    let program = try SamplingProgram("churn")
-    _ = program.lines(until: "ready")
-    func mappingCount() -> Int {
-      (ProcessMapping.read(ofProcess: getpid()) ?? []).filter { $0.name.contains("perf_event") }
-        .count
+  func hundredTimes() async {
+    // In a process of its own, whose descriptors no other test opens.
+    await #expect(processExitsWith: .exitCode(0)) {
+      let program = try SamplingProgram("churn")
+      _ = program.lines(until: "ready")
+      func mappingCount() -> Int {
+        (ProcessMapping.read(ofProcess: getpid()) ?? []).filter { $0.name.contains("perf_event") }
+          .count
+      }
+      let descriptors = ownDescriptorCount()
+      #expect(mappingCount() == 0)
+      var counts: [Int] = []
+      for round in 0..<100 {
+        let sampler = try Sampler([.clock(everyNanoseconds: 100_000), .everyPageFault])
+        try sampler.add(process: program.process)
+        if round == 0 { #expect(mappingCount() == sampler.ringCount) }
+        #expect(sampler.threadCount >= 5)
+        usleep(1000)
+        counts.append(drained(sampler).count)
+        sampler.detach()
+        sampler.detach()
+        #expect(drained(sampler).isEmpty)
+      }
+      #expect(ownDescriptorCount() == descriptors)
+      #expect(mappingCount() == 0)
+      #expect(counts.reduce(0, +) > 0)
+      #expect(program.end() == 17)
     }
-    let descriptors = ownDescriptorCount()
-    #expect(mappingCount() == 0)
-    var counts: [Int] = []
-    for round in 0..<100 {
-      let sampler = try Sampler([.clock(everyNanoseconds: 100_000), .everyPageFault])
-      try sampler.add(process: program.process)
-      if round == 0 { #expect(mappingCount() == sampler.ringCount) }
-      #expect(sampler.threadCount >= 5)
-      usleep(1000)
-      counts.append(drained(sampler).count)
-      sampler.detach()
-      sampler.detach()
-      #expect(drained(sampler).isEmpty)
-    }
-    #expect(ownDescriptorCount() == descriptors)
-    #expect(mappingCount() == 0)
-    #expect(counts.reduce(0, +) > 0)
-    #expect(program.end() == 17)
   }
 
   @Test("Threads that come and go while a sampler joins count once")
@@ -86,35 +89,38 @@ struct SamplingAttachTests {
   }
 
   @Test("A process that inherits events counts once where it is added, and on when its parent goes")
-  func redundant() throws {
-    let path = try #require(SamplingProgram.path)
-    let shell = try SamplingProgram(command: ["/bin/sh", "-c", "read x; \(path) spin 2; true"])
-    let sampler = try Sampler([Self.millisecond])
-    try sampler.add(process: shell.process)
-    shell.step()
-    _ = shell.lines(until: "ready")
-    let list = SystemTree().text("/proc/\(shell.process)/task/\(shell.process)/children")
-    let spinner = try #require(list.flatMap { Int32($0) })
-    _ = drained(sampler)
-    let descriptors = ownDescriptorCount()
-    try sampler.add(process: spinner)
-    #expect(ownDescriptorCount() == descriptors + 3 * sampler.ringCount)
-    func share() -> Double {
+  func redundant() async {
+    // In a process of its own, whose descriptors no other test opens.
+    await #expect(processExitsWith: .exitCode(0)) {
+      let path = try #require(SamplingProgram.path)
+      let shell = try SamplingProgram(command: ["/bin/sh", "-c", "read x; \(path) spin 2; true"])
+      let sampler = try Sampler([Self.millisecond])
+      try sampler.add(process: shell.process)
       shell.step()
-      let used = Double(shell.lines(until: "used").last?.last ?? "") ?? 0
-      return Double(drained(sampler).filter { $0.process == spinner }.count) / max(used, 1)
+      _ = shell.lines(until: "ready")
+      let list = SystemTree().text("/proc/\(shell.process)/task/\(shell.process)/children")
+      let spinner = try #require(list.flatMap { Int32($0) })
+      _ = drained(sampler)
+      let descriptors = ownDescriptorCount()
+      try sampler.add(process: spinner)
+      #expect(ownDescriptorCount() == descriptors + 3 * sampler.ringCount)
+      func share() -> Double {
+        shell.step()
+        let used = Double(shell.lines(until: "used").last?.last ?? "") ?? 0
+        return Double(drained(sampler).filter { $0.process == spinner }.count) / max(used, 1)
+      }
+      // Both sets of events fire, and the first samples tell that one of them is too much.
+      _ = share()
+      #expect(sampler.counts.duplicates > 0)
+      let once = share()
+      #expect(once > 0.5 && once < 1.5)
+      // The two threads that ran have only what they inherited; the first thread has not run.
+      #expect(ownDescriptorCount() == descriptors + sampler.ringCount)
+      sampler.remove(process: shell.process)
+      let alone = share()
+      #expect(alone > 0.5 && alone < 1.5)
+      #expect(sampler.processes == [spinner])
     }
-    // Both sets of events fire, and the first samples tell that one of them is too much.
-    _ = share()
-    #expect(sampler.counts.duplicates > 0)
-    let once = share()
-    #expect(once > 0.5 && once < 1.5)
-    // The two threads that ran have only what they inherited; the first thread has not run.
-    #expect(ownDescriptorCount() == descriptors + sampler.ringCount)
-    sampler.remove(process: shell.process)
-    let alone = share()
-    #expect(alone > 0.5 && alone < 1.5)
-    #expect(sampler.processes == [spinner])
   }
 
   @Test("Processes come and go while others are sampled")
@@ -145,23 +151,26 @@ struct SamplingAttachTests {
   }
 
   @Test("A process that does not exist, and one with too many threads, are refused in a sentence")
-  func refusals() throws {
-    let sampler = try Sampler([Self.millisecond])
-    let missing = #expect(throws: PlatformError.self) {
-      try sampler.add(process: 0x3FFF_FFFF)
+  func refusals() async {
+    // In a process of its own, whose descriptors no other test opens.
+    await #expect(processExitsWith: .exitCode(0)) {
+      let sampler = try Sampler([Self.millisecond])
+      let missing = #expect(throws: PlatformError.self) {
+        try sampler.add(process: 0x3FFF_FFFF)
+      }
+      #expect(missing?.code == .notFound)
+      #expect(missing?.reason == "process 1073741823 does not exist")
+      let program = try SamplingProgram("spin", "9")
+      _ = program.lines(until: "ready")
+      var options = Sampler.Options()
+      options.threadMax = 9
+      let small = try Sampler([Self.millisecond], options: options)
+      let before = ownDescriptorCount()
+      let crowded = #expect(throws: PlatformError.self) { try small.add(process: program.process) }
+      #expect(crowded?.code == .resourceLimit)
+      #expect(crowded?.reason.contains("has 10 threads") == true)
+      #expect(ownDescriptorCount() == before && small.processes.isEmpty)
     }
-    #expect(missing?.code == .notFound)
-    #expect(missing?.reason == "process 1073741823 does not exist")
-    let program = try SamplingProgram("spin", "9")
-    _ = program.lines(until: "ready")
-    var options = Sampler.Options()
-    options.threadMax = 9
-    let small = try Sampler([Self.millisecond], options: options)
-    let before = ownDescriptorCount()
-    let crowded = #expect(throws: PlatformError.self) { try small.add(process: program.process) }
-    #expect(crowded?.code == .resourceLimit)
-    #expect(crowded?.reason.contains("has 10 threads") == true)
-    #expect(ownDescriptorCount() == before && small.processes.isEmpty)
   }
 
   @Test("Other threads are refused descriptors no longer than the events need them")
@@ -205,7 +214,8 @@ struct SamplingAttachTests {
       var limit = rlimit(rlim_cur: 0, rlim_max: 0)
       // SAFETY: the struct outlives the call. Source: asm-generic/resource.h: MEMLOCK is 8.
       precondition(unsafe setrlimit(__rlimit_resource_t(8), &limit) == 0)
-      precondition(setgid(65_534) == 0 && setuid(65_534) == 0)
+      // The saved number alone stays root's, for the removal of the program: it allows nothing.
+      precondition(setgid(65_534) == 0 && setreuid(65_534, 0) == 0 && seteuid(65_534) == 0)
       let program = try SamplingProgram("spin", "1")
       _ = program.lines(until: "ready")
       var options = Sampler.Options()
@@ -225,8 +235,36 @@ struct SamplingAttachTests {
         precondition(error.reason.contains("kernel.perf_event_paranoid is"))
       }
       precondition(sampler.processes == [program.process])
-      exit(program.end() == 17 ? 0 : 4)
+      let code = program.end()
+      seteuid(0)
+      exit(code == 17 ? 0 : 4)
     }
+  }
+
+  @Test("A refusal names the setting with its value and what to do about it")
+  func permission() {
+    let folder = TemporaryFolder()
+    folder.makeFolder("proc/sys/kernel")
+    for (value, step) in [(4, "kernel.perf_event_paranoid=2"), (2, "CAP_PERFMON")] {
+      folder.write("\(value)\n", to: "proc/sys/kernel/perf_event_paranoid")
+      for number in [EACCES, EPERM] {
+        let error = SamplingRefusal.opening(
+          number, "process 12", isPrecise: false, tree: SystemTree(root: folder.path))
+        #expect(error.code == .noPermission)
+        #expect(error.reason.contains("process 12"))
+        #expect(error.reason.contains("kernel.perf_event_paranoid is \(value)"))
+        #expect(error.nextStep.contains(step))
+      }
+    }
+    let tree = SystemTree(root: folder.path)
+    let missing = SamplingRefusal.opening(ENOENT, "process 12", isPrecise: true, tree: tree)
+    #expect(missing.code == .unsupported)
+    #expect(
+      missing.reason
+        == "this machine offers no precise store event (no performance-monitoring unit)")
+    #expect(
+      SamplingRefusal.opening(EMFILE, "process 12", isPrecise: false, tree: tree).code
+        == .resourceLimit)
   }
 
   @Test("The probe says what there is, and why there is not what is not")

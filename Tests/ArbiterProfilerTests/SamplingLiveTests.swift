@@ -187,14 +187,16 @@ struct SamplingLiveTests {
   }
 
   @Test("A program that cannot be started leaves nothing behind")
-  func failedLaunch() throws {
-    let sampler = try Sampler([Self.millisecond])
-    let before = ownDescriptorCount()
-    #expect(throws: PlatformError.self) {
-      _ = try sampler.launch { () throws(PlatformError) in
-        throw PlatformError(.notFound, reason: "no such program", nextStep: "look")
+  func failedLaunch() async {
+    await #expect(processExitsWith: .exitCode(0)) {
+      let sampler = try Sampler([Self.millisecond])
+      let before = ownDescriptorCount()
+      #expect(throws: PlatformError.self) {
+        _ = try sampler.launch { () throws(PlatformError) in
+          throw PlatformError(.notFound, reason: "no such program", nextStep: "look")
+        }
       }
+      #expect(sampler.processes.isEmpty && ownDescriptorCount() == before)
     }
-    #expect(sampler.processes.isEmpty && ownDescriptorCount() == before)
   }
 }

@@ -114,6 +114,7 @@ final class SamplingProgram {
       Shell.succeeds(
         "cc -O1 -pthread -o \(Shell.quoted(program)) \(Shell.quoted(folder.path))/program.c")
     else { return nil }
+    atexit { SamplingProgram.path.map { _ = unsafe unlink($0) } }
     return program
   }()
 

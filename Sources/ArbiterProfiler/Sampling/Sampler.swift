@@ -55,6 +55,7 @@ public final class Sampler: CustomStringConvertible {
   var limit = DescriptorLimit()
   /// Records that events which are stopped but open told to be lost.
   var lostWhileOpen: UInt64 = 0
+  var isStopped = false
   var closedRedundantCount: UInt64 = 0
 
   /// Makes a sampler of no process yet.

@@ -1,11 +1,11 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlatform
+package import ArbiterPlatform
 internal import Glibc
 
 /// Why the kernel does not let somebody sample, in sentences.
-enum SamplingRefusal {
+package enum SamplingRefusal {
   /// The error for what `perf_event_open` answered.
   ///
   /// - Parameters:
@@ -14,7 +14,7 @@ enum SamplingRefusal {
   ///   - isPrecise: Whether the event is one of the processor's.
   ///   - tree: Where the kernel describes the machine.
   /// - Returns: The error.
-  static func opening(
+  package static func opening(
     _ number: Int32, _ object: String, isPrecise: Bool, tree: SystemTree
   ) -> PlatformError {
     switch number {

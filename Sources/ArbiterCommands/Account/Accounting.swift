@@ -28,6 +28,7 @@ final class Accounting {
   private var files: AccountFiles?
   private var refused: Set<Int32> = []
   private var nextLookNanoseconds: Int64 = 0
+  private var nextGateNanoseconds: Int64 = 0
 
   /// Processes and what they have started, as of the last look.
   private final class Family {
@@ -35,6 +36,9 @@ final class Accounting {
   }
 
   private static let lookNanoseconds: Int64 = 1_000_000_000
+  private static let gateNanoseconds: Int64 = 100_000_000
+  /// Processes whose gates are looked for; beyond that those that have ended are forgotten.
+  private static let familyCountMax = 4096
 
   /// Prepares to watch; nobody is watched yet.
   ///
@@ -48,7 +52,9 @@ final class Accounting {
     let folder = FoundPages.folder(
       chosen: Console.environment("ARBITER_RUNTIME_DIR"),
       runtimeFolder: Console.environment("XDG_RUNTIME_DIR"))
-    let gateSource = GateSource(folder: folder) { family.members }
+    let gateSource = GateSource(
+      folder: folder, tellsWhatWasBefore: !options.program.isEmpty
+    ) { family.members }
     let (source, feed) = try Self.makeSource(choice.backEnd, options, gates: gateSource)
     self.feed = feed
     let classifier = MappingClassifier()
@@ -115,7 +121,24 @@ final class Accounting {
       if options.isAll { findProcesses() }
       look(now)
     }
+    if now >= nextGateNanoseconds {
+      nextGateNanoseconds = now + Self.gateNanoseconds
+      lookAtGates(now)
+    }
     account.drain(now: now)
+  }
+
+  /// Those that have ended stay members: what their gates have counted last is told later.
+  private func lookAtGates(_ now: Int64) {
+    var members = Set(family.members)
+    for process in living.keys where !options.isAll || !members.contains(process) {
+      members.formUnion(options.isAll ? [process] : ProcessFacts.family(of: process))
+    }
+    if members.count > Self.familyCountMax {
+      members = members.filter { ProcessFacts.read(process: $0) != nil }
+    }
+    if members.count != family.members.count { family.members = members.sorted() }
+    if choice.backEnd != .gates { gates.drain(now: now) }
   }
 
   private func look(_ now: Int64) {
@@ -126,10 +149,6 @@ final class Accounting {
       // Its descriptors, and what an equal number would be refused for.
       feed?.sampler.remove(process: process)
     }
-    let roots = living.keys.sorted()
-    family.members = Array(Set(family.members + roots.flatMap { ProcessFacts.family(of: $0) }))
-      .filter { ProcessFacts.read(process: $0) != nil }
-    gates.drain(now: now)
     writeFiles(isFinal: false)
   }
 
@@ -170,8 +189,9 @@ final class Accounting {
   func stop() {
     let now = SystemClock.monotonicRawNanoseconds()
     look(now)
+    lookAtGates(now)
     account.stop(now: now)
-    gates.stop(now: now)
+    if choice.backEnd != .gates { gates.stop(now: now) }
     writeFiles(isFinal: true)
     feed?.sampler.detach()
   }

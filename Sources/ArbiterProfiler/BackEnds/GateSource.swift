@@ -32,6 +32,7 @@ public struct GateSource: AccessSource {
     var process: Int32
   }
 
+  private let tellsWhatWasBefore: Bool
   private let processes: () -> [Int32]
   private let find: ([Int32]) -> [FoundPage]
   private var pages: [FoundPage] = []
@@ -40,18 +41,28 @@ public struct GateSource: AccessSource {
   private var foundNanoseconds: Int64?
 
   /// Time between two searches for pages.
-  private static let searchNanoseconds: Int64 = 1_000_000_000
+  private static let searchNanoseconds: Int64 = 100_000_000
 
   /// Watches the gates of some processes.
   ///
   /// - Parameters:
   ///   - folder: The runtime folder.
-  ///   - processes: Which processes count; asked again now and then.
-  public init(folder: String, processes: @escaping () -> [Int32]) {
-    self.init(processes: processes) { FoundPages.find(in: folder, ofProcesses: $0) }
+  ///   - tellsWhatWasBefore: Whether what gates had counted when they were found is told too: it
+  ///     is for programs that are watched from their start.
+  ///   - processes: Which processes count; asked again each time.
+  public init(
+    folder: String, tellsWhatWasBefore: Bool, processes: @escaping () -> [Int32]
+  ) {
+    self.init(tellsWhatWasBefore: tellsWhatWasBefore, processes: processes) {
+      FoundPages.find(in: folder, ofProcesses: $0)
+    }
   }
 
-  init(processes: @escaping () -> [Int32], find: @escaping ([Int32]) -> [FoundPage]) {
+  init(
+    tellsWhatWasBefore: Bool, processes: @escaping () -> [Int32],
+    find: @escaping ([Int32]) -> [FoundPage]
+  ) {
+    self.tellsWhatWasBefore = tellsWhatWasBefore
     self.processes = processes
     self.find = find
   }
@@ -67,8 +78,13 @@ public struct GateSource: AccessSource {
       foundNanoseconds = now
       // Pages that are known stay open: their figures outlive their runs.
       let known = Set(pages.map(\.inode))
-      pages += find(wanted).filter { !known.contains($0.inode) }
+      let new = find(wanted).filter { !known.contains($0.inode) }
         .prefix(FoundPages.pageCountMax - min(pages.count, FoundPages.pageCountMax))
+      if !tellsWhatWasBefore {
+        for page in new { drain(page, Set(wanted), now) { _ in } }
+        losses = SamplingLosses()
+      }
+      pages += new
     }
     let family = Set(wanted)
     for page in pages { drain(page, family, now, body) }

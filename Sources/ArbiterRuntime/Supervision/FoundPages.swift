@@ -103,11 +103,11 @@ public final class FoundPage: Sendable {
     }
   }
 
-  /// The gates that are attached, and those departed ones whose figures are still apart.
+  /// The gates that are attached, and those departed ones whose figures are still apart: also of
+  /// runs that have ended, whose session is 0.
   public var gates: [GateRecord] {
     (0..<Int(unsafe arb_page_slots_used(page))).compactMap { index in
-      let record = unsafe GateRecord(slot: UInt32(index), of: page, clock: clock)
-      return record.flatMap { $0.isAttached || $0.session != 0 ? $0 : nil }
+      unsafe GateRecord(slot: UInt32(index), of: page, clock: clock)
     }
   }
 

@@ -185,7 +185,8 @@ extension HeatPicture {
     let low = HeatTicks.weight(scale.low, unit: unit)
     let high = HeatTicks.weight(scale.high, unit: unit)
     guard scale.high > scale.low else {
-      return "Every cell that is not blank: \(high), \(legendUnit)"
+      return Table.wrap(
+        "Every cell that is not blank: \(high), \(legendUnit)", width: canvas.columns)
     }
     let steps: String
     switch canvas.ink {

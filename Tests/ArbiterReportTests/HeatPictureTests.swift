@@ -104,7 +104,8 @@ struct HeatPictureTests {
                    ++--------------+--------
                     0 ms         5 ms
 
-        Every cell that is not blank: 100 B, bytes in a cell
+        Every cell that is not blank: 100 B,
+        bytes in a cell
 
         """)
   }

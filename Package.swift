@@ -237,12 +237,14 @@ let package = Package(
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),
-    tests(
-      of: "ArbiterProfiler",
-      sees: [
-        "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
-        "CArbiterDecode", "CArbiterSampling",
-      ]),
+    // Decodes C programs that the tests compile.
+    .testTarget(
+      name: "ArbiterProfilerTests",
+      dependencies: [
+        "ArbiterProfiler", "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics",
+        "ArbiterPlatform", "CArbiterDecode", "CArbiterSampling",
+      ],
+      exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),

@@ -101,7 +101,14 @@ typedef struct {
 void arb_instruction(
     const ArbDecoder *decoder, const uint8_t *code, size_t count, uint64_t ip,
     ArbInstruction *instruction);
-uint8_t arb_instruction_length(const ArbDecoder *decoder, const uint8_t *code, size_t count);
+/* The length alone, 0 for no instruction, and where it may lead. Faster than the whole. */
+typedef struct {
+  int64_t distance; /* from its end; 0 where it does not say */
+  uint8_t length;
+  uint8_t is_end; /* what lies behind is not what follows */
+} ArbStep;
+
+ArbStep arb_step(const ArbDecoder *decoder, const uint8_t *code, size_t count);
 
 /* operand.c */
 uint16_t arb_operand_registers(const ArbOperand *operand);
@@ -109,7 +116,8 @@ uint16_t arb_operand_registers(const ArbOperand *operand);
 uint32_t arb_operand_access(
     const ArbOperand *operand, const ArbMachineState *state, ArbAccess *access);
 
-/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first. */
+/* before.c: the starts of up to ARB_BEFORE_MAX instructions before `ip`, the nearest first; without
+ * those that a loop at `ip` or a branch shortly before leaves out. */
 size_t arb_starts_before(
     const ArbDecoder *decoder, const ArbCode *code, uint64_t ip, uint64_t *starts);
 

@@ -220,8 +220,24 @@ void arb_instruction(
   }
 }
 
-uint8_t arb_instruction_length(const ArbDecoder *decoder, const uint8_t *code, size_t count) {
+ArbStep arb_step(const ArbDecoder *decoder, const uint8_t *code, size_t count) {
   ZydisDecodedInstruction from;
-  if (!ZYAN_SUCCESS(decoder->decode_length(&decoder->lengths, NULL, code, count, &from))) return 0;
-  return from.length;
+  ArbStep step = {0, 0, 0};
+  if (!ZYAN_SUCCESS(decoder->decode_length(&decoder->lengths, NULL, code, count, &from))) {
+    return step;
+  }
+  step.length = from.length;
+  if (from.raw.imm[0].is_relative) step.distance = from.raw.imm[0].value.s;
+  switch (from.mnemonic) {
+    case ZYDIS_MNEMONIC_JMP:
+    case ZYDIS_MNEMONIC_RET:
+    case ZYDIS_MNEMONIC_UD2:
+    case ZYDIS_MNEMONIC_INT3:
+    case ZYDIS_MNEMONIC_HLT:
+      step.is_end = 1;
+      break;
+    default:
+      break;
+  }
+  return step;
 }

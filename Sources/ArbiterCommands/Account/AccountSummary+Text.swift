@@ -117,7 +117,9 @@ extension AccountSummary {
   }
 
   static func percent(_ share: Double) -> String {
-    share >= 10 ? ">999%" : "\(Figures.rounded((share * 1000).rounded() / 10))%"
+    if share >= 9.995 { return ">999%" }
+    let tenths = Int((share * 1000).rounded())
+    return tenths >= 1000 ? "\((tenths + 5) / 10)%" : "\(tenths / 10).\(tenths % 10)%"
   }
 
   // MARK: Remarks

@@ -100,20 +100,45 @@ struct AccountSummary {
     return list
   }
 
-  /// The summary as rows: one for each task and mapping, and what gates counted.
+  /// The summary as rows: one of the account, one for each task, mapping and gate.
   var csv: String {
-    let fields = SummaryField<Line>.all
-    func rows(_ reading: AccountReading) -> String {
-      reading.rows.map { row in
-        let line = Line(backEnd: reading.backEnd, row: row)
-        let figures = AccountFigures(reading.backEnd, row.written, row.read)
-        return CSV.row(
-          fields.map { CSV.field($0.value(line)) }
-            + figures.list.map { CSV.field(.figure($0.figure.value)) })
+    let account = SummaryField<AccountSummary>.all
+    let task = SummaryField<TaskLine>.all
+    let line = SummaryField<Line>.all
+    var names: [String] = []
+    var known: Set<String> = []
+    for name in account.map(\.name) + task.map(\.name) + line.map(\.name) + AccountFigures.names
+    where known.insert(name).inserted { names.append(name) }
+    func row<Subject>(
+      _ kind: String, _ fields: [SummaryField<Subject>], _ subject: Subject,
+      _ figures: AccountFigures
+    ) -> String {
+      CSV.row(
+        [kind]
+          + names.map { name in
+            if let field = fields.first(where: { $0.name == name }) {
+              return CSV.field(field.value(subject))
+            }
+            let figure = figures.list.first { $0.name == name }?.figure
+            return CSV.field(.figure(figure?.value))
+          })
+    }
+    func rows(_ kind: String, _ reading: AccountReading) -> String {
+      reading.rows.map {
+        row(
+          kind, line, Line(backEnd: reading.backEnd, row: $0),
+          AccountFigures(reading.backEnd, $0.written, $0.read))
       }.joined()
     }
-    let names = fields.map(\.name) + AccountFigures.names
-    return CSV.row(names) + rows(reading) + (gates.map(rows) ?? "")
+    return CSV.row(["row"] + names)
+      + row(
+        "account", account, self, AccountFigures(reading.backEnd, reading.written, reading.read))
+      + reading.tasks.map {
+        row(
+          "task", task, TaskLine(backEnd: reading.backEnd, task: $0),
+          AccountFigures(reading.backEnd, $0.written, $0.read))
+      }.joined()
+      + rows("mapping", reading) + (gates.map { rows("gated", $0) } ?? "")
   }
 }
 

@@ -103,7 +103,7 @@ final class Accounting {
   ) throws(PlatformError) -> ChildProgram {
     let child = if let feed { try feed.sampler.launch(start) } else { try start() }
     living[child.process] = ProcessFacts.read(process: child.process)?.startTicks ?? 0
-    nextLookNanoseconds = 0
+    account.watch(child.process, now: SystemClock.monotonicRawNanoseconds())
     return child
   }
 

@@ -89,13 +89,15 @@ extension Accountant {
     let backEnd = source.backEnd
     let total = ledger.total
     let weight = total.written.typicalWeight
+    // Where nothing was loaded yet, a load's sample would weigh what a store's does.
+    let readWeight = total.read.count > 0 ? total.read.typicalWeight : weight
     func written(_ row: LedgerRow) -> Estimate {
       row.written.estimate(isExact: backEnd.isExact, typicalWeight: weight)
     }
     func read(_ row: LedgerRow) -> Figure<Estimate> {
       if let reason = backEnd.reasonWithoutLoads { return .unavailable(reason) }
       return .known(
-        row.read.estimate(isExact: false, typicalWeight: total.read.typicalWeight))
+        row.read.estimate(isExact: false, typicalWeight: readWeight))
     }
     var sums: [AccountTask: LedgerRow] = [:]
     var rows: [AccountReading.Row] = []

@@ -123,7 +123,7 @@ public struct Accountant {
       let former = watched[parent]
       _ = enter(event.process, now: now, table: former?.table.forked(as: event.process))
     case .executed(let name):
-      watched[event.process]?.table.clear()
+      watched[event.process]?.table.clear(at: event.timeNanoseconds)
       if let task = watched[event.process]?.task, tasks[task] != nil {
         tasks[task]?.command = name
       }
@@ -133,7 +133,8 @@ public struct Accountant {
           addresses: mapping.addresses, isWritable: mapping.isWritable,
           isShared: mapping.isShared, fileOffset: mapping.fileOffset,
           deviceMajor: mapping.deviceMajor, deviceMinor: mapping.deviceMinor,
-          inode: mapping.inode, name: mapping.name), classifier: &classifier)
+          inode: mapping.inode, name: mapping.name), at: event.timeNanoseconds,
+        classifier: &classifier)
     case .ended, .renamed: break
     }
   }

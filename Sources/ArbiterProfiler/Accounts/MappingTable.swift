@@ -19,7 +19,9 @@ public struct MappingTable: Sendable {
   public let process: Int32
   private let tree: SystemTree
   private var entries: [Entry] = []
+  /// When a reading was last tried, and when one last succeeded.
   private var readNanoseconds: Int64?
+  private var knownNanoseconds: Int64?
   private var serialCount = 0
   private var isStale = false
 
@@ -79,6 +81,7 @@ public struct MappingTable: Sendable {
     isStale = false
     guard let mappings = ProcessMapping.read(ofProcess: process, from: tree), !mappings.isEmpty
     else { return false }
+    knownNanoseconds = now
     let former = entries.filter { $0.identity.serial > 0 }
     var next = 0
     var taken: Set<Int> = []
@@ -110,7 +113,14 @@ public struct MappingTable: Sendable {
   }
 
   /// Takes in a mapping that the kernel has told of, in place of what had its addresses.
-  public mutating func learn(_ mapping: ProcessMapping, classifier: inout MappingClassifier) {
+  ///
+  /// One that is older than the last reading is in it, or gone again.
+  ///
+  /// - Complexity: O(*n*) in mappings.
+  public mutating func learn(
+    _ mapping: ProcessMapping, at time: Int64, classifier: inout MappingClassifier
+  ) {
+    if let knownNanoseconds, time <= knownNanoseconds { return }
     var identity = classifier.identity(of: mapping)
     if identity.kind == .anonymous {
       let former = entries.first {
@@ -142,12 +152,13 @@ public struct MappingTable: Sendable {
     var table = MappingTable(process: process, tree: tree)
     table.entries = entries
     table.serialCount = serialCount
-    table.readNanoseconds = readNanoseconds
+    table.knownNanoseconds = knownNanoseconds
     return table
   }
 
-  /// Forgets everything: the process has begun another program.
-  public mutating func clear() {
+  /// Forgets everything that was read before: the process has begun another program.
+  public mutating func clear(at time: Int64) {
+    if let knownNanoseconds, time <= knownNanoseconds { return }
     entries = []
     readNanoseconds = nil
   }

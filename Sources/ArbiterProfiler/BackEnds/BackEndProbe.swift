@@ -44,7 +44,7 @@ public enum BackEndProbe {
   }
 
   /// The same with a trial of the caller's.
-  static func choose(
+  package static func choose(
     wanted: BackEnd?, attempt: (BackEnd) throws(PlatformError) -> Void
   ) throws(PlatformError) -> BackEndChoice {
     if let wanted {

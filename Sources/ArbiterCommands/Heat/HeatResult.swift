@@ -111,6 +111,7 @@ struct HeatResult {
       hidden.count + Int(clamping: map.dissolvedCount),
       summaries.reduce(share) { $0 + $1.share },
       summaries.prefix(4).map { Failure.harmless($0.info.name) }
+        + (summaries.count > 4 ? ["and others"] : [])
     )
   }
 }

@@ -43,7 +43,8 @@ extension HeatPicture {
       set tics nomirror out scale 0.5
       set label 1 \(Self.quoted(shortenedAtEnd(title, to: 100))) \
         at screen 0.017, screen \(1 - 22 / Double(height)) font "sans-serif,13"
-      set label 2 \(Self.quoted(shortenedAtEnd(meaning, to: 132))) at screen 0.017, screen \(1 - 46 / Double(height))
+      set label 2 \(Self.quoted(shortenedAtEnd(meaning, to: 132))) \
+        at screen 0.017, screen \(1 - 46 / Double(height))
 
       """
     for (index, remark) in remarks.enumerated() {

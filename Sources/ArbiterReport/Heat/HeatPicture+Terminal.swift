@@ -71,7 +71,7 @@ extension HeatPicture {
       lines += picture.lines(of: panel, on: canvas, scale: scale)
     }
     if !panels.isEmpty { lines += picture.timeLines(width: canvas.columns) }
-    if scale.high > 0 { lines += ["", picture.legend(scale, on: canvas)] }
+    if scale.high > 0 { lines += [""] + picture.legend(scale, on: canvas) }
     return lines.map { $0 + "\n" }.joined()
   }
 
@@ -181,11 +181,12 @@ extension HeatPicture {
     return [pad + "+" + rule.joined(), pad + " " + labels]
   }
 
-  private func legend(_ scale: HeatScale, on canvas: HeatCanvas) -> String {
+  private func legend(_ scale: HeatScale, on canvas: HeatCanvas) -> [String] {
     let low = HeatTicks.weight(scale.low, unit: unit)
     let high = HeatTicks.weight(scale.high, unit: unit)
     guard scale.high > scale.low else {
-      return "Every cell that is not blank: \(high), \(legendUnit)"
+      return Table.wrap(
+        "Every cell that is not blank: \(high), \(legendUnit)", width: canvas.columns)
     }
     let steps: String
     switch canvas.ink {
@@ -195,6 +196,9 @@ extension HeatPicture {
         (1...scale.levelCount).map { "\u{1B}[0\(Self.code(48, $0, canvas.ink))m " }.joined()
         + "\u{1B}[0m"
     }
-    return "\(low) [\(steps)] \(high), \(legendUnit); blank: none"
+    let words = "\(legendUnit); blank: none"
+    let isShort = low.count + high.count + scale.levelCount + words.count + 6 <= canvas.columns
+    let ends = "\(low) [\(steps)] \(high)"
+    return isShort ? ["\(ends), \(words)"] : [ends] + Table.wrap(words, width: canvas.columns)
   }
 }

@@ -10,8 +10,8 @@ extension RegionIdentity {
   ///
   /// - Parameters:
   ///   - set: The set.
-  ///   - moduleCount: Modules as the kernel counts them, where it does not name each; 0 or nil where
-  ///     unknown.
+  ///   - moduleCount: Modules as the kernel counts them, where it does not name each; 0 or nil
+  ///     where unknown.
   public init(_ set: InterleaveSet, moduleCount: Int? = nil) {
     let count = max(set.modules.count, moduleCount ?? 0)
     // The kernel has the cookie 0 for what belongs to no set.

@@ -27,6 +27,7 @@ extension RegionIdentity {
   /// - Parameters:
   ///   - path: A file, a folder or a dax device; where nothing is there, the folder above counts.
   ///   - tree: Where the kernel describes the machine.
+  /// - Returns: The identity.
   /// - Throws: ``PlatformError`` where neither the path nor the folder above it can be opened.
   public static func of(
     path: String, tree: SystemTree = SystemTree()

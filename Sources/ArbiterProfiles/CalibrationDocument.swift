@@ -65,10 +65,10 @@ package enum CalibrationDocument {
     }
     let reading = CalibrationReading(path: path)
     // The schema first: of another schema, nothing else can be judged.
-    let stated = try reading.schema(root)
+    let (stated, place) = try reading.schema(root)
     guard stated == schema else {
       throw reading.failure(
-        root, "the schema is '\(stated)'; this version reads '\(schema)'")
+        place, "the schema is '\(stated)'; this version reads '\(schema)'")
     }
     let members = try reading.object(root, "the document", ["schema", "calibrations"])
     let list = try reading.array(members["calibrations"] ?? root, "calibrations")
@@ -97,14 +97,14 @@ private struct CalibrationReading {
     CalibrationError(path: path, line: node.line, reason: reason)
   }
 
-  func schema(_ root: JSONNode) throws(CalibrationError) -> String {
+  func schema(_ root: JSONNode) throws(CalibrationError) -> (String, JSONNode) {
     guard case .object(let members) = root.value else {
       throw failure(root, "the document must be an object, not \(root.kind)")
     }
     guard let member = members.first(where: { $0.key == "schema" }) else {
       throw failure(root, "the key 'schema' is missing")
     }
-    return try string(member.node, "schema")
+    return (try string(member.node, "schema"), member.node)
   }
 
   /// The members of an object that has exactly these keys.

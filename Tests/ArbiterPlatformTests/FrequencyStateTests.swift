@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterTestSupport
 import Testing

@@ -68,10 +68,11 @@ struct CalibrationDocumentTests {
   func `a broken file is refused with its line`(
     good: String, bad: String, line: Int, reason: String
   ) throws {
-    let whole = try Self.text()
-    let place = try #require(whole.firstRange(of: good))
-    let text = whole.replacingCharacters(in: place, with: bad)
-    let error = #expect(throws: CalibrationError.self) { try read(text) }
+    var text = try Self.text()
+    let place = try #require(text.firstRange(of: good))
+    text.replaceSubrange(place, with: bad)
+    let broken = text
+    let error = #expect(throws: CalibrationError.self) { try read(broken) }
     let found = try #require(error)
     #expect(found.path == "/p/calibration.json")
     #expect(found.reason.hasPrefix(reason), "\(found)")

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArbiterCore
+import ArbiterDevice
 import ArbiterMemory
+import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterRuntime
 import ArbiterTestSupport

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterDevice
 import ArbiterMetrics
 import ArbiterWorkloads
 import Testing

@@ -158,7 +158,7 @@ struct WatcherTests {
       for access in 0..<count { gate.pass(address: access * 64, length: 64) }
     }
     try store(count: 23)
-    #expect(stored() == 23 * 64)
+    #expect(stored() == Double(23 * 64))
     for _ in 0..<5 { try store(count: 1009) }
     let expected = Double((23 + 5 * 1009) * 64)
     #expect(stored() == expected)

@@ -70,7 +70,7 @@ struct TopScreenTests {
     let lines = TopScreen.page(
       TopFixture.view(deviceCount: 31, taskCount: 101), TopState(), columns: 80)
     #expect(!lines.contains { $0.contains(" more devices") || $0.contains(" more tasks") })
-    #expect(lines.filter { $0.contains("writer") }.count == 101)
+    #expect(lines.filter { $0.contains("writer") || $0.contains("reader") }.count == 101)
     #expect(lines.allSatisfy { $0.count <= 80 })
   }
 
@@ -115,6 +115,7 @@ struct TopKeyTests {
     #expect(press("h", &state) == [.redraw] && state.showsHelp)
     #expect(press("c", &state) == [.redraw] && !state.showsHelp && state.order == .written)
     #expect(press("?q", &state) == [.redraw, .quit])
+    #expect(press("\u{7}", &state) == [.redraw] && !state.showsHelp)
     #expect(press("zZ1", &state) == [.nothing, .nothing, .nothing])
   }
 
@@ -149,7 +150,7 @@ struct TopKeyTests {
     #expect(order(.written, isReversed: true) == [4713, 4712, 4711])
     #expect(order(.cpu) == [4713, 4712, 4711])
     #expect(order(.process) == [4711, 4712, 4713])
-    #expect(order(.command) == [4713, 4712, 4711])
+    #expect(order(.command) == [4713, 4711, 4712])
   }
 
   @Test func `sequences of a terminal are keys, whole or in pieces`() {

@@ -98,7 +98,7 @@ struct TopTests {
   }
 
   @Test(arguments: [
-    ("--interval=1ms", "--interval=1ms is not within 100ms to 1h"),
+    ("--interval=1ms", "--interval=1ms is not within 100ms to 3600s"),
     ("--count=0", "--count=0 is not within 1 to 1000000000"),
     ("--process=1,x", "--process=1,x: 'x' is no process number"),
   ])
@@ -191,11 +191,13 @@ struct TopTerminalTests {
         done
         echo "not shown $2 times: $1"
       }
-      pid() { pgrep -f -- 'top --interval=100ms' -t $(sed s,/dev/,, tty); }
+      pid() { pgrep -t $(sed s,/dev/,, tty) -f 'top --interval=100ms'; }
       mkfifo typed; { SHELL=/bin/sh script -qfec "bash inner" screen <typed >/dev/null; } &
       exec 9>typed; wait_for 'every 100ms'
       keys() { printf "$1" >&9; }
       \(steps)
+      for n in $(seq 600); do test -e after && break; sleep 0.02; done
+      test -e after || { echo 'does not end'; kill -KILL $(pid); }
       wait
       """, in: folder.path)
   }

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ArbiterPlatform
 internal import ArbiterRuntime
 internal import ArbiterScheduler
 
@@ -47,6 +48,7 @@ struct GateWatch: Sendable {
   private(set) var sets: [SetState] = []
 
   private let runtimeFolder: String
+  private let tree: SystemTree
   private var seen: [Gate: Growing] = [:]
   private var accounts: [Int32: Account] = [:]
   private var unassignedBytes = 0.0
@@ -54,15 +56,16 @@ struct GateWatch: Sendable {
   /// Gates that are remembered; a page holds at most 4,096.
   private static let gateCountMax = 65_536
 
-  init(runtimeFolder: String) {
+  init(runtimeFolder: String, tree: SystemTree) {
     self.runtimeFolder = runtimeFolder
+    self.tree = tree
   }
 
   /// Looks at every page that notes or programs name.
   ///
   /// - Parameter processes: Programs that are gated.
   mutating func look(processes: [Int32]) {
-    let pages = FoundPages.find(in: runtimeFolder, ofProcesses: processes)
+    let pages = FoundPages.find(in: runtimeFolder, ofProcesses: processes, from: tree)
     sets = []
     accounts = [:]
     unassignedBytes = 0

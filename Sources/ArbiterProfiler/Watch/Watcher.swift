@@ -73,7 +73,7 @@ public struct Watcher: Sendable {
     self.tree = tree
     let memory = PersistentMemory.read(from: tree)
     devices = DeviceWatch(memory: memory, tree: tree)
-    gates = GateWatch(runtimeFolder: runtimeFolder)
+    gates = GateWatch(runtimeFolder: runtimeFolder, tree: tree)
     tasks = TaskWatch(options: options, memory: memory, tree: tree)
   }
 

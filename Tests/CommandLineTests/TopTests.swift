@@ -100,7 +100,7 @@ struct TopTests {
   @Test(arguments: [
     ("--interval=1ms", "--interval=1ms is not within 100ms to 3600s"),
     ("--count=0", "--count=0 is not within 1 to 1000000000"),
-    ("--process=1,x", "--process=1,x: 'x' is no process number"),
+    ("--process=1,x", "--process=1,x: 'x' is no process's number"),
   ])
   func `options that make no sense are refused`(option: String, message: String) throws {
     let run = try arbiter("top \(option)")

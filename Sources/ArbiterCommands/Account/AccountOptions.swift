@@ -145,34 +145,6 @@ enum TaskWord: String, WordValue, CaseIterable {
   var division: Accountant.Division { self == .process ? .process : .thread }
 }
 
-/// Numbers of processes.
-struct ProcessList: OptionValue, Equatable {
-  static var placeholder: String { "<PID,...>" }
-
-  var numbers: [Int32]
-
-  init(_ numbers: [Int32]) {
-    self.numbers = numbers
-  }
-
-  init(argument: String) throws(UsageError) {
-    numbers = []
-    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let number = Int32(part), number > 0 else {
-        throw UsageError("'\(part)' is no process's number", hint: "write numbers: -p 123,456")
-      }
-      if !numbers.contains(number) { numbers.append(number) }
-    }
-    guard numbers.count <= 1024 else {
-      throw UsageError("\(numbers.count) processes are too many", hint: "use --all")
-    }
-  }
-
-  var argumentText: String { numbers.map(String.init).joined(separator: ",") }
-
-  var isGiven: Bool { !numbers.isEmpty }
-}
-
 /// The distance of samples.
 enum SamplingPeriod: OptionValue, Equatable {
   case events(UInt64)

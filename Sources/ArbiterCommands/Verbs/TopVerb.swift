@@ -88,30 +88,6 @@ struct TopOptions: Equatable {
     })
 }
 
-/// Numbers of processes.
-struct ProcessList: OptionValue, Equatable {
-  static var placeholder: String { "<PID,...>" }
-
-  var processes: [Int32]
-
-  init(_ processes: [Int32]) {
-    self.processes = processes
-  }
-
-  init(argument: String) throws(UsageError) {
-    processes = []
-    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let process = Int32(part), process > 0 else {
-        throw UsageError("'\(part)' is no process number", hint: "write numbers such as 4711,4712")
-      }
-      processes.append(process)
-    }
-  }
-
-  var argumentText: String { processes.map(String.init).joined(separator: ",") }
-  var isGiven: Bool { !processes.isEmpty }
-}
-
 /// Readings, one after the other, until somebody has seen enough.
 private final class TopRun {
   private let options: TopOptions
@@ -145,7 +121,7 @@ private final class TopRun {
   private func makeWatcher() -> Watcher {
     var watched = Watcher.Options()
     watched.everyProcess = options.everyProcess
-    watched.processes = options.processes.processes
+    watched.processes = options.processes.numbers
     return Watcher(
       options: watched,
       runtimeFolder: FoundPages.folder(

@@ -241,7 +241,7 @@ let package = Package(
       of: "ArbiterProfiler",
       sees: [
         "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
-        "CArbiterDecode", "CArbiterSampling",
+        "CArbiterDecode", "CArbiterSampling", "CTestSupport",
       ]),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),

@@ -15,6 +15,7 @@ extension Rules {
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
     "CArbiterRecord": "Tests/Stress/recording.c drives both sides; CommandLineTests record",
+    "CArbiterSampling": "ArbiterProfilerTests feed its rings and open its events",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

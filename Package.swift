@@ -248,7 +248,7 @@ let package = Package(
       dependencies: [
         "ArbiterProfiler", "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics",
         "ArbiterPlatform", "ArbiterRuntime", "ArbiterScheduler", "CArbiterDecode",
-        "CArbiterSampling",
+        "CArbiterSampling", "CTestSupport",
       ],
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterProfiles", sees: ["ArbiterCore", "ArbiterDevice", "ArbiterReport"]),

@@ -79,7 +79,8 @@ final class SamplingProgram {
     static void touch(int count) {
       printf("ready\\n");
       line();
-      char *room = mmap(0, count * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+      char *room = mmap(0, count * 4096, PROT_READ | PROT_WRITE, flags, -1, 0);
       madvise(room, count * 4096, MADV_NOHUGEPAGE);
       for (int i = 0; i < count; i++) room[i * 4096 + i % 4096] = 1;
       printf("touched %lu\\n", (unsigned long)room);

@@ -16,6 +16,7 @@ extension Rules {
     "CArbiterDecode": "ArbiterProfilerTests and a fuzzer drive every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
     "CArbiterRecord": "Tests/Stress/recording.c drives both sides; CommandLineTests record",
+    "CArbiterSampling": "ArbiterProfilerTests feed its rings and open its events",
     "arbiter": "is main alone; the command-line tests run it",
   ]
 

@@ -45,8 +45,8 @@ extension Sampler {
   /// Starts a program and samples it from its first instruction on.
   ///
   /// What runs between the start of the process and the program is not sampled, and neither is what
-  /// this program starts otherwise. What the program starts is sampled too, whatever the options say
-  /// of others.
+  /// this program starts otherwise. What the program starts is sampled
+  /// too, whatever the options say of others.
   ///
   /// - Parameter start: Starts the program; runs on a thread of its own, while the caller waits.
   /// - Returns: The program.
@@ -94,7 +94,7 @@ extension Sampler {
     }
   }
 
-  /// Stops all events for good and keeps what they have in the rings, so that it can still be drained.
+  /// Stops all events for good and keeps what they have in the rings, to be drained.
   public func stop() {
     for target in targets {
       for descriptor in target.threads.values.joined() {

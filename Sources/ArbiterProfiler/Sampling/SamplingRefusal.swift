@@ -55,7 +55,8 @@ package enum SamplingRefusal {
     return PlatformError(
       .noPermission,
       reason: "may not sample \(object): kernel.perf_event_paranoid is \(paranoid), which allows "
-        + "one's own processes; this one is another user's, guards itself, or a container forbids it",
+        + "one's own processes; this one is another user's, guards itself, or a container "
+        + "forbids it",
       nextStep: "run as the process's user or as root, or grant CAP_PERFMON and CAP_SYS_PTRACE")
   }
 

@@ -13,8 +13,8 @@ public import CArbiterSampling
 ///
 /// A sample with an address from the processor or the kernel keeps it; the instruction gives width
 /// and kind. For other samples the order is: the sampled instruction where it stores; an
-/// instruction shortly before whose address registers still hold, because a clock's sample lands behind the
-/// store that stalls; the next store in a straight line; a load.
+/// instruction shortly before whose address registers still hold, because a clock's sample lands
+/// behind the store that stalls; the next store in a straight line; a load.
 @safe
 public final class AccessResolver {
   /// What works with a reduced view on this machine, as a sentence that names the remedy; nil where

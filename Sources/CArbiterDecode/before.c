@@ -86,7 +86,7 @@ static uint64_t landing_of(ArbStep step, uint64_t at, uint64_t ip) {
 }
 
 /* Where the code ahead first comes back to `ip` or before it: the head of the innermost loop. What
- * lies before the head was executed once, and the loop many times. 0 where it does not come back. */
+ * lies before the head was executed once, and the loop many times. 0: it does not come back. */
 static uint64_t loop_head(const ArbDecoder *decoder, const ArbCode *code, uint64_t ip) {
   const uint64_t end = code->address + code->count;
   for (uint64_t at = ip; at < end;) {

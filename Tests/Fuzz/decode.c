@@ -26,7 +26,8 @@ static void require(int holds, const char *what) {
 }
 
 static uint8_t *guarded_page(void) {
-  uint8_t *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  uint8_t *memory =
+      mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require(memory != MAP_FAILED, "no memory");
   require(mprotect(memory + PAGE, PAGE, PROT_NONE) == 0, "no guard");
   return memory;

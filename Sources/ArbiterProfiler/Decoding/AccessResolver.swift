@@ -12,9 +12,9 @@ public import CArbiterSampling
 /// nanoseconds and allocates nothing. For one thread at a time.
 ///
 /// A sample with an address from the processor or the kernel keeps it; the instruction gives width
-/// and kind. For other samples the order is: the sampled instruction where it stores; an instruction
-/// shortly before whose address registers still hold, because a clock's sample lands behind the
-/// store that stalls; the next store in a straight line; a load.
+/// and kind. For other samples the order is: the sampled instruction where it stores; an
+/// instruction shortly before whose address registers still hold, because a clock's sample lands
+/// behind the store that stalls; the next store in a straight line; a load.
 @safe
 public final class AccessResolver {
   /// What works with a reduced view on this machine, as a sentence that names the remedy; nil where
@@ -51,7 +51,8 @@ public final class AccessResolver {
   }
 
   deinit {
-    // SAFETY: both were made by the initializer and are given back once, the user of the other first.
+    // SAFETY: both were made by the initializer and are given back once, the user of the other
+    // first.
     unsafe arb_resolver_free(resolver)
     unsafe arb_decoder_free(decoder)
   }

@@ -156,7 +156,7 @@ int64_t arb_sampling_lost(int descriptor) {
   return size == (ssize_t)sizeof words ? (int64_t)words[1] : -EOPNOTSUPP;
 }
 
-int32_t arb_sampling_own_thread(void) { return (int32_t)syscall(SYS_gettid); }
+int32_t arb_sampling_thread(void) { return (int32_t)syscall(SYS_gettid); }
 
 int64_t arb_descriptors_read(uint64_t *soft, uint64_t *hard) {
   struct rlimit limit;

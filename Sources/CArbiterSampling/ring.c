@@ -46,8 +46,16 @@ int arb_identity_enter(ArbReader *reader, ArbIdentity identity) {
 /* Threads that got events late. */
 
 static ArbLateThread *find_late(const ArbReader *reader, int32_t thread) {
-  for (uint64_t index = 0; index < reader->late_count; index++) {
-    if (reader->late[index].thread == thread) return &reader->late[index];
+  uint64_t low = 0;
+  uint64_t high = reader->late_count;
+  while (low < high) {
+    uint64_t middle = low + (high - low) / 2;
+    if (reader->late[middle].thread == thread) return &reader->late[middle];
+    if (reader->late[middle].thread < thread) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
   return NULL;
 }

@@ -46,7 +46,7 @@ final class LauncherThread {
     let state = State()
     self.state = state
     worker = try WorkerThread {
-      state.thread = arb_sampling_own_thread()
+      state.thread = arb_sampling_thread()
       unsafe sem_post(state.isReady)
       while unsafe sem_wait(state.mayGo) != 0 {}
       state.job?()

@@ -32,7 +32,7 @@ final class RingSet {
   /// Counts complete passes over all rings, from 1 on.
   private var round: UInt64 = 1
   private var identityCount = 0
-  private var lateThreads: [Int32] = []
+  private var lateThreads: Set<Int32> = []
   private var waitingTasks: [TaskEvent] = []
   // SAFETY: all four are allocated here, never handed out and given back in `deinit`.
   private let reader: UnsafeMutablePointer<ArbReader>
@@ -175,10 +175,12 @@ final class RingSet {
   }
 
   /// Notes that the events of a thread are closed; what they still have in the rings counts.
-  func leave(owner: Int32) {
-    for index in unsafe identities.indices where unsafe identities[index].owner == owner {
+  func leave(owners: Set<Int32>) {
+    for index in unsafe identities.indices {
       let isOpen = unsafe identities[index].id != 0 && identities[index].closed == 0
-      if isOpen { unsafe identities[index].closed = round }
+      if isOpen, unsafe owners.contains(identities[index].owner) {
+        unsafe identities[index].closed = round
+      }
     }
   }
 
@@ -197,17 +199,16 @@ final class RingSet {
 
   // Late threads.
 
-  /// Notes that a thread got events of its own although others may have handed it theirs.
-  func enterLate(thread: Int32) {
-    if lateThreads.contains(thread) { return }
-    lateThreads.append(thread)
+  /// Notes that threads get events of their own although others may have handed them theirs.
+  func enterLate(_ threads: [Int32]) {
+    lateThreads.formUnion(threads)
     writeLate()
   }
 
   /// Forgets late threads that are gone, and whose records are.
   func forgetLate(_ threads: Set<Int32>) {
-    guard lateThreads.contains(where: { threads.contains($0) }) else { return }
-    lateThreads.removeAll { threads.contains($0) }
+    guard !lateThreads.isDisjoint(with: threads) else { return }
+    lateThreads.subtract(threads)
     writeLate()
   }
 
@@ -218,7 +219,7 @@ final class RingSet {
       unsafe late = .allocate(capacity: lateThreads.count * 2)
       unsafe late.initialize(repeating: ArbLateThread())
     }
-    for (index, thread) in lateThreads.enumerated() {
+    for (index, thread) in lateThreads.sorted().enumerated() {
       unsafe late[index] = ArbLateThread(
         thread: thread, is_redundant: redundant.contains(thread) ? 1 : 0)
     }

@@ -45,7 +45,8 @@ extension Sampler {
   /// Starts a program and samples it from its first instruction on.
   ///
   /// What runs between the start of the process and the program is not sampled, and neither is what
-  /// this program starts otherwise.
+  /// this program starts otherwise. What the program starts is sampled too, whatever the options say
+  /// of others.
   ///
   /// - Parameter start: Starts the program; runs on a thread of its own, while the caller waits.
   /// - Returns: The program.
@@ -56,7 +57,8 @@ extension Sampler {
     let launcher = try LauncherThread()
     var target = Target(process: 0)
     do {
-      try open(thread: launcher.thread, isLate: false, atExec: true, of: &target)
+      limit.raise(for: rings.count * events.count, tree: tree)
+      try open(thread: launcher.thread, atExec: true, of: &target)
       let child = try limit.withOriginal { () throws(PlatformError) in
         try launcher.run(start)
       }
@@ -74,27 +76,36 @@ extension Sampler {
   /// Processes that it has started and that nobody added are not sampled any more either.
   public func remove(process: Int32) {
     guard let index = targets.firstIndex(where: { $0.process == process }) else { return }
-    close(targets.remove(at: index))
+    let gone = targets.remove(at: index)
+    close(gone)
+    if isStopped { countLossesOfStopped() }
     // Others may have had their events from this one alone.
     let redundant = Set(rings.redundantThreads)
     for index in targets.indices {
-      let lost = targets[index].lateThreads.intersection(redundant)
+      var target = targets[index]
+      let lost = target.lateThreads.intersection(redundant)
       guard !lost.isEmpty else { continue }
       rings.forgetLate(lost)
-      targets[index].lateThreads.subtract(lost)
-      targets[index].seenThreads.subtract(lost)
+      target.lateThreads.subtract(lost)
+      target.seenThreads.subtract(lost)
       // Fails where the process is gone, and then there is nothing to sample.
-      try? reachThreads(of: &targets[index])
+      try? reachThreads(of: &target)
+      targets[index] = target
     }
   }
 
-  /// Stops all events and keeps what they have in the rings, so that it can still be drained.
+  /// Stops all events for good and keeps what they have in the rings, so that it can still be drained.
   public func stop() {
     for target in targets {
       for descriptor in target.threads.values.joined() {
         _ = arb_sampling_switch(descriptor, 0)
       }
     }
+    isStopped = true
+    countLossesOfStopped()
+  }
+
+  private func countLossesOfStopped() {
     lostWhileOpen = targets.reduce(0) { $0 + lostCount(of: $1) }
   }
 
@@ -116,11 +127,13 @@ extension Sampler {
       }
       quietCount = 0
       try checkRoom(for: new.count, of: target, listedCount: listed.count)
-      for thread in new {
-        target.seenThreads.insert(thread)
-        let isLate = scan > 0 || (options.followsChildren && !targets.isEmpty)
-        try open(thread: thread, isLate: isLate, atExec: false, of: &target)
+      target.seenThreads.formUnion(new)
+      // Those of another process that is sampled may have handed their events on, too.
+      if scan > 0 || (options.followsChildren && !targets.isEmpty) {
+        rings.enterLate(new)
+        target.lateThreads.formUnion(new)
       }
+      for thread in new { try open(thread: thread, atExec: false, of: &target) }
     }
     guard !target.threads.isEmpty else {
       throw SamplingRefusal.opening(
@@ -162,22 +175,21 @@ extension Sampler {
 
   /// Opens all events of a thread on all processors; nothing where the thread is gone.
   func open(
-    thread: Int32, isLate: Bool, atExec: Bool, of target: inout Target
+    thread: Int32, atExec: Bool, of target: inout Target
   ) throws(PlatformError) {
-    if isLate {
-      rings.enterLate(thread: thread)
-      target.lateThreads.insert(thread)
-    }
+    let object = atExec ? "a program that is to start" : "process \(target.process)"
     for (place, processor) in rings.processors.enumerated() {
       for (index, event) in events.enumerated() {
         var specification = specifications[index]
-        if atExec { specification.flags |= UInt32(ARB_EVENT_AT_EXEC) }
+        if atExec {
+          // The program is a process of its own, which only this lets inherit.
+          specification.flags |= UInt32(ARB_EVENT_AT_EXEC | ARB_EVENT_TO_PROCESSES)
+        }
         let descriptor = unsafe arb_sampling_open(&specification, thread, Int32(processor))
         if descriptor == -Int64(ESRCH) { return }
         guard descriptor >= 0 else {
           throw SamplingRefusal.opening(
-            Int32(-descriptor), "process \(target.process)", isPrecise: event.isPrecise,
-            tree: tree)
+            Int32(-descriptor), object, isPrecise: event.isPrecise, tree: tree)
         }
         target.threads[thread, default: []].append(Int32(descriptor))
         try connect(Int32(descriptor), place: place, event: index, owner: thread)
@@ -207,10 +219,8 @@ extension Sampler {
   /// Closes the events of a target and of the threads and processes that inherited them.
   func close(_ target: Target) {
     rings.lostAtClose += lostCount(of: target)
-    for (thread, descriptors) in target.threads {
-      for descriptor in descriptors { Glibc.close(descriptor) }
-      rings.leave(owner: thread)
-    }
+    for descriptor in target.threads.values.joined() { Glibc.close(descriptor) }
+    rings.leave(owners: Set(target.threads.keys))
     rings.forgetLate(target.lateThreads)
   }
 
@@ -225,8 +235,8 @@ extension Sampler {
           rings.lostAtClose += UInt64(max(0, arb_sampling_lost(descriptor)))
           Glibc.close(descriptor)
         }
-        rings.leave(owner: thread)
       }
     }
+    rings.leave(owners: Set(rings.redundantThreads))
   }
 }

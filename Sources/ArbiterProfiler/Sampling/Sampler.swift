@@ -28,8 +28,9 @@ public import CArbiterSampling
 public final class Sampler: CustomStringConvertible {
   /// What to ask of the kernel, beside the events.
   public struct Options: Sendable, Hashable {
-    /// Bytes of each processor's ring; rounded up to a power of two of pages. The kernel may allow
-    /// less, and then gets less: see ``Sampler/ringBytes``.
+    /// Bytes of each processor's ring, rounded up to a power of two of pages.
+    ///
+    /// Where the kernel allows less it is less: see ``Sampler/ringBytes``.
     public var ringBytes = 512 << 10
     /// Whether processes that sampled ones start are sampled too, or only their own threads.
     public var followsChildren = true
@@ -54,6 +55,7 @@ public final class Sampler: CustomStringConvertible {
   var limit = DescriptorLimit()
   /// Records that events which are stopped but open told to be lost.
   var lostWhileOpen: UInt64 = 0
+  var isStopped = false
   var closedRedundantCount: UInt64 = 0
 
   /// Makes a sampler of no process yet.
@@ -82,6 +84,9 @@ public final class Sampler: CustomStringConvertible {
 
   /// Bytes of each processor's ring.
   public var ringBytes: Int { rings.bytes }
+
+  /// How many rings there are: one for each processor.
+  public var ringCount: Int { rings.count }
 
   /// Threads that have events of their own.
   public var threadCount: Int { targets.reduce(0) { $0 + $1.threads.count } }

@@ -3,7 +3,7 @@
 
 public import ArbiterMetrics
 public import ArbiterPlatform
-internal import CArbiterSampling
+package import CArbiterSampling
 internal import Glibc
 
 /// What this machine lets this user sample.
@@ -48,7 +48,7 @@ public struct SamplingProbe: Sendable {
 
 extension Sampler {
   /// The name of libpfm4, as Debian's package libpfm4 installs it.
-  static let eventLibrary = "libpfm.so.4"
+  package static let eventLibrary = "libpfm.so.4"
 
   /// The processor's events by kind, the newer name first.
   ///
@@ -107,7 +107,7 @@ extension Sampler {
   }
 
   /// Translates the first name that libpfm4 knows on this processor.
-  static func named(
+  package static func named(
     _ kind: SampledEvent.Kind, _ specification: inout ArbSampledEvent,
     library: String = eventLibrary
   ) throws(PlatformError) -> String {

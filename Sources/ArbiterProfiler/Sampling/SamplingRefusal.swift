@@ -1,11 +1,11 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlatform
+package import ArbiterPlatform
 internal import Glibc
 
 /// Why the kernel does not let somebody sample, in sentences.
-enum SamplingRefusal {
+package enum SamplingRefusal {
   /// The error for what `perf_event_open` answered.
   ///
   /// - Parameters:
@@ -13,7 +13,8 @@ enum SamplingRefusal {
   ///   - object: What was to be sampled or opened, such as "process 12".
   ///   - isPrecise: Whether the event is one of the processor's.
   ///   - tree: Where the kernel describes the machine.
-  static func opening(
+  /// - Returns: The error.
+  package static func opening(
     _ number: Int32, _ object: String, isPrecise: Bool, tree: SystemTree
   ) -> PlatformError {
     switch number {

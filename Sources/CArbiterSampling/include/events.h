@@ -80,7 +80,7 @@ int arb_event_encode(
     int *_Nonnull error);
 
 /* The kernel's number of the calling thread. */
-int32_t arb_sampling_own_thread(void);
+int32_t arb_sampling_thread(void);
 
 /* Sets the soft limit of descriptors. */
 int64_t arb_descriptors_limit(uint64_t soft);

@@ -52,7 +52,7 @@ typedef struct {
 /* A thread that got events of its own while others that have some could already have passed theirs
  * on to it. A sample of it by somebody else's event proves that they did: its own are too much. */
 typedef struct {
-  int32_t thread; /* 0 is none */
+  int32_t thread;
   int32_t is_redundant;
 } ArbLateThread;
 
@@ -76,7 +76,7 @@ typedef struct {
   ArbRingCounts counts;
   ArbIdentity *_Nullable identities; /* open addressing by id */
   uint64_t identity_capacity;        /* a power of two, never full */
-  ArbLateThread *_Nullable late;
+  ArbLateThread *_Nullable late; /* by rising number */
   uint64_t late_count;
   uint64_t redundant_count; /* late threads that were found redundant, ever */
   uint8_t *_Nullable scratch; /* ARB_RECORD_BYTES_MAX bytes for records that wrap around */

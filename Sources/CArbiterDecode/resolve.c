@@ -90,6 +90,7 @@ static uint32_t learn(
   const ArbCode code = {resolver->window, count, low, start >= low ? start : 0};
   arb_place(resolver->decoder, &code, ip, &known->place);
   resolver->counts.decoded_count++;
+  resolver->counts.start_count += code.start != 0;
   known->ip = ip;
   known->low = low;
   known->high = low + count - 1;

@@ -23,10 +23,11 @@ private struct SteppedProgram: ~Copyable {
 
   private static let wordsOfStep = 22
   let process: Int32
+  let folder: TemporaryFolder
   private let words: [UInt64]
 
   init(optimization: String) throws {
-    let folder = TemporaryFolder()
+    let place = TemporaryFolder()
     let source = "\(Shell.repositoryFolder)/Tests/ArbiterProfilerTests/Programs/stepping.c"
     let script = """
       cc \(optimization) -o stepping \(Shell.quoted(source)) || exit 1
@@ -37,10 +38,11 @@ private struct SteppedProgram: ~Copyable {
       done
       exit 2
       """
-    let outcome = try Shell.run(script, in: folder.path)
+    let outcome = try Shell.run(script, in: place.path)
     process = try #require(
       Int32(outcome.output.prefix { $0.isNumber }), "\(outcome.code) \(outcome.error)")
-    words = Self.words(of: "\(folder.path)/steps")
+    words = Self.words(of: "\(place.path)/steps")
+    folder = place
   }
 
   deinit {
@@ -161,6 +163,30 @@ struct DecodingProgramTests {
       found[UInt32(ARB_FOUND_AFTER)] ?? 0
     )
     #expect(at > 500 && before > 1000 && after > 300, "\(at), \(before), \(after)")
+  }
+
+  @Test(.enabled(if: Shell.has("cc")))
+  func `starts come from the program's unwind tables, and forgetting it closes its files`() throws {
+    let program = try SteppedProgram(optimization: "-O2")
+    for libdw in ["libdw.so.1", nil] {
+      let resolver = try AccessResolver(libraries: DecodingLibraries(libdw: libdw))
+      for index in stride(from: 0, to: program.count, by: 10) {
+        let sample = program.sample(program.step(index), has: Int(ARB_SAMPLE_REGISTERS))
+        _ = Self.resolve(resolver, sample)
+      }
+      let counts = resolver.counts
+      #expect(counts.decodedPlaceCount > 20)
+      #expect(libdw == nil ? counts.knownStartCount == 0 : counts.knownStartCount > 20)
+      #expect(try Self.hasOpenFiles(below: program.folder.path) == (libdw != nil))
+      resolver.forget(process: program.process)
+      #expect(try !Self.hasOpenFiles(below: program.folder.path))
+    }
+  }
+
+  /// Whether this process has files below a folder open or mapped.
+  private static func hasOpenFiles(below folder: String) throws -> Bool {
+    let own = "/proc/\(getpid())"
+    return try Shell.run("ls -l \(own)/fd; cat \(own)/maps").output.contains(folder)
   }
 
   private static func distance(_ one: UInt64, _ other: UInt64) -> UInt64 {

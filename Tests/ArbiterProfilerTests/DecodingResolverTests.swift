@@ -43,6 +43,13 @@ private final class CodeInMemory {
   }
 }
 
+/// CPU time of this thread.
+private func threadNanoseconds() -> Int {
+  var time = timespec()
+  unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
 @Suite("Resolving of samples")
 struct DecodingResolverTests {
   private static let registersAlone = ARB_SAMPLE_REGISTERS
@@ -149,13 +156,13 @@ struct DecodingResolverTests {
       for sample in samples { resolver.resolve(sample) { byteCount += $0.byte_count } }
     }
     resolveAll()
-    let began = ContinuousClock.now
+    let began = threadNanoseconds()
     for _ in 0..<1000 { resolveAll() }
-    let took = began.duration(to: .now) / 64_000
+    let took = (threadNanoseconds() - began) / 64_000
     #expect(byteCount == 8 * 64 * 1001)
     #expect(resolver.counts.decodedPlaceCount == 64)
     #expect(resolver.counts.readPageCount == 1)
-    print("a sample at a known place: \(took.attoseconds / 1_000_000_000) ns")
+    print("a sample at a known place: \(took) ns of CPU time")
   }
 
   @Test func `the last bytes of a mapping are resolved`() throws {

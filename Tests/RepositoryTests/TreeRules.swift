@@ -13,6 +13,7 @@ extension Rules {
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
     "CArbiterTrace": "ArbiterTraceTests and the fuzzers drive every function",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
+    "CArbiterDecode": "ArbiterProfilerTests and a fuzzer drive every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",
     "CArbiterRecord": "Tests/Stress/recording.c drives both sides; CommandLineTests record",
     "arbiter": "is main alone; the command-line tests run it",

@@ -25,6 +25,8 @@ public struct DecodingCounts: Sendable, Hashable {
   public var withoutRegistersCount: UInt64 = 0
   /// Places in code that were decoded rather than found in the table.
   public var decodedPlaceCount: UInt64 = 0
+  /// Of those, places before which an unwind table told where an instruction begins.
+  public var knownStartCount: UInt64 = 0
   /// Pages of code that were read.
   public var readPageCount: UInt64 = 0
 
@@ -43,6 +45,7 @@ public struct DecodingCounts: Sendable, Hashable {
     not64BitCount = reasons.7
     withoutRegistersCount = reasons.8
     decodedPlaceCount = counts.decoded_count
+    knownStartCount = counts.start_count
     readPageCount = counts.page_count
   }
 

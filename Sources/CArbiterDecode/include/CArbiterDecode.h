@@ -72,6 +72,7 @@ typedef struct {
 /* What a resolver did so far. */
 typedef struct {
   uint64_t decoded_count;  /* places in code that were decoded, not found in the table */
+  uint64_t start_count;    /* of those, where an unwind table told a start to decode from */
   uint64_t page_count;     /* pages of code that were read */
   uint64_t reasons[ARB_REASON_COUNT]; /* samples by ARB_REASON_... */
 } ArbResolverCounts;

@@ -242,7 +242,8 @@ let package = Package(
       name: "ArbiterProfilerTests",
       dependencies: [
         "ArbiterProfiler", "ArbiterTestSupport", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics",
-        "ArbiterPlatform", "CArbiterDecode", "CArbiterSampling",
+        "ArbiterPlatform", "ArbiterRuntime", "ArbiterScheduler", "CArbiterDecode",
+        "CArbiterSampling",
       ],
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterProfiles", sees: ["ArbiterDevice"]),

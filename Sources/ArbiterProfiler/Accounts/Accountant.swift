@@ -193,6 +193,9 @@ public struct Accountant {
   /// Looks at every task that lives: names, ends, and numbers that others have by now.
   private mutating func look(now: Int64) {
     lookedNanoseconds = now
+    for number in watched.keys {
+      watched[number]?.table.settle(now: now, classifier: &classifier)
+    }
     remember(ledger.rows.keys)
     for (number, process) in watched {
       let facts = ProcessFacts.read(process: number, from: tree)

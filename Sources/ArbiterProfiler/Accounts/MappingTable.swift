@@ -24,6 +24,7 @@ public struct MappingTable: Sendable {
   private var knownNanoseconds: Int64?
   private var serialCount = 0
   private var isStale = false
+  private var hasLearned = false
 
   /// Mappings of a process that are kept; the kernel's own limit is 65,530.
   public static let mappingCountMax = 70_000
@@ -82,6 +83,7 @@ public struct MappingTable: Sendable {
     guard let mappings = ProcessMapping.read(ofProcess: process, from: tree), !mappings.isEmpty
     else { return false }
     knownNanoseconds = now
+    hasLearned = false
     let former = entries.filter { $0.identity.serial > 0 }
     var next = 0
     var taken: Set<Int> = []
@@ -121,6 +123,7 @@ public struct MappingTable: Sendable {
     _ mapping: ProcessMapping, at time: Int64, classifier: inout MappingClassifier
   ) {
     if let knownNanoseconds, time <= knownNanoseconds { return }
+    hasLearned = true
     var identity = classifier.identity(of: mapping)
     if identity.kind == .anonymous {
       let former = entries.first {
@@ -145,6 +148,11 @@ public struct MappingTable: Sendable {
     let place = kept.firstIndex { $0.addresses.lowerBound > low } ?? kept.count
     kept.insert(Entry(addresses: mapping.addresses, identity: identity), at: place)
     entries = Array(kept.prefix(Self.mappingCountMax))
+  }
+
+  /// Reads the map where mappings were learned since: the kernel tells of none that are removed.
+  public mutating func settle(now: Int64, classifier: inout MappingClassifier) {
+    if hasLearned { refresh(now: now, classifier: &classifier) }
   }
 
   /// The table of a process that this one has started and that has everything mapped that it has.

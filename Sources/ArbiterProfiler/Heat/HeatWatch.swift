@@ -170,14 +170,16 @@ public struct HeatWatch {
         tables.count < Self.tableCountMax, let table = tables[parent]
       else { return }
       tables[event.process] = table.forked(as: event.process)
-    case .executed: tables[event.process]?.clear()
+    case .executed: tables[event.process]?.clear(at: event.timeNanoseconds)
     case .mapped(let mapping):
       let known = ProcessMapping(
         addresses: mapping.addresses, isWritable: mapping.isWritable,
         isShared: mapping.isShared, fileOffset: mapping.fileOffset,
         deviceMajor: mapping.deviceMajor, deviceMinor: mapping.deviceMinor,
         inode: mapping.inode, name: mapping.name)
-      withTable(of: event.process, now: now) { $0.learn(known, classifier: &$1) }
+      withTable(of: event.process, now: now) {
+        $0.learn(known, at: event.timeNanoseconds, classifier: &$1)
+      }
     case .ended, .renamed: break
     }
   }

@@ -177,8 +177,9 @@ public struct HeatWatch {
         isShared: mapping.isShared, fileOffset: mapping.fileOffset,
         deviceMajor: mapping.deviceMajor, deviceMinor: mapping.deviceMinor,
         inode: mapping.inode, name: mapping.name)
-      let time = event.timeNanoseconds
-      withTable(of: event.process, now: now) { $0.learn(known, at: time, classifier: &$1) }
+      withTable(of: event.process, now: now) {
+        $0.learn(known, at: event.timeNanoseconds, classifier: &$1)
+      }
     case .ended, .renamed: break
     }
   }

@@ -52,6 +52,7 @@ public struct CPUCost: Sendable, Hashable {
     ///   - process: Whose time is read, without its children; nil for this process, whose clock is
     ///     finer than ticks.
     ///   - tree: Where the kernel's files lie.
+    /// - Returns: What they show.
     /// - Complexity: Two files and two system calls, some 50 us; ticks are 10 ms on most kernels.
     public static func now(
       ofProcess process: Int32? = nil, from tree: SystemTree = SystemTree()

@@ -157,10 +157,11 @@ extension FrequencyState {
     }
     guard let worst else { return [] }
     let percent = Int((worst.share * 100).rounded())
+    let whose = count == 1 ? "1 processor" : "\(count) processors"
     return [
-      "The clock of \(count == 1 ? "1 processor" : "\(count) processors") moved by more than 5 % on "
-        + "the way, most that of processor \(worst.processor): \(Self.gigahertz(worst.before)) "
-        + "before, \(Self.gigahertz(worst.now)) after (\(percent > 0 ? "+" : "")\(percent) %)."
+      "The clock of \(whose) moved by more than 5 % on the way, most that of processor "
+        + "\(worst.processor): \(Self.gigahertz(worst.before)) before, "
+        + "\(Self.gigahertz(worst.now)) after (\(percent > 0 ? "+" : "")\(percent) %)."
     ]
   }
 

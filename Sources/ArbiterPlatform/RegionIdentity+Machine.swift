@@ -10,8 +10,8 @@ extension RegionIdentity {
   ///
   /// - Parameters:
   ///   - set: The set.
-  ///   - moduleCount: Modules as the kernel counts them, where it does not name each; 0 or nil where
-  ///     unknown.
+  ///   - moduleCount: Modules as the kernel counts them, where it does not name each; 0 or nil
+  ///     where unknown.
   public init(_ set: InterleaveSet, moduleCount: Int? = nil) {
     let count = max(set.modules.count, moduleCount ?? 0)
     // The kernel has the cookie 0 for what belongs to no set.
@@ -27,6 +27,7 @@ extension RegionIdentity {
   /// - Parameters:
   ///   - path: A file, a folder or a dax device; where nothing is there, the folder above counts.
   ///   - tree: Where the kernel describes the machine.
+  /// - Returns: The identity.
   /// - Throws: ``PlatformError`` where neither the path nor the folder above it can be opened.
   public static func of(
     path: String, tree: SystemTree = SystemTree()

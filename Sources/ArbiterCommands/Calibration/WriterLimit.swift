@@ -61,7 +61,7 @@ struct WriterLimit: Equatable, Sendable {
   ///   - asked: What the user says; nil where nothing.
   ///   - region: The memory; nil where nothing is known of it.
   ///   - stores: How lines will be stored. Where several may be, the number is the smallest that
-  ///     is good for each of those that are calibrated, and where there is none such, for the first.
+  ///     is good for each of those that are calibrated; where there is none such, for the first.
   ///   - book: What is calibrated.
   ///   - machine: The machine.
   init(

@@ -195,7 +195,7 @@ extension FileBench.Configuration {
     let sliceBytes = max(0, byteCount) / threadCount / blockBytes * blockBytes
     guard sliceBytes >= blockBytes else {
       throw refusal(
-        "\(byteCount) bytes hold no block of \(blockBytes) bytes for each of \(threadCount) threads",
+        "\(byteCount) bytes hold no block of \(blockBytes) for each of \(threadCount) threads",
         "use a larger file, fewer threads or smaller blocks")
     }
     guard sliceBytes / blockBytes < 1 << 32 else {

@@ -17,6 +17,7 @@ enum Opaque {
   static var zero: UInt64 { word.load(ordering: .relaxed) }
 }
 
+// SAFETY: what changes are atomics and a lock; behind `base` each thread has a part of its own.
 /// What the threads of one bandwidth measurement share.
 @safe
 final class BandwidthShared: @unchecked Sendable {

@@ -17,6 +17,7 @@ enum Opaque {
   static var zero: UInt64 { word.load(ordering: .relaxed) }
 }
 
+// SAFETY: what changes are atomics and a lock; behind `base` each thread has a part of its own.
 /// What the threads of one bandwidth measurement share.
 @safe
 final class BandwidthShared: @unchecked Sendable {
@@ -115,19 +116,20 @@ struct Mover {
     let length = shared.workload.accessBytes
     let threshold = readThreshold
     var result = Moved()
-    // Relaxed: the phase orders nothing, it only has to arrive.
+    // Once at least: a thread that had no processor for all of a phase is late, and its end tells;
+    // a bandwidth of 0 would be a lie. Relaxed: the phase orders nothing, it only has to arrive.
     if threshold == 0 {
-      while shared.phase.load(ordering: .relaxed) == phase {
+      repeat {
         store(addresses.next(), length)
         result.writtenAccesses &+= 1
-      }
+      } while shared.phase.load(ordering: .relaxed) == phase
     } else if threshold == 1 << 32 {
-      while shared.phase.load(ordering: .relaxed) == phase {
+      repeat {
         load(addresses.next(), length)
         result.readAccesses &+= 1
-      }
+      } while shared.phase.load(ordering: .relaxed) == phase
     } else {
-      while shared.phase.load(ordering: .relaxed) == phase {
+      repeat {
         if choice.next() >> 32 < threshold {
           load(addresses.next(), length)
           result.readAccesses &+= 1
@@ -135,7 +137,7 @@ struct Mover {
           store(addresses.next(), length)
           result.writtenAccesses &+= 1
         }
-      }
+      } while shared.phase.load(ordering: .relaxed) == phase
     }
     return result
   }

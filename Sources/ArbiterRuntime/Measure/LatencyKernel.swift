@@ -65,15 +65,15 @@ struct LatencyKernel: ~Copyable {
       if case .chain = subject { ClockCost(isFenced: false) } else { ClockCost(isFenced: true) }
   }
 
-  /// Times accesses until the time-stamp counter reaches a value.
+  /// Times accesses until the time-stamp counter reaches a value, one group at least.
   mutating func run(untilTick deadline: Int64) {
     switch subject {
     case .chain(let order):
-      while TimeStampClock.now() < deadline { loadGroup(order) }
+      repeat { loadGroup(order) } while TimeStampClock.now() < deadline
     case .nonTemporal(let bytes):
-      while TimeStampClock.now() < deadline { storeGroup(bytes, nil) }
+      repeat { storeGroup(bytes, nil) } while TimeStampClock.now() < deadline
     case .writeBack(let bytes, let operations):
-      while TimeStampClock.now() < deadline { storeGroup(bytes, operations) }
+      repeat { storeGroup(bytes, operations) } while TimeStampClock.now() < deadline
     }
   }
 

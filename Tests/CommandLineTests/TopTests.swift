@@ -117,21 +117,33 @@ struct TopTests {
         $write f1 1 60000 64 >c & a=$!
       "$arbiter" run --profile=optane-100-256g --format=json --output=b -- \
         $write f2 2 60000 256 >d & b=$!
-      for n in $(seq 300); do
+      for run in $a $b; do
+        for n in $(seq 500); do
+          test -s /proc/$run/task/$run/children && break; sleep 0.02
+        done
+        echo $(cat /proc/$run/task/$run/children)
+      done >pids
+      seen() { grep -Eq "\"process\": $1,.{0,80}\"writers\", \"back_end\": \"gates\"" early; }
+      for n in $(seq 40); do
         "$arbiter" top --format=json --count=1 >early
-        test $(grep -o '"command": "writers"' early | wc -l) = 2 && break; sleep 0.05
+        seen $(sed -n 1p pids) && seen $(sed -n 2p pids) && break; sleep 0.05
       done
       "$arbiter" top --format=json --count=2 --interval=300ms >frames
       "$arbiter" top --batch --count=1 --quiet
-      for run in $a $b; do kill -INT $(cat /proc/$run/task/$run/children); wait $run; done
+      for run in $a $b; do kill -TERM $run; wait $run; done
       true
       """)
     let frames = try frames(try text(of: "\(place.folder.path)/frames"))
     try #require(frames.count == 2, "\(run)")
+    // Tests of others may run such programs too.
+    let own = try text(of: "\(place.folder.path)/pids").split { $0.isWhitespace }
+      .compactMap { Int($0) }
     let tasks = frames.map { frame in
-      (frame["tasks"] as? [[String: Any]] ?? []).filter { $0["command"] as? String == "writers" }
+      (frame["tasks"] as? [[String: Any]] ?? []).filter {
+        own.contains($0["process"] as? Int ?? 0)
+      }
     }
-    try #require(tasks[0].count == 2 && tasks[1].count == 2, "\(run)")
+    try #require(tasks.map(\.count) == [2, 2], "\(run)")
     for (before, after) in zip(tasks[0], tasks[1]) {
       let (early, late) = (before["written_bytes"] as? Int, after["written_bytes"] as? Int)
       #expect((early ?? 0) > 0 && (late ?? 0) > (early ?? 0))
@@ -142,10 +154,9 @@ struct TopTests {
       let machine = frames[1]["machine"] as? [String: Any]
       let seconds = machine?["interval_seconds"] as? Double ?? 0
       #expect(abs(rate * seconds - Double((late ?? 0) - (early ?? 0))) < 1)
+      #expect((0.0...1).contains(after["share_ratio"] as? Double ?? -1))
       try isHonest(after)
     }
-    let shares = tasks[1].compactMap { $0["share_ratio"] as? Double }
-    #expect(abs(shares.reduce(0, +) - 1) < 1e-9)
     // What was seen is not more than what the run counted in the end.
     for name in ["a", "b"] {
       let summary = try place.summary(name)
@@ -156,7 +167,7 @@ struct TopTests {
     }
     let devices = frames[1]["devices"] as? [[String: Any]] ?? []
     let device = devices.first { $0["device"] as? String == "optane-100-256g" }
-    #expect(device?["gates"] as? Int == 3 && device?["delay_ns_now"] is NSNumber)
+    #expect((device?["gates"] as? Int ?? 0) >= 3 && device?["delay_ns_now"] is NSNumber)
     #expect(device?["imc_write_bytes"] is NSNull)
     #expect(run.output.contains("gates"))
   }

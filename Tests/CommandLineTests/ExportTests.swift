@@ -76,7 +76,10 @@ struct ExportServerTests {
     let run = try place.script(
       """
       serve 127.0.0.1
-      ask() { exec {socket}<>"/dev/tcp/127.0.0.1/$port"; printf "$1" >&$socket; timeout 10 cat <&$socket; }
+      ask() {
+        exec {socket}<>"/dev/tcp/127.0.0.1/$port"
+        printf "$1" >&$socket; timeout 10 cat <&$socket
+      }
       ask 'HEAD /metrics HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >head
       ask 'POST /metrics HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 3\\r\\n\\r\\nabc' >post
       ask 'DELETE / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >delete

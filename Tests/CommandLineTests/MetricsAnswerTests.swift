@@ -23,7 +23,7 @@ struct MetricsAnswerTests {
       "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
         + "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .openMetrics
     ),
-    (";;;,,=;q=x,\u{0},", .text),
+    (";;;,,=;q=x,é,", .text),
   ])
   func `a client gets the form that it prefers`(accept: String?, form: MetricForm) {
     #expect(MetricForm.negotiated(accept) == form)

@@ -12,6 +12,7 @@ extension Rules {
     "CArbiterPersist": "ArbiterMemoryTests drive every function through its Swift face",
     "CArbiterGate": "ArbiterRuntimeTests drive every function through its Swift face",
     "CArbiterTrace": "ArbiterTraceTests and the fuzzers drive every function",
+    "CArbiterHTTP": "has no policy; ExportTests serve hostile clients with it",
     "CArbiterCounters": "has no policy; the tests of ArbiterPlatform run every function",
     "CArbiterDecode": "ArbiterProfilerTests and a fuzzer drive every function",
     "CArbiterHooks": "CommandLineTests compile programs with it and look at every event",

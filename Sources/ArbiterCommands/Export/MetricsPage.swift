@@ -25,7 +25,7 @@ package final class MetricsPage: Sendable {
   ///
   /// - Parameters:
   ///   - form: The form of the text.
-  ///   - now: The time by CLOCK_MONOTONIC_RAW, to tell the reading's age; nil where the text will be
+  ///   - now: The time by CLOCK_MONOTONIC_RAW, to tell the reading's age; nil where the text is
   ///     read later than it is written, so that an age in it would be wrong.
   /// - Returns: The text, which is never empty.
   package func text(_ form: MetricForm, nowNanoseconds now: Int64?) -> String {

@@ -23,6 +23,8 @@ struct TaskWatch: Sendable {
   private let isMachineBare: Bool
   private var maps: SlowMemoryMaps
   private var known: [Int32: Known] = [:]
+  /// Processes that were asked for and are not there.
+  private var missing: [Int32] = []
   private var hasSampler = false
 
   init(options: Watcher.Options, memory: PersistentMemory, tree: SystemTree) {
@@ -42,6 +44,7 @@ struct TaskWatch: Sendable {
       processes = processes.filter { options.processes.contains($0) }
     }
     let living = Set(processes)
+    missing = options.processes.filter { !living.contains($0) }
     known = known.filter { living.contains($0.key) }
     for process in processes where known[process] == nil { known[process] = Known() }
     // Those that were never looked at come first, the newest of them before all; at least one is
@@ -140,6 +143,10 @@ struct TaskWatch: Sendable {
   /// What cannot be seen of tasks.
   var blindSpots: [String] {
     var spots: [String] = []
+    if !missing.isEmpty {
+      let numbers = missing.sorted().map(String.init).joined(separator: ", ")
+      spots.append("There is no process \(numbers).")
+    }
     let deniedCount = known.values.count(where: \.isDenied)
     if deniedCount > 0 {
       spots.append(

@@ -8,10 +8,11 @@
  * restless forks COUNT [ROUNDS]    COUNT processes at a time, each ends after 30 ms of CPU time
  * restless threads COUNT           COUNT threads, each of which ends and is followed by another
  *
- * Without ROUNDS it goes on until it is killed, or for 60 s.
+ * With ROUNDS it begins when it gets SIGUSR1; without it goes on until it is killed, or for 60 s.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,12 @@ static int run_exec(const char *file, int count) {
 }
 
 static int run_forks(int count, int rounds) {
+  sigset_t begin;
+  int number;
+  sigemptyset(&begin);
+  sigaddset(&begin, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &begin, NULL);
+  if (rounds > 0) sigwait(&begin, &number);
   for (int round = 0; rounds == 0 || round < rounds; round++) {
     for (int child = 0; child < count; child++) {
       pid_t process = fork();

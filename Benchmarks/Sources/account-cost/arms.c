@@ -27,9 +27,9 @@ extern char **environ;
 #define REDIS "/usr/bin/redis-check-rdb"
 
 const Work works[WORK_COUNT] = {
-    {"random stores to 512 KiB", 0, 60000000, 1},
-    {"random stores to 64 MiB", 64, 8000000, 1},
-    {"stores one after the other, 64 MiB", 64, 150000000, 0},
+    {"random stores to 512 KiB", 0, 150000000, 1},
+    {"random stores to 64 MiB", 64, 30000000, 1},
+    {"stores one after the other, 64 MiB", 64, 500000000, 0},
     {"Redis answering requests", 0, 60000, -1},
 };
 

@@ -46,10 +46,23 @@ static Region make(const char *name, uint64_t mebibytes) {
   Region region = {NULL, mebibytes == 0 ? 16384 : mebibytes << 20};
   int descriptor = memfd_create(name, MFD_CLOEXEC);
   if (descriptor < 0 || ftruncate(descriptor, (off_t)region.bytes) != 0) exit(1);
-  region.base = mmap(NULL, region.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                     descriptor, 0);
+  region.base = mmap(NULL, region.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   if (region.base == MAP_FAILED) exit(1);
   return region;
+}
+
+/* Gives both regions their pages in turn, in the ratio of their sizes. One after the other they
+ * would come from different places of the machine's memory, and those are not equally fast where a
+ * host backs some by large pages and others by small ones. */
+static void populate(const Region *a, const Region *b) {
+  uint64_t at_a = 0, at_b = 0;
+  while (at_a < a->bytes || at_b < b->bytes) {
+    int is_behind = (double)at_a * (double)b->bytes <= (double)at_b * (double)a->bytes;
+    int is_a = at_b >= b->bytes || (at_a < a->bytes && is_behind);
+    volatile char *page = is_a ? a->base + at_a : b->base + at_b;
+    *page = 1;
+    *(is_a ? &at_a : &at_b) += 4096;
+  }
 }
 
 static double now(void) {
@@ -105,6 +118,7 @@ int main(int count, char **words) {
   if (count != 6) return 64;
   Region a = make("a", strtoull(words[2], NULL, 10));
   Region b = make("b", strtoull(words[3], NULL, 10));
+  populate(&a, &b);
   uint64_t share = strtoull(words[4], NULL, 10);
   double end = now() + atof(words[5]);
   uint64_t stored_a = 0, stored_b = 0;

@@ -5,7 +5,7 @@
  *
  * restless store SECONDS   stores, and ends
  * restless exec COUNT      executes itself COUNT times, every 20 ms; the last stores to file `last`
- * restless forks COUNT [ROUNDS]    COUNT processes at a time, each ends after 30 ms of CPU time
+ * restless forks COUNT [ROUNDS]    COUNT processes at a time, each ends after 10 ms of CPU time
  * restless threads COUNT           COUNT threads, each of which ends and is followed by another
  *
  * With ROUNDS it begins when it gets SIGUSR1; without it goes on until it is killed, or for 60 s.
@@ -45,7 +45,7 @@ static void store(clockid_t clock, double for_seconds) {
   uint64_t place = 1;
   double end = seconds(clock) + for_seconds;
   while (seconds(clock) < end) {
-    for (int turn = 0; turn < 20000; turn++) {
+    for (int turn = 0; turn < 5000; turn++) {
       place = place * 6364136223846793005ull + 1442695040888963407ull;
       words[place >> 47] = place;
     }
@@ -77,7 +77,8 @@ static int run_forks(int count, int rounds) {
       pid_t process = fork();
       if (process < 0) return 1;
       if (process == 0) {
-        store(CLOCK_PROCESS_CPUTIME_ID, 0.03);
+        store(CLOCK_PROCESS_CPUTIME_ID, 0.01);
+        usleep(10000);
         _exit(0);
       }
     }
@@ -89,7 +90,9 @@ static int run_forks(int count, int rounds) {
 }
 
 static void *live_shortly(void *unused) {
-  store(CLOCK_THREAD_CPUTIME_ID, 0.005);
+  /* Most of them sleep: who watches has to get a processor, too. */
+  store(CLOCK_THREAD_CPUTIME_ID, 0.0002);
+  usleep(30000);
   return unused;
 }
 

@@ -3,7 +3,7 @@
  *
  * What `arbiter account` by the timer costs the watched program, and what it uses itself.
  *
- *   account-cost [--smoke] path/of/arbiter
+ *   account-cost [--smoke] path/of/arbiter [ROUNDS]
  *
  * The program runs itself again for a fixed amount of work, which tells the CPU time that it took:
  * random stores to memory that the second cache holds, to memory that none holds, and one element
@@ -111,18 +111,19 @@ static int measure(const Work *work, const char *tool, int rounds) {
 int main(int count, char **words) {
   if (count == 6 && strcmp(words[1], "work") == 0) return run_work(words);
   is_smoke = count == 3 && strcmp(words[1], "--smoke") == 0;
-  if (count != 2 + is_smoke) {
-    fprintf(stderr, "usage: account-cost [--smoke] PATH-OF-ARBITER\n");
+  int rounds = is_smoke ? 2 : count == 3 ? atoi(words[2]) : 21;
+  if ((count != 2 + is_smoke && count != 3) || rounds < 1 || rounds > ROUNDS_MAX) {
+    fprintf(stderr, "usage: account-cost [--smoke] PATH-OF-ARBITER [ROUNDS]\n");
     return 2;
   }
-  const char *tool = words[count - 1];
+  const char *tool = words[1 + is_smoke];
   int worst = 0;
   for (int index = 0; index < WORK_COUNT; index++) {
     if (!can_run(&works[index])) {
       printf("%s: not here\n", works[index].name);
       continue;
     }
-    int verdict = measure(&works[index], tool, is_smoke ? 2 : 31);
+    int verdict = measure(&works[index], tool, rounds);
     if (verdict > worst) worst = verdict;
   }
   printf("account-cost: %s\n", is_smoke ? "not judged"

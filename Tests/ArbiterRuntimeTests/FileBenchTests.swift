@@ -5,6 +5,7 @@ import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterRuntime
 import ArbiterTestSupport
+import CTestSupport
 import Glibc
 import Testing
 
@@ -224,6 +225,33 @@ struct FileBenchTests {
       #expect(error.code == .truncated)
       #expect(error.path == path)
     }
+  }
+
+  @Test(
+    .enabled(
+      if: arb_test_counts_allocations() != 0, "a sanitizer needs malloc for itself"),
+    arguments: [FileBench.Method.read, .write])
+  func `more accesses allocate no more`(method: FileBench.Method) throws {
+    let folder = TemporaryFolder(in: "/dev/shm")
+    let path = makeFile(folder, byteCount: size)
+    let descriptor = unsafe open(path, O_RDWR)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    func allocationCount(_ bytes: Int) -> UInt64 {
+      var configuration = FileBench.Configuration()
+      configuration.method = method
+      configuration.bound = .bytesPerThread(bytes)
+      configuration.durability = .every(bytes: 1 << 16)
+      let before = arb_test_allocation_count()
+      let run = unsafe FileRun(configuration, descriptor: descriptor, base: nil)
+      run.start()
+      var worker = FileWorker(run, thread: 0, slice: 0..<size, path: path)
+      worker.run()
+      return arb_test_allocation_count() - before
+    }
+    _ = allocationCount(1 << 16)
+    let few = allocationCount(1 << 16)
+    #expect(few > 0 && allocationCount(1 << 24) == few)
   }
 
   @Test func `a file without a name is reached by its descriptor`() throws {

@@ -9,13 +9,13 @@ internal import Synchronization
 
 /// What the threads of a file bench share; the run joins them before it gives any of it back.
 @safe
-final class FileRun: Sendable {
+package final class FileRun: Sendable {
   let configuration: FileBench.Configuration
   let descriptor: Int32
   // SAFETY: mapped before the threads start and unmapped after the last was joined; slices are
   // disjoint.
   nonisolated(unsafe) let base: UnsafeMutableRawPointer?
-  let isStarted = Atomic<Bool>(false)
+  private let isStarted = Atomic<Bool>(false)
   let isStopped = Atomic<Bool>(false)
   let readyCount = Atomic<Int>(0)
   let endedCount = Atomic<Int>(0)
@@ -25,7 +25,8 @@ final class FileRun: Sendable {
   let syncTicks = Lock(Histogram())
   let failure = Lock<PlatformError?>(nil)
 
-  init(
+  /// Shares an open file, and its mapping where it is mapped.
+  package init(
     _ configuration: FileBench.Configuration, descriptor: Int32, base: UnsafeMutableRawPointer?
   ) {
     self.configuration = configuration
@@ -35,10 +36,13 @@ final class FileRun: Sendable {
       Array(repeating: FileBench.ThreadRecord(), count: configuration.threadCount))
   }
 
+  /// Lets the threads go; releases what was written before.
+  package func start() { isStarted.store(true, ordering: .releasing) }
+
   func waitForStart() {
     readyCount.wrappingAdd(1, ordering: .releasing)
     var backoff = Backoff()
-    // Pairs with the release by which the run lets its threads go.
+    // Pairs with the release in `start`.
     while !isStarted.load(ordering: .acquiring) { backoff.wait() }
   }
 
@@ -86,7 +90,7 @@ extension FileBench {
     var backoff = Backoff()
     while shared.readyCount.load(ordering: .acquiring) < workers.count { backoff.wait() }
     let before = CPUCost.Reading.now()
-    shared.isStarted.store(true, ordering: .releasing)
+    shared.start()
     waitUntilEnded(shared, workers.count, since: before.wallNanoseconds, isCancelled)
     let after = CPUCost.Reading.now()
     for worker in workers { worker.join() }

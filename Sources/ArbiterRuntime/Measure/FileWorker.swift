@@ -11,7 +11,7 @@ internal import Synchronization
 /// One thread of a file bench.
 ///
 /// Its loop allocates nothing and takes no lock; its system calls are those that are measured.
-struct FileWorker {
+package struct FileWorker {
   private let shared: FileRun
   private let configuration: FileBench.Configuration
   private let thread: Int
@@ -23,7 +23,8 @@ struct FileWorker {
   private var sampling: SeededRandom
   private var record = FileBench.ThreadRecord()
 
-  init(_ shared: FileRun, thread: Int, slice: Range<Int>, path: String) {
+  /// Prepares a thread of a run; messages name the path.
+  package init(_ shared: FileRun, thread: Int, slice: Range<Int>, path: String) {
     let configuration = shared.configuration
     self.shared = shared
     self.configuration = configuration
@@ -50,7 +51,7 @@ struct FileWorker {
   }
 
   /// Reads or writes until the bound is reached, and reports to the run.
-  mutating func run() {
+  package mutating func run() {
     // SAFETY: the memory is owned by this call. O_DIRECT wants it aligned as blocks of disks are.
     let buffer = UnsafeMutableRawPointer.allocate(
       byteCount: configuration.blockBytes, alignment: 4096)

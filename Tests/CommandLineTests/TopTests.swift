@@ -123,7 +123,7 @@ struct TopTests {
         done
         echo $(cat /proc/$run/task/$run/children)
       done >pids
-      seen() { grep -Eq "\"process\": $1,.{0,80}\"writers\", \"back_end\": \"gates\"" early; }
+      seen() { grep -Eq '"process": '$1',.{0,80}"writers", "back_end": "gates"' early; }
       for n in $(seq 40); do
         "$arbiter" top --format=json --count=1 >early
         seen $(sed -n 1p pids) && seen $(sed -n 2p pids) && break; sleep 0.05

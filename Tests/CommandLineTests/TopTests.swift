@@ -119,7 +119,7 @@ struct TopTests {
         $write f2 2 60000 256 >d & b=$!
       for run in $a $b; do
         for n in $(seq 500); do
-          test -s /proc/$run/task/$run/children && break; sleep 0.02
+          test -n "$(cat /proc/$run/task/$run/children)" && break; sleep 0.02
         done
         echo $(cat /proc/$run/task/$run/children)
       done >pids

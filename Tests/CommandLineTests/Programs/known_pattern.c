@@ -51,8 +51,8 @@ static Region make(const char *name, uint64_t mebibytes) {
   return region;
 }
 
-/* Touches the pages of both in turns, in the ratio of their sizes: memory that is a little slower or
- * faster, as a host may hand it out, then falls to both alike. */
+/* Touches the pages of both in turns, in the ratio of their sizes: memory that is a little slower
+ * or faster, as a host may hand it out, then falls to both alike. */
 static void populate(const Region *a, const Region *b) {
   uint64_t done_a = 0, done_b = 0;
   while (done_a < a->bytes || done_b < b->bytes) {

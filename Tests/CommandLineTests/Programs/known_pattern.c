@@ -51,17 +51,18 @@ static Region make(const char *name, uint64_t mebibytes) {
   return region;
 }
 
-/* Gives both regions their pages in turn, in the ratio of their sizes. One after the other they
- * would come from different places of the machine's memory, and those are not equally fast where a
- * host backs some by large pages and others by small ones. */
+/* Touches the pages of both in turns, in the ratio of their sizes: memory that is a little slower
+ * or faster, as a host may hand it out, then falls to both alike. */
 static void populate(const Region *a, const Region *b) {
-  uint64_t at_a = 0, at_b = 0;
-  while (at_a < a->bytes || at_b < b->bytes) {
-    int is_behind = (double)at_a * (double)b->bytes <= (double)at_b * (double)a->bytes;
-    int is_a = at_b >= b->bytes || (at_a < a->bytes && is_behind);
-    volatile char *page = is_a ? a->base + at_a : b->base + at_b;
-    *page = 1;
-    *(is_a ? &at_a : &at_b) += 4096;
+  uint64_t done_a = 0, done_b = 0;
+  while (done_a < a->bytes || done_b < b->bytes) {
+    if (done_a < a->bytes && (done_b >= b->bytes || done_a * b->bytes <= done_b * a->bytes)) {
+      a->base[done_a] = 1;
+      done_a += 4096;
+    } else {
+      b->base[done_b] = 1;
+      done_b += 4096;
+    }
   }
 }
 

@@ -163,7 +163,7 @@ machine_start() { # persistence cpus nvdimm... [-- arguments...]
     -machine "q35,nvdimm=on,nvdimm-persistence=$persistence" -cpu max -smp "$cpus" \
     -m 1536M,slots=8,maxmem=16G -nodefaults -display none -no-reboot \
     -serial "file:$run/console" -kernel "$kernel" -initrd "$initial" \
-    -append 'console=ttyS0 panic=-1 mitigations=off tsc=reliable quiet' \
+    -append 'console=ttyS0 panic=-1 mitigations=off tsc=reliable no_timer_check quiet' \
     -fsdev "local,id=share,path=$run,security_model=none" \
     -device virtio-9p-pci,fsdev=share,mount_tag=share \
     -fsdev 'local,id=system,path=/,security_model=none,readonly=on,multidevs=remap' \

@@ -44,7 +44,7 @@ struct MappingTests {
     ("/anon_hugepage (deleted)", .hugePages), ("/memfd:queue (deleted)", .memoryFile),
     ("/SYSV00000000 (deleted)", .memoryFile), ("/dev/zero (deleted)", .memoryFile),
     ("[heap]", .heap), ("[stack]", .stack), ("[vdso]", .kernel), ("[anon:pool]", .anonymous),
-    ("", .anonymous), ("/usr/lib/x.so", .file), ("/home/a b.db", .file),
+    ("", .anonymous), ("/usr/lib/x.so", .file), ("/srv/a b.db", .file),
   ])
   func `a mapping is what its line says`(name: String, kind: MappingIdentity.Kind) throws {
     let machine = FakeMachine()

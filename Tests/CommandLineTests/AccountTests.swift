@@ -72,7 +72,7 @@ struct AccountTests {
     let json = try place.json("a.json")
     let truth = try #require(Double(run.output.filter { $0 != "\n" }))
     let (a, b) = (json.share("/memfd:a"), json.share("/memfd:b"))
-    // Wide, because machines that run tests are busy: Tests/Scripts/account-accuracy judges closely.
+    // Wide: machines that run tests are busy. Tests/Scripts/account-accuracy judges closely.
     #expect(abs(100 * a / (a + b) - truth) < 12, "\(a) and \(b), truly \(truth)")
     let resolved = try #require(json.account["resolved_share"] as? Double)
     #expect(resolved > 0.75, "\(resolved)")

@@ -119,11 +119,11 @@ struct TopTests {
         $write f2 2 60000 256 >d & b=$!
       for run in $a $b; do
         for n in $(seq 500); do
-          test -s /proc/$run/task/$run/children && break; sleep 0.02
+          test -n "$(cat /proc/$run/task/$run/children)" && break; sleep 0.02
         done
         echo $(cat /proc/$run/task/$run/children)
       done >pids
-      seen() { grep -Eq "\"process\": $1,.{0,80}\"writers\", \"back_end\": \"gates\"" early; }
+      seen() { grep -Eq '"process": '$1',.{0,80}"writers", "back_end": "gates"' early; }
       for n in $(seq 40); do
         "$arbiter" top --format=json --count=1 >early
         seen $(sed -n 1p pids) && seen $(sed -n 2p pids) && break; sleep 0.05

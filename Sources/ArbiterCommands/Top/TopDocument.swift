@@ -224,7 +224,9 @@ enum TopDocument {
       .init(
         "tasks",
         .array(
-          interval.tasks.map { WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0) })),
+          interval.tasks.map {
+            WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0)
+          })),
       .init("blind_spots", .array(interval.reading.blindSpots.map { .string($0) })),
     ]).line + "\n"
   }

@@ -170,9 +170,13 @@ private final class TopRun {
     }
   }
 
-  /// The next moment for a reading; moments that have passed are left out.
+  /// The next moment for a reading.
+  ///
+  /// Moments are an interval apart; where one is nearly or wholly missed, a new row of them begins,
+  /// so that no two readings lie so close together that their rates say nothing.
   private static func next(after due: Int64, interval: Double) -> Int64 {
-    max(due + Int64(interval), SystemClock.monotonicRawNanoseconds())
+    let (step, now) = (Int64(interval), SystemClock.monotonicRawNanoseconds())
+    return due + step > now + step / 2 ? due + step : now + step
   }
 
   // MARK: The live screen
@@ -195,11 +199,13 @@ private final class TopRun {
         let due = read + Int64(state.intervalSeconds * 1e9)
         switch screen.wait(nanoseconds: due - SystemClock.monotonicRawNanoseconds()) {
         case .timeUp:
-          read = Self.next(after: read, interval: state.intervalSeconds * 1e9)
           frame += 1
           // While it is paused readings go on, so that the first rates afterwards are right.
           let fresh = view(watcher.read())
           if !state.isPaused { shown = fresh }
+          // The moment that was due, or a later one where that was missed.
+          let step = Int64(state.intervalSeconds * 1e9)
+          read = Self.next(after: read + step, interval: Double(step)) - step
           break event
         case .redraw: break event
         case .ended(let signal): return 128 + signal

@@ -9,7 +9,8 @@ public struct ProcessStatus: Sendable, Hashable {
   public var process: Int32
   /// Its name, as the kernel cuts it: at most 15 bytes of whatever the program chose.
   public var name: String
-  /// When it started, in clock ticks since the machine did: tells two processes of one number apart.
+  /// When it started, in clock ticks since the machine did; tells two processes of one number
+  /// apart.
   public var startTicks: UInt64
   /// CPU time of all its threads in user mode, in clock ticks.
   public var userTicks: UInt64

@@ -42,8 +42,8 @@ public struct LedgerRow: Sendable, Hashable {
 
 /// Who accessed what: one row for each task and mapping, and no more rows than were agreed on.
 ///
-/// I1  What is charged is in exactly one row, or among the unresolved: sums over the ledger are sums
-///     over its input.
+/// I1  What is charged is in exactly one row, or among the unresolved: sums over the ledger are
+///     sums over its input.
 /// I2  Rows and tasks never exceed their limits. What finds no row is in a task's row of others; a
 ///     task that finds no place is in the common task of others.
 public struct Ledger: Sendable {

@@ -6,10 +6,10 @@ public import ArbiterMetrics
 /// The weights of samples, summed up so that the error of their sum is known.
 ///
 /// Samples fall like rain: with k of them the sum of their weights w has a variance of about the
-/// sum of w². For few samples that is too sure of itself (one sample would be 1 ± 1, and none 0 ± 0),
-/// so what is given is the upper end of the interval that holds the true mean of a Poisson count
-/// with 84 %: 1 + √(k + ¾) in place of √k, after Gehrels, Astrophysical Journal 303 (1986) 336,
-/// equation 7. For hundreds of samples the two agree.
+/// sum of w². For few samples that is too sure of itself (one would be 1 ± 1, none 0 ± 0), so what
+/// is given is the upper end of the interval that holds the true mean of a Poisson count with 84 %:
+/// 1 + √(k + ¾) in place of √k, after Gehrels, Astrophysical Journal 303 (1986) 336, equation 7.
+/// For hundreds of samples the two agree.
 public struct WeightSum: Sendable, Hashable {
   /// Samples.
   public private(set) var count: UInt64 = 0

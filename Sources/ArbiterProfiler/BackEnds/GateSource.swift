@@ -6,11 +6,12 @@ internal import ArbiterRuntime
 
 // Gates count what passes them; this source tells what they have counted since it was last asked.
 //
-// G1  What is told of a session, over all calls, is never more than what its gates have counted: the
-//     sum of the departed is read before the slots, so that a slot that is handed on in between is
-//     missing for one look and never there twice.
-// G2  What a slot that was handed on had not told yet is told of the session as a whole: of its only
-//     process where it has one, of the `arbiter run` itself where it has several.
+// G1  What is told of a session, over all calls, is never more than what its gates have counted:
+//     the sum of the departed is read before the slots, so that a slot that is handed on in between
+//     is missing for one look and never there twice.
+// G2  What a slot that was handed on had not told yet is told of the session as a whole: of its
+//     only process where it has one, of the `arbiter run` itself where it has several. A slot that
+//     is handed on between the last look and the end of its run tells no more.
 
 /// Exact counts of the programs that `arbiter run` has started.
 public struct GateSource: AccessSource {

@@ -81,8 +81,10 @@ public struct Watcher: Sendable {
 
   /// Reads everything once; figures are cumulative.
   public mutating func read() -> WatchReading {
+    let gated = tasks.scan()
+    // Looking for programs may have taken long; what follows does not.
     let time = SystemClock.monotonicRawNanoseconds()
-    gates.look(processes: tasks.scan())
+    gates.look(processes: gated)
     let told = tasks.look(gates: gates, sampler: &sampler)
     return WatchReading(
       timeNanoseconds: time,

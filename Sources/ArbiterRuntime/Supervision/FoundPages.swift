@@ -8,8 +8,8 @@ internal import CArbiterGate
 internal import Glibc
 
 // Whoever watches finds the control pages of this user's runs by what the runs say of themselves:
-// notes in the runtime folder, and the variable ARBITER_CONTROL of gated programs, which is all that
-// a run on its own leaves. Nothing is locked, nothing is written: the pages are mapped to be read.
+// notes in the runtime folder, and the variable ARBITER_CONTROL of gated programs, which is all
+// that a run on its own leaves. Nothing is locked, nothing is written: pages are mapped to be read.
 
 /// One interleave set of a page, as whoever watches sees it.
 public struct FoundSet: Sendable, Hashable {
@@ -165,7 +165,7 @@ public enum FoundPages {
   ///   - folder: The runtime folder; there may be none.
   ///   - processes: Programs whose variables are looked at, for runs that share nothing.
   ///   - tree: Where processes are looked for.
-  /// - Returns: The pages that could be opened; those of ended runs and of other users are left out.
+  /// - Returns: The pages that could be opened; those of ended runs and other users are left out.
   /// - Complexity: A few system calls for each note and process.
   public static func find(
     in folder: String, ofProcesses processes: [Int32] = [], from tree: SystemTree = SystemTree()

@@ -246,8 +246,8 @@ int64_t arb_page_create(const ArbPageParameters *_Nonnull parameters, ArbMapping
  * descriptor. */
 int64_t arb_page_open(const char *_Nonnull path, ArbMapping *_Nonnull mapping);
 
-/* The same for whoever watches: the page is mapped to be read, so nothing that takes a mutex or takes
- * something back may be done with it. */
+/* The same for whoever watches: the page is mapped to be read, so nothing that takes a mutex or
+ * takes something back may be done with it. */
 int64_t arb_page_open_to_read(const char *_Nonnull path, ArbMapping *_Nonnull mapping);
 
 /* Unmaps a page that arb_page_open_to_read has mapped. */
@@ -292,8 +292,8 @@ void arb_counts_add(ArbCounts *_Nonnull sum, const ArbCounts *_Nonnull counts);
 /* Reads what the departed threads of a session did; returns how many they are. */
 uint64_t arb_session_read(ArbPage *_Nonnull page, uint32_t session, ArbCounts *_Nonnull departed);
 
-/* The same without the lock, for whoever only watches: each figure is whole, but a slot that is being
- * handed on meanwhile may be in all, some or none of them. */
+/* The same without the lock, for whoever only watches: each figure is whole, but a slot that is
+ * being handed on meanwhile may be in all, some or none of them. */
 uint64_t arb_session_glance(const ArbPage *_Nonnull page, uint32_t session,
                             ArbCounts *_Nonnull departed);
 

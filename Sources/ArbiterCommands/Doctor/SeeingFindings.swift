@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterCore
-internal import ArbiterDevice
+package import ArbiterDevice
 internal import ArbiterMetrics
-internal import ArbiterPlatform
-internal import ArbiterProfiler
+package import ArbiterPlatform
+package import ArbiterProfiler
 internal import Glibc
 
 /// What this machine lets `arbiter account`, `heat`, `export` and `measure` see, for `doctor`.
-enum SeeingFindings {
+package enum SeeingFindings {
   /// All of them, in the order in which people ask.
   static func gather() -> [Finding] {
     let probe = SamplingProbe.read()
@@ -29,7 +29,8 @@ enum SeeingFindings {
 
   // MARK: Sampling
 
-  static func preciseFinding(_ probe: SamplingProbe) -> Finding {
+  /// Whether the processor's events tell stores exactly.
+  package static func preciseFinding(_ probe: SamplingProbe) -> Finding {
     let topic = "precise_events"
     if let reason = probe.stores.reason {
       return Finding(
@@ -41,7 +42,8 @@ enum SeeingFindings {
       sentence: "Stores are sampled precisely: \(names.joined(separator: ", ")).")
   }
 
-  static func timerFinding(_ probe: SamplingProbe) -> Finding {
+  /// Whether CPU time can be sampled, and the settings that bound it.
+  package static func timerFinding(_ probe: SamplingProbe) -> Finding {
     let topic = "timer_sampling"
     if let reason = probe.timer.reason {
       return Finding(
@@ -52,7 +54,8 @@ enum SeeingFindings {
       sentence: "CPU time is sampled by \(probe.timer.value ?? "a timer"); \(settings(probe)).")
   }
 
-  static func faultFinding(_ probe: SamplingProbe) -> Finding {
+  /// Whether first touches of pages can be sampled.
+  package static func faultFinding(_ probe: SamplingProbe) -> Finding {
     let topic = "fault_sampling"
     if let reason = probe.faults.reason {
       return Finding(
@@ -73,7 +76,7 @@ enum SeeingFindings {
   // MARK: Libraries
 
   /// A library that is loaded when it is needed.
-  struct Library {
+  package struct Library {
     var topic: String
     /// As the dynamic linker knows it.
     var name: String
@@ -81,9 +84,18 @@ enum SeeingFindings {
     var package: String
     /// What it does here, as a clause.
     var use: String
+
+    /// Describes a library.
+    package init(topic: String, name: String, package: String, use: String) {
+      self.topic = topic
+      self.name = name
+      self.package = package
+      self.use = use
+    }
   }
 
-  static func libraryFinding(_ library: Library, load: (String) -> Bool) -> Finding {
+  /// Whether a library can be loaded, or the package that has it.
+  package static func libraryFinding(_ library: Library, load: (String) -> Bool) -> Finding {
     load(library.name)
       ? Finding(
         topic: library.topic, status: .available,
@@ -106,8 +118,11 @@ enum SeeingFindings {
     decoderFinding { () throws(PlatformError) in try AccessResolver().note }
   }
 
+  /// Whether samples can be decoded.
+  ///
   /// - Parameter load: Loads the libraries; says what works with a reduced view.
-  static func decoderFinding(load: () throws(PlatformError) -> String?) -> Finding {
+  /// - Returns: The finding.
+  package static func decoderFinding(load: () throws(PlatformError) -> String?) -> Finding {
     let topic = "decoding"
     let libraries = DecodingLibraries()
     do throws(PlatformError) {
@@ -148,7 +163,7 @@ enum SeeingFindings {
   }
 
   /// Which memory is calibrated on this machine, and which slow memory is not.
-  static func calibrationFinding(
+  package static func calibrationFinding(
     _ book: CalibrationBook, regions: [RegionIdentity], on machine: MachineIdentity
   ) -> Finding {
     // Those of profiles are the same on every machine, and say nothing of this one.

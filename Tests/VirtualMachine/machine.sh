@@ -145,6 +145,9 @@ nvdimm_make() { # file MiB
 
 # Starts the machine of `run`, in the background. Sets `machine_pid`. The persistence is mem-ctrl
 # (stores survive from the memory controller on: ADR) or cpu (from the caches on: eADR).
+#
+# On a busy host the kernel's trial of the timer interrupt comes too late for it, and it gives up:
+# no_timer_check leaves the trial out, as the kernel itself does under KVM.
 machine_start() { # persistence cpus nvdimm... [-- arguments...]
   local persistence=$1 cpus=$2 number=0
   local -a arguments=()

@@ -3,6 +3,7 @@
 
 internal import ArbiterCore
 internal import ArbiterDevice
+internal import ArbiterMemory
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterReport

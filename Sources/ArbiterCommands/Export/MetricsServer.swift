@@ -8,6 +8,9 @@ internal import CArbiterHTTP
 /// Serves the last page over HTTP, on a thread of its own.
 @safe
 final class MetricsServer {
+  /// The library that speaks HTTP, as the dynamic linker knows it (server.c loads it).
+  static let library = "libmicrohttpd.so.12"
+
   /// What clients may use at most.
   private static let connectionMax: UInt32 = 32
   private static let deadlineMilliseconds: UInt32 = 10_000
@@ -66,7 +69,6 @@ final class MetricsServer {
           ? "choose an address of this machine"
           : "choose another address or port, or port 0 for any that is free")
     }
-    let library = "libmicrohttpd.so.12"
     switch Int(result) {
     case ARB_HTTP_NO_LIBRARY:
       return PlatformError(

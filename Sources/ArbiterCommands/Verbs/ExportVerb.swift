@@ -42,7 +42,11 @@ extension ExportOptions {
     // Before any other thread exists, so that none takes the signals.
     let inbox = SignalInbox([SIGINT, SIGTERM, SIGHUP])
     defer { inbox.close() }
+    var watched = Watcher.Options()
+    // Nobody asks a second time, so that all that is to be seen must be in it.
+    if options.isOnce { watched.mapNanosecondsMax = Watcher.Options.mapNanosecondsOfScripts }
     var watcher = Watcher(
+      options: watched,
       runtimeFolder: FoundPages.folder(
         chosen: Console.environment("ARBITER_RUNTIME_DIR"),
         runtimeFolder: Console.environment("XDG_RUNTIME_DIR")))

@@ -118,10 +118,12 @@ private final class TopRun {
     return try printFrames(count: count, columns: terminal.columns)
   }
 
-  private func makeWatcher() -> Watcher {
+  private func makeWatcher(isScript: Bool) -> Watcher {
     var watched = Watcher.Options()
     watched.everyProcess = options.everyProcess
     watched.processes = options.processes.numbers
+    // Who reads frames of a script waits rather than misses a process; who looks at a screen not.
+    if isScript { watched.mapNanosecondsMax = Watcher.Options.mapNanosecondsOfScripts }
     return Watcher(
       options: watched,
       runtimeFolder: FoundPages.folder(
@@ -139,7 +141,7 @@ private final class TopRun {
     // Before any thread exists.
     let inbox = SignalInbox([SIGINT, SIGTERM])
     defer { inbox.close() }
-    var watcher = makeWatcher()
+    var watcher = makeWatcher(isScript: true)
     var state = TopState(intervalSeconds: options.interval.nanoseconds / 1e9)
     state.order = options.order
     var due = SystemClock.monotonicRawNanoseconds()
@@ -180,7 +182,7 @@ private final class TopRun {
   // MARK: The live screen
 
   private func live(on screen: TopTerminal) -> Int32 {
-    var watcher = makeWatcher()
+    var watcher = makeWatcher(isScript: false)
     var state = TopState(intervalSeconds: options.interval.nanoseconds / 1e9)
     state.order = options.order
     var shown = view(watcher.read())

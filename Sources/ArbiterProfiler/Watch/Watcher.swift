@@ -45,6 +45,8 @@ public struct Watcher: Sendable {
     public var mapIntervalNanoseconds: Int64 = 3_000_000_000
     /// The most time of one reading that goes into memory maps; the first has 25 times as much.
     public var mapNanosecondsMax: Int64 = 20_000_000
+    /// The same for those who read once or twice and want all of it: 5 s the first time.
+    public static let mapNanosecondsOfScripts: Int64 = 200_000_000
 
     /// Makes options that tell of programs that use slow memory.
     public init() {}

@@ -33,7 +33,7 @@ struct ExportOptions: Equatable {
         .init(
           "once", \.isOnce,
           help: "Read once and end: into the file of --textfile, or to standard output as "
-            + "OpenMetrics."),
+            + "OpenMetrics. Where programs are sampled, that is after one interval."),
       ]),
     OptionGroup(
       "What",

@@ -45,6 +45,17 @@ struct Exporter {
     return MetricsPage(families, readNanoseconds: reading.timeNanoseconds)
   }
 
+  /// Whether programs are sampled, so that figures of them grow from now on.
+  var isSampling: Bool { watcher.tendNanoseconds != nil }
+
+  /// Waits and takes in samples meanwhile.
+  ///
+  /// - Returns: The number of a signal that came; nil where the time is up.
+  mutating func wait(_ span: TimeSpan, until inbox: SignalInbox) -> Int32? {
+    let due = SystemClock.monotonicRawNanoseconds() + Int64(span.nanoseconds)
+    return watcher.tend(until: due) { inbox.next(nanoseconds: $0) }?.number
+  }
+
   /// Reads in every interval until a signal comes.
   ///
   /// A reading that takes longer than the interval is followed by the next one an interval later:

@@ -47,7 +47,12 @@ extension ExportOptions {
     let watcher = try options.backEnd.makeWatcher(
       processes: options.processes.numbers, everyProcess: false)
     var exporter = Exporter(tasksMax: options.tasksMax, watcher)
-    let first = exporter.page()
+    var first = exporter.page()
+    if options.isOnce, exporter.isSampling {
+      // Of what has just begun to be sampled nothing is known yet.
+      if let signal = exporter.wait(options.interval, until: inbox) { return code(signal) }
+      first = exporter.page()
+    }
     if let path = options.textfile {
       let file = MetricsFile(path)
       try file.write(first.text(.text, nowNanoseconds: nil))

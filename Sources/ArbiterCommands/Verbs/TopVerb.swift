@@ -27,7 +27,7 @@ struct TopOptions: Equatable {
       [
         .init("interval", \.interval, help: "Time between two readings."),
         .init(
-          "process", \.processes,
+          "process", \.processes, short: "p",
           help: "Processes to show, and no others, whether they use slow memory or not."),
         .init(
           "every-process", \.everyProcess,

@@ -127,9 +127,8 @@ extension Sampler {
     }
     throw PlatformError(
       .unsupported,
-      reason: "this machine offers no precise store event (libpfm4 knows neither "
-        + names.joined(separator: " nor ") + " of this processor)",
-      nextStep: "use the timer, or a processor of Intel that has them")
+      reason: "libpfm4 knows no precise \(kind == .loads ? "load" : "store") event of this processor",
+      nextStep: "use back-end timer, or an Intel processor whose events are passed on")
   }
 
   private static func trial(

@@ -98,9 +98,7 @@ extension AccountSummary {
   private static func name(of row: AccountReading.Row, room: Int) -> String {
     var name = Failure.harmless(row.mapping.name)
     if let range = row.addresses {
-      name =
-        "\(RunSummary.bytes(UInt64(range.count))) at "
-        + String(range.lowerBound, radix: 16)
+      name = String(range.lowerBound, radix: 16) + ", " + RunSummary.bytes(UInt64(range.count))
     }
     return name.count <= room ? name : "..." + name.suffix(room - 3)
   }

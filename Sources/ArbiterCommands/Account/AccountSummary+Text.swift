@@ -161,8 +161,8 @@ extension AccountSummary {
         reading.losses.sampleCount, reading.losses.resolvedCount)
     if missing > 0 && !reading.backEnd.isExact {
       list.append(
-        "Not in the table: \(missing) samples whose access could not be told, mostly in code that "
-          + "computes.")
+        "Not in the table: \(missing) \(missing == 1 ? "sample" : "samples") whose access could not "
+          + "be told, mostly in code that computes.")
     }
     if reading.foldedCount > 0 {
       list.append(

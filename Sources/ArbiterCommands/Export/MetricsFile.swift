@@ -46,7 +46,7 @@ struct MetricsFile: Sendable {
   private func checkKind() throws(Failure) {
     var facts = stat()
     // SAFETY: `facts` outlives the call.
-    guard unsafe lstat(target, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG else { return }
+    guard unsafe stat(path, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG else { return }
     if facts.st_mode & S_IFMT == S_IFDIR { throw failure(EISDIR) }
     throw Failure(
       ExitCode.usage, "--textfile=\(path) is no plain file",

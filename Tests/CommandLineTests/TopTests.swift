@@ -77,7 +77,7 @@ struct TopTests {
     let run = try arbiter("top --interval=100ms")
     #expect(run.code == 0)
     #expect(run.output.components(separatedBy: "arbiter top  ").count == 3)
-    #expect(run.error.hasPrefix("arbiter: note: standard output is no terminal"))
+    #expect(run.error.hasPrefix("arbiter: note: no terminal to draw on"))
     #expect(try arbiter("top --interval=100ms --quiet").error.isEmpty)
   }
 

@@ -34,7 +34,7 @@ extension ExportOptions {
       Example("See them", "export --once"),
       Example(
         "Write them for node_exporter",
-        "export --interval=15s --textfile=/var/lib/prometheus/node-exporter/arbiter.prom"),
+        "export --textfile=/var/lib/prometheus/node-exporter/arbiter.prom"),
     ],
     seeAlso: ["arbiter-top", "arbiter-account", "arbiter-run", "arbiter-doctor"],
     validate: { (options: ExportOptions) throws(UsageError) in try validate(options) },

@@ -107,6 +107,10 @@ private final class TopRun {
   }
 
   func run() throws -> Int32 {
+    for process in options.processes.numbers where ProcessFacts.read(process: process) == nil {
+      throw Failure(
+        ExitCode.usage, "there is no process \(process)", hint: "check its number with ps")
+    }
     let terminal = Console.output(options.color)
     let isScript = options.isBatch || options.format != .text
     if !isScript, let screen = TopTerminal(terminal) { return try live(on: screen) }
@@ -115,8 +119,7 @@ private final class TopRun {
       count = 2
       if !options.isQuiet {
         Console.note(
-          "arbiter: note: standard output is no terminal that can be drawn on: two readings are "
-            + "printed, as with --batch --count=2\n")
+          "arbiter: note: no terminal to draw on: printing two readings (--batch --count=2)\n")
       }
     }
     return try printFrames(count: count, columns: terminal.columns)

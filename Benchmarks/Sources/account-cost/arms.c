@@ -22,7 +22,7 @@
 extern char **environ;
 
 /* The default period of `arbiter account`, and the other that is measured. */
-#define DEFAULT_NANOSECONDS 2000000
+#define DEFAULT_NANOSECONDS 4000000
 #define FAST_NANOSECONDS 100000
 #define REDIS "/usr/bin/redis-check-rdb"
 

@@ -140,7 +140,7 @@ complete -c arbiter -n '__arbiter_has_verb account' -s h -l help -d 'Print help'
 complete -c arbiter -n '__arbiter_has_verb account' -F
 
 complete -c arbiter -n '__arbiter_has_verb top' -l interval -r -f -d 'Time between two readings'
-complete -c arbiter -n '__arbiter_has_verb top' -l process -r -f -d 'Processes to show, and no others, whether they use slow memory or not'
+complete -c arbiter -n '__arbiter_has_verb top' -s p -l process -r -f -d 'Processes to show, and no others, whether they use slow memory or not'
 complete -c arbiter -n '__arbiter_has_verb top' -l every-process -d 'Show every process, not only those that use slow memory'
 complete -c arbiter -n '__arbiter_has_verb top' -l sort -r -f -a 'written total cpu delay mapped process command' -d 'Order of the tasks; keys change it'
 complete -c arbiter -n '__arbiter_has_verb top' -l batch -d 'Print frames one after the other, for scripts'

@@ -126,7 +126,7 @@ complete -c arbiter -n '__arbiter_has_verb account' -s p -l process -r -f -d 'Ru
 complete -c arbiter -n '__arbiter_has_verb account' -l all -d 'Watch every process of this user that maps slow memory: files on fs-DAX mounts and device-DAX'
 complete -c arbiter -n '__arbiter_has_verb account' -l every-process -d 'With --all: watch processes that map no slow memory too'
 complete -c arbiter -n '__arbiter_has_verb account' -l back-end -r -f -a 'auto pebs timer faults gates' -d 'How accesses are seen: pebs (precise events of the processor), timer (a clock\'s samples), faults (first touches of pages) or gates (counts of arbiter run). auto is pebs where there is such a unit, else timer'
-complete -c arbiter -n '__arbiter_has_verb account' -l period -r -f -d 'Distance of samples: events for pebs (by default 10,000), CPU time for timer (by default 1ms)'
+complete -c arbiter -n '__arbiter_has_verb account' -l period -r -f -d 'Distance of samples: events for pebs (by default 10,000), CPU time for timer (by default 4ms)'
 complete -c arbiter -n '__arbiter_has_verb account' -l duration -r -f -d 'How long running processes are watched; by default until Ctrl-C or their end'
 complete -c arbiter -n '__arbiter_has_verb account' -l by -r -f -a 'process thread' -d 'Whether figures are those of processes or of threads'
 complete -c arbiter -n '__arbiter_has_verb account' -l files -r -f -a '(__fish_complete_directories)' -d 'Keep one small file for each task in this folder, rewritten each second'

@@ -33,7 +33,7 @@ struct HeatOptions: Equatable {
           help: "How accesses are sampled; auto takes the most precise one that works here."),
         .init(
           "period", \.period,
-          help: "Time between two samples of a thread with back-end timer; 2ms unless told."),
+          help: "Time between two samples of a thread with back-end timer; 1ms unless told."),
         .init(
           "duration", \.duration,
           help: "How long to watch; by default until the program ends or Ctrl-C."),

@@ -12,9 +12,11 @@ internal import CArbiterSampling
 public struct TimerSource: AccessSource {
   /// Time between two samples of a thread where nothing else is asked for.
   ///
-  /// A sample is an interrupt, and in virtual machines that takes some 15 us: twice as often would
+  /// A sample is an interrupt, and those of virtual machines take 15 to 25 us: twice as often would
   /// take more than 1 % of a program's time there (Benchmarks, account-cost).
-  public static let defaultNanoseconds: UInt64 = 2_000_000
+  public static let defaultNanoseconds: UInt64 = 4_000_000
+  /// The same where a picture is wanted, which needs more samples than a sum.
+  public static let pictureNanoseconds: UInt64 = 1_000_000
 
   /// Which back-end it is.
   public let backEnd = BackEnd.timer

@@ -120,7 +120,7 @@ int main(int count, char **words) {
   int number = atoi(words[2]);
   if (strcmp(words[1], "exec") == 0) return run_exec(words[0], number);
   make_map("all");
-  if (strcmp(words[1], "store") == 0) store(CLOCK_MONOTONIC, number);
+  if (strcmp(words[1], "store") == 0) store(CLOCK_MONOTONIC, atof(words[2]));
   if (strcmp(words[1], "forks") == 0) return run_forks(number, count > 3 ? atoi(words[3]) : 0);
   if (strcmp(words[1], "threads") == 0) return run_threads(number);
   return 0;

@@ -7,6 +7,7 @@ import ArbiterDevice
 import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterProfiler
+import ArbiterTestSupport
 import Testing
 
 @Suite("Doctor")

@@ -122,6 +122,7 @@ final class LiveHeat {
       if now?.startTicks != facts.startTicks || now?.hasEnded == true { break }
       guard let arrived = inbox.next(nanoseconds: Self.drainNanoseconds) else { continue }
       if arrived.number == SIGUSR1 {
+        notice.finish()
         writeAnyway(isComplete: false)
       } else {
         signal = arrived.number

@@ -121,7 +121,9 @@ private final class AccountRun {
     begin()
     var notice = WatchNotice(
       "account", of: options.isAll ? "processes" : options.processes.watchedText,
-      during: options.duration, isQuiet: options.output.isQuiet)
+      during: options.duration,
+      // Accounts on the way tell enough, and would stand beside the progress line.
+      isQuiet: options.output.isQuiet || options.interval != nil)
     defer { notice.finish() }
     var signal: Int32?
     while signal == nil {
@@ -134,6 +136,7 @@ private final class AccountRun {
       let wait = min(AccountOptions.drainNanoseconds, Int64(max(0, left ?? 1) * 1e9))
       guard let arrived = inbox.next(nanoseconds: wait) else { continue }
       if arrived.number == SIGUSR1 {
+        notice.finish()
         try tell(isComplete: false, exitCode: nil)
       } else {
         signal = arrived.number

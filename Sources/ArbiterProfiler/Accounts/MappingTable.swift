@@ -42,13 +42,14 @@ public struct MappingTable: Sendable {
 
   /// The addresses of an identity now; the widest where it has several.
   public func addresses(of identity: MappingIdentity) -> Range<UInt64>? {
-    entries.lazy.filter { $0.identity == identity }.map(\.addresses).max { $0.count < $1.count }
+    entries.lazy.filter { $0.identity == identity }.map(\.addresses)
+      .max { $0.byteCount < $1.byteCount }
   }
 
   /// Bytes of slow memory that the process maps, as of the last reading.
   public var slowBytes: UInt64 {
     entries.reduce(0) { sum, entry in
-      sum + (entry.identity.kind.isSlow ? UInt64(entry.addresses.count) : 0)
+      sum &+ (entry.identity.kind.isSlow ? entry.addresses.byteCount : 0)
     }
   }
 
@@ -180,4 +181,9 @@ public struct MappingTable: Sendable {
     guard low < entries.count, entries[low].addresses.contains(address) else { return nil }
     return entries[low].identity
   }
+}
+
+extension Range<UInt64> {
+  /// Its bytes; a count of integers has no room for those of the upper half of memory.
+  fileprivate var byteCount: UInt64 { upperBound - lowerBound }
 }

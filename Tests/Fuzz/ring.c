@@ -2,17 +2,20 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * libFuzzer target: any bytes as the contents of a ring, which the reader takes apart and whose
- * samples the resolver then reads. The ring, its room and the room for samples end where the
- * sanitizer notices.
+ * samples the resolver then reads, as ones of code of this process. The ring, its room and the room
+ * for samples end where the sanitizer notices.
  *
  * Of an input, the first two bytes choose the size of the ring and how far it is turned, so that
  * records wrap around anywhere; the third how many samples there is room for, the fourth flags. The
  * events of the reader have the numbers 1 to 4. Tests/Scripts/fuzz builds and runs it.
  */
+#define _GNU_SOURCE
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "CArbiterDecode.h"
 #include "CArbiterSampling.h"
@@ -66,7 +69,23 @@ static uint64_t sum_of(const ArbRingCounts *counts) {
          counts->skipped + counts->truncated + counts->unknown + counts->broken + counts->overrun;
 }
 
-static void resolve(ArbResolver *resolver, const ArbSample *sample) {
+/* Strings of all kinds, a store, a load, a scatter: each followed by others. It is never run. */
+static const uint8_t code[] = {0xf3, 0x48, 0xab, 0xf3, 0xa4, 0x67, 0xf3, 0xa5, 0xf2, 0xae,
+                               0x48, 0x89, 0x07, 0x8b, 0x46, 0x08, 0xf3, 0xa6, 0x48, 0xa5,
+                               0x62, 0xf2, 0x7d, 0x49, 0xa2, 0x04, 0x8f, 0xff, 0x30, 0xc3};
+
+static uint64_t code_address(void) {
+  const int access = PROT_READ | PROT_WRITE | PROT_EXEC;
+  uint8_t *memory = mmap(NULL, 4096, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  require(memory != MAP_FAILED, "no memory for code");
+  memcpy(memory, code, sizeof code);
+  return (uint64_t)(uintptr_t)memory;
+}
+
+/* Other processes are left alone: what they map would be another input each time. */
+static void resolve(ArbResolver *resolver, ArbSample *sample, uint64_t address) {
+  sample->process = getpid();
+  sample->ip = address + sample->ip % sizeof code;
   ArbAccess accesses[ARB_ACCESS_MAX];
   uint32_t reason = ARB_REASON_COUNT;
   const int count = arb_resolve(resolver, sample, 0, accesses, &reason);
@@ -86,12 +105,14 @@ static void fill(uint8_t *ring, uint64_t size, uint64_t tail, const uint8_t *dat
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static ArbResolver *resolver;
+  static uint64_t address;
   if (resolver == NULL) {
     const ArbDecodeNames names = {"libZydis.so.4.0", NULL};
     ArbDecoder *decoder = arb_decoder_make(&names);
     require(decoder != NULL, "Debian's package libzydis4.0 is missing");
     resolver = arb_resolver_make(decoder);
     require(resolver != NULL, "no memory for a resolver");
+    address = code_address();
   }
   if (size < 5) return 0;
   const uint64_t ring_size = UINT64_C(64) << (data[0] % 7);
@@ -122,12 +143,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (uint64_t index = 0; index < taken; index++) {
       require(samples[index].event < ARB_FORMAT_MAX, "a sample of no event");
       require(samples[index].time_nanoseconds >= 0, "a time before the first");
-      resolve(resolver, &samples[index]);
+      resolve(resolver, &samples[index], address);
     }
     if (answer == ARB_DRAIN_TASK) {
       require(task->name_count < ARB_TASK_NAME_BYTES, "a name without an end");
       require(task->kind >= ARB_TASK_FORK && task->kind <= ARB_TASK_MAP, "an unknown change");
-      arb_resolver_forget(resolver, task->process);
+      if (task->kind == ARB_TASK_EXEC) arb_resolver_forget(resolver, getpid());
     }
   }
   require(page->data_tail == page->data_head, "something was left");

@@ -157,13 +157,19 @@ public struct MappingTable: Sendable {
   }
 
   /// The table of a process that this one has started and that has everything mapped that it has.
-  public func forked(as process: Int32) -> MappingTable {
+  ///
+  /// - Parameter time: When it was started, by the clock of mappings that the kernel tells of.
+  public func forked(as process: Int32, at time: Int64) -> MappingTable {
     var table = MappingTable(process: process, tree: tree)
     table.entries = entries
     table.serialCount = serialCount
-    table.knownNanoseconds = knownNanoseconds
+    // What is not known at all is no better known for being older.
+    table.knownNanoseconds = knownNanoseconds == nil ? nil : time
     return table
   }
+
+  /// Whether all that it knows is from before a time.
+  public func isOlder(than time: Int64) -> Bool { knownNanoseconds.map { $0 < time } ?? true }
 
   /// Forgets everything that was read before: the process has begun another program.
   public mutating func clear(at time: Int64) {

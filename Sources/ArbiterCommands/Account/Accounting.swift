@@ -166,7 +166,10 @@ final class Accounting {
   private func findProcesses() {
     var classifier = account.classifier
     let own = getpid()
-    for process in ProcessFacts.all() where living[process] == nil && process != own {
+    let everybody = ProcessFacts.all()
+    // Numbers that nobody has any more may be those of others soon.
+    refused.formIntersection(everybody)
+    for process in everybody where living[process] == nil && process != own {
       if refused.contains(process) { continue }
       if !options.includesEveryProcess {
         guard let mappings = ProcessMapping.read(ofProcess: process),

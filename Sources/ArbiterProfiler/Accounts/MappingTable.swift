@@ -158,7 +158,10 @@ public struct MappingTable: Sendable {
 
   /// The table of a process that this one has started and that has everything mapped that it has.
   ///
-  /// - Parameter time: When it was started, by the clock of mappings that the kernel tells of.
+  /// - Parameters:
+  ///   - process: The new process.
+  ///   - time: When it was started, by the clock of mappings that the kernel tells of.
+  /// - Returns: Its table, as of that time.
   public func forked(as process: Int32, at time: Int64) -> MappingTable {
     var table = MappingTable(process: process, tree: tree)
     table.entries = entries

@@ -44,7 +44,8 @@ public struct ProcessStatus: Sendable, Hashable {
     let words = text[text.index(after: close)...].split(separator: " ")
     // Field 3 of the file, the state, is the first word here: the parent is field 4, flags are 9,
     // times 14 and 15, and the start is 22.
-    guard words.count > 19, let parent = Int32(words[1]), let flags = UInt64(words[6]), let user = UInt64(words[11]),
+    guard words.count > 19, let parent = Int32(words[1]), let flags = UInt64(words[6]),
+      let user = UInt64(words[11]),
       let system = UInt64(words[12]), let start = UInt64(words[19])
     else { return nil }
     self.process = process

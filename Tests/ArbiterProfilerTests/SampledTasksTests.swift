@@ -9,7 +9,7 @@ import Glibc
 import Testing
 
 /// What a sampler would have of the processes that come to it.
-private final class FakeRing {
+private final class TellingRing {
   var waiting: [SampledAccess] = []
   var losses = SamplingLosses()
   var added: [Int32] = []
@@ -19,9 +19,9 @@ private final class FakeRing {
   var openedCount = 0
 }
 
-private struct FakeSource: AccessSource {
+private struct TellingSource: AccessSource {
   let backEnd: BackEnd
-  let ring: FakeRing
+  let ring: TellingRing
   var losses: SamplingLosses { ring.losses }
 
   mutating func drain(_ body: (SampledAccess) -> Void) {
@@ -34,7 +34,7 @@ private struct FakeSource: AccessSource {
 
 @Suite("Watch: sampled tasks")
 struct SampledTasksTests {
-  private let ring = FakeRing()
+  private let ring = TellingRing()
 
   private func machine(hasSlowMemory: Bool) -> TemporaryFolder {
     let folder = TemporaryFolder()
@@ -65,7 +65,7 @@ struct SampledTasksTests {
     return SampledTasks(tree: tree, clock: { ring.now }) { () throws(PlatformError) in
       ring.openedCount += 1
       let account = Accountant(
-        of: FakeSource(backEnd: backEnd, ring: ring), by: .process,
+        of: TellingSource(backEnd: backEnd, ring: ring), by: .process,
         classifier: MappingClassifier(tree: tree), tree: tree)
       let choice = BackEndChoice(backEnd: backEnd, isAsked: false, passedOver: [])
       return SampledTasks.Engine(choice: choice, account: account) {

@@ -26,13 +26,12 @@ public struct SamplingSession {
     public init() {}
   }
 
-  /// Opens a back-end; nobody is sampled yet.
+  /// Opens a back-end; nobody is sampled yet. Nil for gates, which are not sampled.
   ///
   /// - Parameters:
   ///   - backEnd: Which.
   ///   - terms: How samples are taken.
   ///   - tree: Where the kernel describes the machine.
-  /// - Returns: nil for gates, which are not sampled.
   /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
   public init?(
     _ backEnd: BackEnd, _ terms: Terms = Terms(), tree: SystemTree = SystemTree()

@@ -67,7 +67,7 @@ struct SampledTasksTests {
       let account = Accountant(
         of: TellingSource(backEnd: backEnd, ring: ring), by: .process,
         classifier: MappingClassifier(tree: tree), tree: tree)
-      let choice = BackEndChoice(backEnd: backEnd, isAsked: false, passedOver: [])
+      let choice = try BackEndProbe.choose(wanted: backEnd) { (_) throws(PlatformError) in }
       return SampledTasks.Engine(choice: choice, account: account) {
         (process: Int32) throws(PlatformError) in
         if let refusal = ring.refusal { throw refusal }

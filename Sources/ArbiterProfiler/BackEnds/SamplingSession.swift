@@ -26,7 +26,9 @@ public struct SamplingSession {
     public init() {}
   }
 
-  /// Opens a back-end; nobody is sampled yet. Nil for gates, which are not sampled.
+  /// Opens a back-end; nobody is sampled yet.
+  ///
+  /// Nil for gates, which are not sampled.
   ///
   /// - Parameters:
   ///   - backEnd: Which.

@@ -9,7 +9,7 @@ import Glibc
 import Testing
 
 /// What a sampler would have of the processes that come to it.
-private final class TellingRing {
+private final class TaskRing {
   var waiting: [SampledAccess] = []
   var losses = SamplingLosses()
   var added: [Int32] = []
@@ -19,9 +19,9 @@ private final class TellingRing {
   var openedCount = 0
 }
 
-private struct TellingSource: AccessSource {
+private struct TaskRingSource: AccessSource {
   let backEnd: BackEnd
-  let ring: TellingRing
+  let ring: TaskRing
   var losses: SamplingLosses { ring.losses }
 
   mutating func drain(_ body: (SampledAccess) -> Void) {
@@ -34,7 +34,7 @@ private struct TellingSource: AccessSource {
 
 @Suite("Watch: sampled tasks")
 struct SampledTasksTests {
-  private let ring = TellingRing()
+  private let ring = TaskRing()
 
   private func machine(hasSlowMemory: Bool) -> TemporaryFolder {
     let folder = TemporaryFolder()
@@ -65,9 +65,9 @@ struct SampledTasksTests {
     return SampledTasks(tree: tree, clock: { ring.now }) { () throws(PlatformError) in
       ring.openedCount += 1
       let account = Accountant(
-        of: TellingSource(backEnd: backEnd, ring: ring), by: .process,
+        of: TaskRingSource(backEnd: backEnd, ring: ring), by: .process,
         classifier: MappingClassifier(tree: tree), tree: tree)
-      let choice = try BackEndProbe.choose(wanted: backEnd) { (_) throws(PlatformError) in }
+      let choice = try BackEndProbe.choose(wanted: backEnd) { _ throws(PlatformError) in }
       return SampledTasks.Engine(choice: choice, account: account) {
         (process: Int32) throws(PlatformError) in
         if let refusal = ring.refusal { throw refusal }

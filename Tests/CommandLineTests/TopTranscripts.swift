@@ -27,7 +27,7 @@ enum TopTranscripts {
     MED-W, MED-R, WA, RA of region1: memory controllers do not see the medium.
     DELAY of region1: no run gates it.
     WRITE/s of 4713: only stores under arbiter run are counted.
-    q quit  h help  space pause  + - interval  e every process
+    q quit  h help  space pause  + - interval  e every process  wtcdmpn sort
     """
 
   static let narrow = """
@@ -67,14 +67,14 @@ enum TopTranscripts {
     readings.
     DELAY of region1: no run gates it.
     WRITE/s of 4713: only stores under arbiter run are counted.
-    q quit  h help  space pause  + - interval  e every process
+    q quit  h help  space pause  + - interval  e every process  wtcdmpn sort
     """
 
   static let bare = """
     arbiter top  mica  14:05:59  every 1s
     4 CPUs  busy 25.0%  steal 0.0%  CPU seconds per GiB -
     DEVICE
-    (no slow memory, and no run that gates any)
+    (none: no slow memory, no gated run)
         PID COMMAND WRITE/s  SHARE WRITTEN SOURCE  DELAY    CPU
     (no program is seen to use slow memory)
     Look anyway: --every-process (key e) shows all, -p PID samples

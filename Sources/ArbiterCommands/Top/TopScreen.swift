@@ -193,7 +193,7 @@ package enum TopScreen {
   private static func deviceLines(_ view: TopView, width: Int) -> [TopLine] {
     let devices = view.interval.devices
     guard !devices.isEmpty else {
-      return [TopLine("DEVICE", .bold), TopLine("(no slow memory, and no run that gates any)")]
+      return [TopLine("DEVICE", .bold), TopLine("(none: no slow memory, no gated run)")]
     }
     let table = TopTable(deviceColumns, devices, width: width, growing: "DEVICE")
     return [TopLine(table.header, .bold)] + table.lines.map { TopLine($0) }

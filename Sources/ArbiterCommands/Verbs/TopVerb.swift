@@ -74,8 +74,8 @@ struct TopOptions: Equatable {
       reading, since rates need two.
 
       Keys: q ends, h helps, space pauses, + and - change the interval, e shows every process, \
-      w t c d m p n sort, r reverses, arrows scroll. Where standard output is no terminal, two readings are printed as \
-      with --batch --count=2.
+      w t c d m p n sort, r reverses, arrows scroll. Where standard output is no terminal, two \
+      readings are printed as with --batch --count=2.
       """,
     initial: TopOptions(), groups: groups,
     examples: [

@@ -94,7 +94,7 @@ extension Sampler {
       return (specification, "page-faults")
     case .stores, .loads:
       let name = try named(event.kind, &specification)
-      // Level 2 tells the instruction itself, and level 1 the one behind it, whose width is its own.
+      // Level 2 tells the instruction itself, level 1 the one behind it, whose width is its own.
       specification.precise = 2
       try trial(of: specification, event, tree)
       return (specification, name)

@@ -287,8 +287,8 @@ public struct SampledTasks: TaskSampler {
     }
     if losses.throttleCount > 0 {
       spots.append(
-        "The kernel held sampling back \(losses.throttleCount) times: figures are too low. A higher "
-          + "kernel.perf_event_max_sample_rate avoids it.")
+        "The kernel held sampling back \(losses.throttleCount) times: figures are too low. A "
+          + "higher kernel.perf_event_max_sample_rate avoids it.")
     }
     if losses.sampleCount >= Self.tellingCount, let share = losses.resolvedShare,
       share < Self.resolvedShareMin

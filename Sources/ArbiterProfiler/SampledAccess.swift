@@ -21,6 +21,8 @@ public struct SampledAccess: Sendable, Hashable {
   public var weight: Double
   /// The name of memory in place of an address, as gates have it; nil everywhere else.
   public var place: String?
+  /// Whether it is another access of the sample before: what a copy loads, behind what it stores.
+  public var isFurther = false
 
   /// Makes a sample.
   public init(

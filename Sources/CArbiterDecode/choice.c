@@ -6,6 +6,9 @@
  */
 #include "decode.h"
 
+/* The longest string that is believed. */
+#define ARB_STRING_MAX (UINT64_C(1) << 40)
+
 /* Below the stack pointer lies the red zone; above, nobody else within a page or so. */
 #define ARB_STACK_BELOW 256
 #define ARB_STACK_ABOVE 4096
@@ -127,6 +130,40 @@ static unsigned matching(
   return found;
 }
 
+/* How far a repeated string has got from the sample's address, by its pointer behind the
+ * instruction; 0 where the address is not of this operand. The count register does not tell: it is
+ * what was left, 0 of every string that was completed. */
+static uint64_t passed_bytes(const ArbOperand *operand, const ArbSample *sample) {
+  if (operand->base < 0 || operand->byte_count == 0) return 0;
+  uint64_t pointer = sample->registers[operand->base];
+  if (operand->flags & ARB_OPERAND_NARROW) pointer &= UINT32_MAX;
+  const uint64_t passed =
+      sample->flags & ARB_FLAG_DOWN ? sample->address - pointer : pointer - sample->address;
+  return passed <= ARB_STRING_MAX && passed % operand->byte_count == 0 ? passed : 0;
+}
+
+/* A repeated string of which the registers behind it are known: of a copy the operand whose pointer
+ * is nearest behind the address, since the other's memory does not lie between. */
+static void widen_passed(const ArbPlace *place, const ArbSample *sample, ArbAccess *access) {
+  uint64_t nearest = 0;
+  uint64_t width = 0;
+  for (uint8_t index = 0; index < place->at_count; index++) {
+    if (!(place->at[index].flags & ARB_OPERAND_REPEATED)) continue;
+    const uint64_t passed = passed_bytes(&place->at[index], sample);
+    if (passed == 0 || (nearest != 0 && passed >= nearest)) continue;
+    nearest = passed;
+    width = place->at[index].byte_count;
+  }
+  if (nearest <= width) return;
+  if (sample->flags & ARB_FLAG_DOWN) {
+    if (nearest - width > sample->address) return;
+    access->address = sample->address - (nearest - width);
+  } else if (sample->address > UINT64_MAX - nearest) {
+    return;
+  }
+  access->byte_count = nearest;
+}
+
 int arb_choose_addressed(
     const ArbPlace *place, const ArbSample *sample, uint64_t fs_base, ArbAccess *accesses,
     uint32_t *reason) {
@@ -146,7 +183,6 @@ int arb_choose_addressed(
     operand.flags &= (uint16_t)~(ARB_OPERAND_OPAQUE | ARB_OPERAND_FS | ARB_OPERAND_GS |
                                  ARB_OPERAND_NARROW);
     if (operand.flags & ARB_OPERAND_STRING) sum.found = ARB_FOUND_STRING;
-    /* Some registers are those behind the instruction: a count that is used up tells nothing. */
     if (!(sample->has & ARB_SAMPLE_REGISTERS) || sample->registers[ARB_RCX] == 0) {
       operand.flags &= (uint16_t)~ARB_OPERAND_REPEATED;
     }
@@ -161,6 +197,7 @@ int arb_choose_addressed(
     sum.is_atomic |= one.is_atomic;
   }
   if (sum.byte_count == 0) return 0;
+  if (sample->has & ARB_SAMPLE_REGISTERS_AFTER) widen_passed(place, sample, &sum);
   *reason = ARB_REASON_NONE;
   accesses[0] = sum;
   return 1;

@@ -92,6 +92,8 @@ typedef struct {
 #define ARB_AFTER_MAX 16
 /* Bytes of an instruction, at most. */
 #define ARB_INSTRUCTION_MAX 15
+/* The flag that makes string instructions go down. */
+#define ARB_FLAG_DOWN 0x400
 /* From farther back than this nothing is decoded forward. */
 #define ARB_STRAIGHT_MAX 2048
 /* Bytes in which starts of instructions vote. */

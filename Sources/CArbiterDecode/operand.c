@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-/* The flag that makes string instructions go down. */
-#define ARB_FLAG_DOWN 0x400
-
 uint16_t arb_operand_registers(const ArbOperand *operand) {
   uint16_t registers = 0;
   if (operand->base >= 0) registers |= (uint16_t)(1 << operand->base);

@@ -138,7 +138,11 @@ int arb_resolve(
     *reason = find_place(resolver, sample, &place);
   }
   if (*reason == ARB_REASON_NONE && sample->has & ARB_SAMPLE_ADDRESS) {
-    count = arb_choose_addressed(place, sample, fs_base, accesses, reason);
+    /* What lies at an inexact address is another instruction, of another width. */
+    *reason = ARB_REASON_NO_ACCESS;
+    if (sample->has & ARB_SAMPLE_EXACT_IP) {
+      count = arb_choose_addressed(place, sample, fs_base, accesses, reason);
+    }
   } else if (*reason == ARB_REASON_NONE) {
     const ArbMachineState state = {sample->registers, sample->flags, fs_base};
     count = sample->has & ARB_SAMPLE_EXACT_IP

@@ -6,7 +6,8 @@
  * H2  The library's own limit of connections, at which it stops listening, is never reached: the
  *     table's is lower, and beyond that the oldest connection is shut for each new one.
  * H3  A connection answers one request and ends. Its deadline therefore counts from its start, and
- *     sending a byte now and then does not move it, as it moves the library's time of idleness.
+ *     sending a byte now and then does not move it, as it moves the library's time of idleness. It
+ *     is looked at when a connection comes: one that is alone keeps nobody out.
  */
 #define _GNU_SOURCE
 #include "CArbiterHTTP.h"

@@ -34,20 +34,23 @@ ArbFormat arb_event_format(const ArbSampledEvent *event) {
   memset(&format, 0, sizeof format);
   /* The period is not asked for: a software event that tells it reports every single event,
    * whatever its period is. It is fixed anyway. */
-  format.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
-                       PERF_SAMPLE_TIME | PERF_SAMPLE_REGS_USER;
-  format.registers_user = registers_of_interest();
+  format.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME;
+  format.registers = registers_of_interest();
   format.period = event->period;
   switch (event->kind) {
     case ARB_EVENT_CLOCK:
+      format.sample_type |= PERF_SAMPLE_REGS_USER;
       format.has = ARB_SAMPLE_REGISTERS;
       break;
     case ARB_EVENT_PAGE_FAULTS:
-      format.sample_type |= PERF_SAMPLE_ADDR;
+      format.sample_type |= PERF_SAMPLE_ADDR | PERF_SAMPLE_REGS_USER;
       format.has = ARB_SAMPLE_ADDRESS | ARB_SAMPLE_REGISTERS | ARB_SAMPLE_EXACT_IP;
       break;
     default:
-      format.sample_type |= PERF_SAMPLE_ADDR;
+      /* Registers as the processor recorded them with the instruction: it is asked to record any
+       * only for those of the interrupt. Those of the thread are of the moment at which it was
+       * stopped, some instructions later. */
+      format.sample_type |= PERF_SAMPLE_ADDR | PERF_SAMPLE_REGS_INTR;
       format.has = ARB_SAMPLE_ADDRESS | ARB_SAMPLE_REGISTERS_AFTER;
   }
   return format;
@@ -72,7 +75,11 @@ static void fill_attributes(struct perf_event_attr *attributes, const ArbSampled
       attributes->precise_ip = event->precise & 3;
   }
   attributes->sample_type = format.sample_type;
-  attributes->sample_regs_user = format.registers_user;
+  if (format.sample_type & PERF_SAMPLE_REGS_INTR) {
+    attributes->sample_regs_intr = format.registers;
+  } else {
+    attributes->sample_regs_user = format.registers;
+  }
   attributes->sample_period = event->period;
   attributes->inherit = (event->flags & (ARB_EVENT_TO_THREADS | ARB_EVENT_TO_PROCESSES)) != 0;
   attributes->inherit_thread = (event->flags & ARB_EVENT_TO_PROCESSES) == 0 && attributes->inherit;

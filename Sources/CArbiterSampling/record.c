@@ -19,11 +19,14 @@ enum { TRAILER_BYTES = 24 }; /* process and thread, time, identifier: with sampl
 static const uint64_t needed_fields =
     PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME;
 
+/* Registers of the thread or of the moment of the event: one of both, written alike. */
+static const uint64_t register_fields = PERF_SAMPLE_REGS_USER | PERF_SAMPLE_REGS_INTR;
+
 int arb_format_is_readable(const ArbFormat *format) {
-  uint64_t known =
-      needed_fields | PERF_SAMPLE_ADDR | PERF_SAMPLE_PERIOD | PERF_SAMPLE_REGS_USER;
+  uint64_t known = needed_fields | PERF_SAMPLE_ADDR | PERF_SAMPLE_PERIOD | register_fields;
   return (format->sample_type & needed_fields) == needed_fields &&
-         (format->sample_type & ~known) == 0;
+         (format->sample_type & ~known) == 0 &&
+         (format->sample_type & register_fields) != register_fields;
 }
 
 /* Words of a record, one after the other; 0 and `is_short` behind its end. */
@@ -32,6 +35,9 @@ typedef struct {
   uint64_t place;
   int is_short;
 } Words;
+
+/* Times count from the machine's start: without the sign, differences of any two are numbers. */
+static int64_t time_of(uint64_t word) { return (int64_t)(word & INT64_MAX); }
 
 static uint64_t next_word(Words *words) {
   if (words->record->size - words->place < 8) {
@@ -50,13 +56,13 @@ static void read_registers(Words *words, const ArbFormat *format, ArbSample *sam
   if (abi == PERF_SAMPLE_REGS_ABI_NONE) return;
   uint64_t values[64] = {0};
   for (int number = 0; number < 64; number++) {
-    if (format->registers_user >> number & 1) values[number] = next_word(words);
+    if (format->registers >> number & 1) values[number] = next_word(words);
   }
   /* Registers of a 32-bit program mean something else, and nobody decodes its instructions. */
   if (words->is_short || abi != PERF_SAMPLE_REGS_ABI_64) return;
   uint64_t wanted = 1ull << PERF_REG_X86_FLAGS;
   for (int index = 0; index < ARB_REGISTER_COUNT; index++) wanted |= 1ull << kernel_number[index];
-  if ((format->registers_user & wanted) != wanted) return;
+  if ((format->registers & wanted) != wanted) return;
   for (int index = 0; index < ARB_REGISTER_COUNT; index++) {
     sample->registers[index] = values[kernel_number[index]];
   }
@@ -72,7 +78,7 @@ int arb_record_sample(const ArbRecord *record, const ArbFormat *format, ArbSampl
   uint64_t task = next_word(&words);
   sample->process = (int32_t)(uint32_t)task;
   sample->thread = (int32_t)(uint32_t)(task >> 32);
-  sample->time_nanoseconds = (int64_t)next_word(&words);
+  sample->time_nanoseconds = time_of(next_word(&words));
   if (format->sample_type & PERF_SAMPLE_ADDR) {
     sample->address = next_word(&words);
     /* A processor that did not catch the address says 0. */
@@ -80,7 +86,7 @@ int arb_record_sample(const ArbRecord *record, const ArbFormat *format, ArbSampl
   }
   sample->period = format->period;
   if (format->sample_type & PERF_SAMPLE_PERIOD) sample->period = next_word(&words);
-  if (format->sample_type & PERF_SAMPLE_REGS_USER) read_registers(&words, format, sample);
+  if (format->sample_type & register_fields) read_registers(&words, format, sample);
   /* Precise samples say of each whether it is exact, faults always are. */
   if (record->misc & PERF_RECORD_MISC_EXACT_IP) sample->has |= ARB_SAMPLE_EXACT_IP;
   sample->has |= format->has & ARB_SAMPLE_EXACT_IP;
@@ -138,11 +144,11 @@ int arb_record_task(const ArbRecord *record, ArbTask *task) {
   task->name[0] = 0;
   if (record->size < TRAILER_BYTES) return 0;
   uint64_t end = record->size - TRAILER_BYTES;
-  task->time_nanoseconds = (int64_t)arb_record_word(record, end + 8);
+  task->time_nanoseconds = time_of(arb_record_word(record, end + 8));
   if (record->type == PERF_RECORD_FORK || record->type == PERF_RECORD_EXIT) {
     task->kind = record->type == PERF_RECORD_FORK ? ARB_TASK_FORK : ARB_TASK_EXIT;
     read_relatives(&words, task);
-    task->time_nanoseconds = (int64_t)next_word(&words);
+    task->time_nanoseconds = time_of(next_word(&words));
     return words.place <= end && !words.is_short;
   }
   read_owner(&words, task);

@@ -116,7 +116,9 @@ static int take_record(
       if (record->size < place + 8) {
         reader->counts.truncated++;
       } else {
-        reader->counts.lost += arb_record_word(record, place);
+        uint64_t lost = arb_record_word(record, place);
+        uint64_t room = ARB_LOST_MAX - reader->counts.lost;
+        reader->counts.lost += lost < room ? lost : room;
       }
       return 0;
     }

@@ -11,8 +11,8 @@ import Testing
 
 private typealias Refusal = PerformanceUnit.Refusal
 
-/// One after the other, because tests count the events that this process holds.
-@Suite("Memory-controller events", .serialized)
+/// Whoever counts the events that a process holds has one of its own: others sample beside it.
+@Suite("Memory-controller events")
 struct CounterEventTests {
   @Test func `processors are known by the signature that CPUID gives`() {
     let cases: [(UInt32, String?)] = [
@@ -94,70 +94,74 @@ struct CounterEventTests {
 
   /// Software events pass through the same system calls as those of a unit: page faults in place of
   /// reads and context switches in place of writes, on the processor on which this thread runs.
-  @Test func `real events are opened, read and closed`() throws {
-    let folder = TemporaryFolder()
-    let base = "sys/bus/event_source/devices/uncore_imc_0"
-    folder.put("\(base)/type", "1")
-    folder.put("\(base)/cpumask", "0")
-    folder.put("\(base)/format/event", "config:0-7")
-    let unit = try PerformanceUnit.read("uncore_imc_0", from: SystemTree(root: folder.path))
-    let plan = PlannedEvents(
-      unit: unit.name, processor: unit.processors[0],
-      reads: try unit.configuration(of: EventCode(event: 2, umask: 0)),
-      writes: try unit.configuration(of: EventCode(event: 3, umask: 0)))
-    let paranoid = CounterProbe.read().perfEventParanoid
-    #expect(Self.openEventCount == 0)
-    do {
-      var reader = try ControllerCounters([plan, plan], paranoid: paranoid)
-      try Self.onProcessor0 {
-        let first = reader.snapshot()
-        let bytes = 256 * 4096
-        let mapped = unsafe mmap(
-          nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let pages = unsafe mapped, unsafe pages != MAP_FAILED else {
-          Issue.record("no mapping of \(bytes) bytes")
-          return
+  @Test func `real events are opened, read and closed`() async {
+    await #expect(processExitsWith: .exitCode(0)) {
+      let folder = TemporaryFolder()
+      let base = "sys/bus/event_source/devices/uncore_imc_0"
+      folder.put("\(base)/type", "1")
+      folder.put("\(base)/cpumask", "0")
+      folder.put("\(base)/format/event", "config:0-7")
+      let unit = try PerformanceUnit.read("uncore_imc_0", from: SystemTree(root: folder.path))
+      let plan = PlannedEvents(
+        unit: unit.name, processor: unit.processors[0],
+        reads: try unit.configuration(of: EventCode(event: 2, umask: 0)),
+        writes: try unit.configuration(of: EventCode(event: 3, umask: 0)))
+      let paranoid = CounterProbe.read().perfEventParanoid
+      #expect(Self.openEventCount == 0)
+      do {
+        var reader = try ControllerCounters([plan, plan], paranoid: paranoid)
+        try Self.onProcessor0 {
+          let first = reader.snapshot()
+          let bytes = 256 * 4096
+          let mapped = unsafe mmap(
+            nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+          guard let pages = unsafe mapped, unsafe pages != MAP_FAILED else {
+            Issue.record("no mapping of \(bytes) bytes")
+            return
+          }
+          // SAFETY: pages of this test's own mapping.
+          unsafe madvise(pages, bytes, MADV_NOHUGEPAGE)
+          for page in 0..<256 {
+            unsafe pages.storeBytes(of: 1, toByteOffset: page * 4096, as: UInt8.self)
+          }
+          unsafe munmap(pages, bytes)
+          usleep(1_000)
+          let second = reader.snapshot()
+          #expect(second.source == .memoryController)
+          #expect(second.mediaWriteBytes == nil && second.mediaReadBytes == nil)
+          #expect(!second.seesAmplification)
+          let delta = try #require(CounterDelta(from: first, to: second))
+          // Two pairs on the same events: each fault counts twice, 64 B each. Faults of others that
+          // fall between the two reads count once.
+          #expect((delta.imcReadBytes ?? 0) >= 2 * 256 * 64)
+          #expect((delta.imcReadBytes ?? 0).truncatingRemainder(dividingBy: 64) == 0)
+          #expect((delta.imcWriteBytes ?? 0) >= 2 * 64, "at least the sleep switched")
         }
-        // SAFETY: pages of this test's own mapping.
-        unsafe madvise(pages, bytes, MADV_NOHUGEPAGE)
-        for page in 0..<256 {
-          unsafe pages.storeBytes(of: 1, toByteOffset: page * 4096, as: UInt8.self)
-        }
-        unsafe munmap(pages, bytes)
-        usleep(1_000)
-        let second = reader.snapshot()
-        #expect(second.source == .memoryController)
-        #expect(second.mediaWriteBytes == nil && second.mediaReadBytes == nil)
-        #expect(!second.seesAmplification)
-        let delta = try #require(CounterDelta(from: first, to: second))
-        // Two pairs on the same events: each fault counts twice, 64 B each. Faults of others that
-        // fall between the two reads count once.
-        #expect((delta.imcReadBytes ?? 0) >= 2 * 256 * 64)
-        #expect((delta.imcReadBytes ?? 0).truncatingRemainder(dividingBy: 64) == 0)
-        #expect((delta.imcWriteBytes ?? 0) >= 2 * 64, "at least the sleep switched")
+        #expect(reader.source == .memoryController)
+        #expect(Self.openEventCount == 4)
+      } catch let error as PlatformError {
+        // Without the right there is the sentence instead.
+        #expect(error.code == .noPermission, "\(error)")
+        #expect(error.description.contains("CAP_PERFMON"))
+        #expect(geteuid() != 0 || paranoid == nil, "root may count: \(error)")
       }
-      #expect(reader.source == .memoryController)
-      #expect(Self.openEventCount == 4)
-    } catch let error as PlatformError {
-      // Without the right there is the sentence instead.
-      #expect(error.code == .noPermission, "\(error)")
-      #expect(error.description.contains("CAP_PERFMON"))
-      #expect(geteuid() != 0 || paranoid == nil, "root may count: \(error)")
+      #expect(Self.openEventCount == 0, "closed with the reader")
     }
-    #expect(Self.openEventCount == 0, "closed with the reader")
   }
 
-  @Test func `an event that the kernel does not know closes what was opened`() throws {
-    let good = ArbEvent(type: 1, config: 2, config1: 0, config2: 0)
-    let bad = ArbEvent(type: 1, config: 200, config1: 0, config2: 0)
-    for (reads, writes) in [(bad, good), (good, bad)] {
-      let plan = PlannedEvents(unit: "uncore_imc_3", processor: 0, reads: reads, writes: writes)
-      let error = #expect(throws: PlatformError.self) {
-        try ControllerCounters([plan], paranoid: 4)
+  @Test func `an event that the kernel does not know closes what was opened`() async {
+    await #expect(processExitsWith: .exitCode(0)) {
+      let good = ArbEvent(type: 1, config: 2, config1: 0, config2: 0)
+      let bad = ArbEvent(type: 1, config: 200, config1: 0, config2: 0)
+      for (reads, writes) in [(bad, good), (good, bad)] {
+        let plan = PlannedEvents(unit: "uncore_imc_3", processor: 0, reads: reads, writes: writes)
+        let error = #expect(throws: PlatformError.self) {
+          try ControllerCounters([plan], paranoid: 4)
+        }
+        #expect(error?.reason.contains("uncore_imc_3, processor 0") == true)
       }
-      #expect(error?.reason.contains("uncore_imc_3, processor 0") == true)
+      #expect(Self.openEventCount == 0)
     }
-    #expect(Self.openEventCount == 0)
   }
 
   /// Descriptors of this process that are events of the kernel.

@@ -12,6 +12,7 @@ final class FakeSource: AccessSource {
   let backEnd: BackEnd
   var losses = SamplingLosses()
   var waiting: [SampledAccess] = []
+  var events: [TaskEvent] = []
 
   init(_ backEnd: BackEnd = .timer) { self.backEnd = backEnd }
 
@@ -27,6 +28,11 @@ final class FakeSource: AccessSource {
   func drain(_ body: (SampledAccess) -> Void) {
     for access in waiting { body(access) }
     waiting = []
+  }
+
+  func takeTaskEvents() -> [TaskEvent] {
+    defer { events = [] }
+    return events
   }
 
   func stop() {}
@@ -116,6 +122,59 @@ struct AccountantTests {
     #expect(reading.tasks.map(\.command) == ["short"] && reading.tasks.map(\.hasEnded) == [true])
     #expect(reading.rows.map(\.mapping.name) == ["/a"])
     #expect(reading.rows.map(\.written.value) == [2])
+  }
+
+  @Test func `a process that is started under the number of one that ended is another task`() {
+    let machine = FakeMachine()
+    machine.setFacts(4, "shell", start: 40)
+    machine.setFacts(5, "first", start: 50)
+    machine.setMaps(4, ["1000-2000 rw-s 0 08:01 9 /shell"])
+    machine.setMaps(5, ["1000-2000 rw-s 0 08:01 9 /first"])
+    let source = FakeSource()
+    func store(at time: Int64, _ weight: Double) {
+      source.store(5, 0x1000, weight: weight)
+      source.waiting[source.waiting.count - 1].timeNanoseconds = time
+    }
+    func started(at time: Int64) {
+      source.events.append(
+        TaskEvent(
+          .started(parentProcess: 4, parentThread: 4), process: 5, thread: 5,
+          timeNanoseconds: time))
+    }
+    var account = Self.accountant(source, machine)
+    account.watch(4, now: 10)
+    // Its own start, of which the kernel tells after it was looked at.
+    account.watch(5, now: 20)
+    started(at: 15)
+    store(at: 21, 2)
+    account.drain(now: 30)
+    machine.setFacts(5, "second", start: 70)
+    store(at: 40, 4)
+    started(at: 50)
+    store(at: 60, 1)
+    account.drain(now: 70)
+    let reading = account.reading()
+    #expect(reading.rows.map(\.mapping.name) == ["/first", "/shell"])
+    #expect(reading.rows.map(\.written.value) == [6, 1])
+    #expect(reading.tasks.first { $0.task.startTicks == 50 }?.hasEnded == true)
+    #expect(reading.tasks.first { $0.task.startTicks == 70 }?.hasEnded == false)
+  }
+
+  @Test func `a copy is one sample of its task, and what it loads and stores two accesses`() {
+    let machine = FakeMachine()
+    machine.setFacts(5, "copier", start: 50)
+    machine.setMaps(5, ["1000-2000 rw-s 0 08:01 9 /a"])
+    let source = FakeSource()
+    source.store(5, 0x1000, weight: 3)
+    source.store(5, 0x1800, weight: 3)
+    source.waiting[1].isFurther = true
+    (source.waiting[1].isStore, source.waiting[1].isLoad) = (false, true)
+    source.store(5, nil, weight: 3)
+    var account = Self.accountant(source, machine)
+    account.drain(now: 0)
+    let reading = account.reading()
+    #expect(reading.rows.map(\.sampleCount) == [2])
+    #expect(reading.tasks.map(\.resolvedCount) == [1] && reading.tasks[0].resolvedShare == 0.5)
   }
 
   @Test func `a process that nobody could look at is still counted`() {

@@ -9,40 +9,6 @@ import CArbiterSampling
 import Glibc
 import Testing
 
-/// Code in memory of this process, which is decoded and never run.
-@safe
-private final class CodeInMemory {
-  static let pageByteCount = 4096
-  let base: UnsafeMutableRawPointer
-  let byteCount: Int
-
-  /// Repeats a piece of code over whole pages.
-  init?(pageCount: Int, of piece: String) {
-    byteCount = pageCount * Self.pageByteCount
-    // SAFETY: pages of our own. Nothing else than the kernel looks into the mapping.
-    let memory = unsafe mmap(
-      nil, byteCount, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let memory = unsafe memory, unsafe memory != MAP_FAILED else { return nil }
-    unsafe base = memory
-    let bytes = piece.hexadecimalBytes
-    for at in 0..<byteCount {
-      unsafe base.storeBytes(of: bytes[at % bytes.count], toByteOffset: at, as: UInt8.self)
-    }
-  }
-
-  deinit {
-    unsafe munmap(base, byteCount)
-  }
-
-  var address: UInt64 { unsafe UInt64(UInt(bitPattern: base)) }
-
-  func write(_ piece: String, at offset: Int) {
-    for (index, byte) in piece.hexadecimalBytes.enumerated() {
-      unsafe base.storeBytes(of: byte, toByteOffset: offset + index, as: UInt8.self)
-    }
-  }
-}
-
 /// CPU time of this thread.
 private func threadNanoseconds() -> Int {
   var time = timespec()

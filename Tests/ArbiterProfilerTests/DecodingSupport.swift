@@ -3,6 +3,7 @@
 
 import CArbiterDecode
 import CArbiterSampling
+import Glibc
 
 /// Why a sample gave no access, as a type of the tests.
 enum UnresolvedReason: UInt32, Sendable {
@@ -182,6 +183,40 @@ extension String {
     let digits = compactMap(\.hexDigitValue)
     return stride(from: 0, to: digits.count - 1, by: 2).map {
       UInt8(digits[$0] * 16 + digits[$0 + 1])
+    }
+  }
+}
+
+/// Code in memory of this process, which is decoded and never run.
+@safe
+final class CodeInMemory {
+  static let pageByteCount = 4096
+  let base: UnsafeMutableRawPointer
+  let byteCount: Int
+
+  /// Repeats a piece of code over whole pages.
+  init?(pageCount: Int, of piece: String) {
+    byteCount = pageCount * Self.pageByteCount
+    // SAFETY: pages of our own. Nothing else than the kernel looks into the mapping.
+    let memory = unsafe mmap(
+      nil, byteCount, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory = unsafe memory, unsafe memory != MAP_FAILED else { return nil }
+    unsafe base = memory
+    let bytes = piece.hexadecimalBytes
+    for at in 0..<byteCount {
+      unsafe base.storeBytes(of: bytes[at % bytes.count], toByteOffset: at, as: UInt8.self)
+    }
+  }
+
+  deinit {
+    unsafe munmap(base, byteCount)
+  }
+
+  var address: UInt64 { unsafe UInt64(UInt(bitPattern: base)) }
+
+  func write(_ piece: String, at offset: Int) {
+    for (index, byte) in piece.hexadecimalBytes.enumerated() {
+      unsafe base.storeBytes(of: byte, toByteOffset: offset + index, as: UInt8.self)
     }
   }
 }

@@ -66,10 +66,11 @@ struct FakeRecord {
 /// A ring and its reader, with the test in the kernel's place.
 @safe
 final class FakeRing {
-  /// Events of the reader by number: a clock, page faults, precise stores.
+  /// Events of the reader by number: a clock, page faults, precise stores and loads.
   static let clock: UInt64 = 1001
   static let faults: UInt64 = 1002
   static let stores: UInt64 = 1003
+  static let loads: UInt64 = 1004
 
   let size: Int
   private(set) var head: UInt64
@@ -100,8 +101,10 @@ final class FakeRing {
     unsafe reader.identities = identities
     unsafe reader.identity_capacity = 16
     unsafe reader.late = late
-    unsafe reader.format_count = 3
-    let kinds = [ARB_EVENT_CLOCK, ARB_EVENT_PAGE_FAULTS, ARB_EVENT_PRECISE]
+    unsafe reader.format_count = 4
+    let kinds = [
+      ARB_EVENT_CLOCK, ARB_EVENT_PAGE_FAULTS, ARB_EVENT_PRECISE, ARB_EVENT_PRECISE,
+    ]
     for (index, kind) in kinds.enumerated() {
       var event = ArbSampledEvent()
       event.kind = UInt32(kind)
@@ -113,7 +116,7 @@ final class FakeRing {
           of: format, toByteOffset: index * MemoryLayout<ArbFormat>.stride, as: ArbFormat.self)
       }
     }
-    for (index, id) in [Self.clock, Self.faults, Self.stores].enumerated() {
+    for (index, id) in [Self.clock, Self.faults, Self.stores, Self.loads].enumerated() {
       enter(id: id, event: index, owner: 70)
     }
     setHead(start)

@@ -167,10 +167,14 @@ struct WatcherTests {
       () throws(PlatformError) -> ControlPage in
       try ControlPage(parameters, clock: clock)
     }
+    defer { seat.leave() }
     seat.page.addSet(at: 1, name: "region7", matchesAll: true)
     let session = try seat.page.beginSession()
     let board = GateBoard(page: seat.page, setIndex: 1, session: session)
-    var watcher = Watcher(runtimeFolder: meet)
+    // No process but this one: other tests start programs that name pages of this process, too.
+    folder.makeFolder("alone/proc")
+    folder.link("alone/proc/\(getpid())", to: "/proc/\(getpid())")
+    var watcher = Watcher(runtimeFolder: meet, tree: SystemTree(root: "\(folder.path)/alone"))
     func stored() -> Double? {
       watcher.read().tasks.first { $0.process == getpid() }?.written.value?.value
     }

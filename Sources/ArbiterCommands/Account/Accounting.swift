@@ -55,35 +55,23 @@ final class Accounting {
     let gateSource = GateSource(
       folder: folder, tellsWhatWasBefore: !options.program.isEmpty
     ) { family.members }
-    let (source, feed) = try Self.makeSource(choice.backEnd, options, gates: gateSource)
-    self.feed = feed
+    let session = try SamplingSession(choice.backEnd, Self.terms(options))
+    feed = session?.feed
     let classifier = MappingClassifier()
-    account = Accountant(of: source, by: options.by.division, classifier: classifier)
+    account = Accountant(
+      of: session?.source ?? gateSource, by: options.by.division, classifier: classifier)
     gates = Accountant(of: gateSource, by: options.by.division, classifier: classifier)
     if let folder = options.files { files = try AccountFiles(folder: folder) }
   }
 
-  private static func makeSource(
-    _ backEnd: BackEnd, _ options: AccountOptions, gates: GateSource
-  ) throws -> (any AccessSource, SampleFeed?) {
-    switch (backEnd, options.period) {
-    case (.gates, _): return (gates, nil)
-    case (.faults, _):
-      let source = try FaultSource()
-      return (source, source.feed)
-    case (.timer, .time(let span)?):
-      let source = try TimerSource(everyNanoseconds: UInt64(span.nanoseconds))
-      return (source, source.feed)
-    case (.pebs, .events(let count)?):
-      let source = try PreciseSource(everyEvents: count)
-      return (source, source.feed)
-    case (.timer, _):
-      let source = try TimerSource()
-      return (source, source.feed)
-    case (.pebs, _):
-      let source = try PreciseSource()
-      return (source, source.feed)
+  private static func terms(_ options: AccountOptions) -> SamplingSession.Terms {
+    var terms = SamplingSession.Terms()
+    switch options.period {
+    case .time(let span)?: terms.nanoseconds = UInt64(span.nanoseconds)
+    case .events(let count)?: terms.eventCount = count
+    case nil: break
     }
+    return terms
   }
 
   /// Remarks of the back-end about itself.
@@ -166,7 +154,10 @@ final class Accounting {
   private func findProcesses() {
     var classifier = account.classifier
     let own = getpid()
-    for process in ProcessFacts.all() where living[process] == nil && process != own {
+    let everybody = ProcessFacts.all()
+    // Numbers that nobody has any more may be those of others soon.
+    refused.formIntersection(everybody)
+    for process in everybody where living[process] == nil && process != own {
       if refused.contains(process) { continue }
       if !options.includesEveryProcess {
         guard let mappings = ProcessMapping.read(ofProcess: process),

@@ -29,22 +29,16 @@ final class LiveHeat {
     self.options = options
     self.place = place
     choice = try BackEndProbe.choose(wanted: options.backEnd.backEnd)
-    let source: any AccessSource
-    switch choice.backEnd {
-    case .pebs:
-      let precise = try PreciseSource()
-      (source, feed) = (precise, precise.feed)
-    case .faults:
-      let faults = try FaultSource()
-      (source, feed) = (faults, faults.feed)
-    case .timer, .gates:
-      let period = options.period.map { UInt64($0.nanoseconds) }
-      let timer = try TimerSource(
-        everyNanoseconds: period ?? TimerSource.pictureNanoseconds)
-      (source, feed) = (timer, timer.feed)
+    var terms = SamplingSession.Terms()
+    // A picture wants more samples than a sum.
+    terms.nanoseconds =
+      options.period.map { UInt64($0.nanoseconds) } ?? TimerSource.pictureNanoseconds
+    guard let session = try SamplingSession(choice.backEnd, terms) else {
+      throw Failure(ExitCode.usage, "gates tell no addresses", hint: "choose another back-end")
     }
+    feed = session.feed
     let (isStoresOnly, isLoadsOnly) = (options.isStoresOnly, options.isLoadsOnly)
-    watch = HeatWatch(of: source, from: SystemClock.monotonicRawNanoseconds()) {
+    watch = HeatWatch(of: session.source, from: SystemClock.monotonicRawNanoseconds()) {
       isStoresOnly ? $0.isStore : isLoadsOnly ? $0.isLoad : true
     }
   }

@@ -3,7 +3,7 @@
 
 internal import Glibc
 
-/// What the kernel tells of a process in /proc/PID/stat.
+/// What the kernel tells of a process or a thread in its file `stat`.
 public struct ProcessStatus: Sendable, Hashable {
   /// The process.
   public var process: Int32
@@ -18,6 +18,10 @@ public struct ProcessStatus: Sendable, Hashable {
   public var systemTicks: UInt64
   /// Whether it is a thread of the kernel, which maps nothing.
   public var isKernelThread: Bool
+  /// Its parent.
+  public var parent: Int32
+  /// Whether it has ended and only waits to be noticed.
+  public var hasEnded: Bool
 
   /// Its CPU time in nanoseconds, as exact as clock ticks are.
   public var cpuNanoseconds: UInt64 {
@@ -38,13 +42,17 @@ public struct ProcessStatus: Sendable, Hashable {
     guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close
     else { return nil }
     let words = text[text.index(after: close)...].split(separator: " ")
-    // Field 3 of the file is the first word here: flags are field 9, times 14 and 15, start 22.
-    guard words.count > 19, let flags = UInt64(words[6]), let user = UInt64(words[11]),
+    // Field 3 of the file, the state, is the first word here: the parent is field 4, flags are 9,
+    // times 14 and 15, and the start is 22.
+    guard words.count > 19, let parent = Int32(words[1]), let flags = UInt64(words[6]),
+      let user = UInt64(words[11]),
       let system = UInt64(words[12]), let start = UInt64(words[19])
     else { return nil }
     self.process = process
     name = String(text[text.index(after: open)..<close])
     (startTicks, userTicks, systemTicks) = (start, user, system)
+    self.parent = parent
+    hasEnded = words[0] == "Z" || words[0] == "X"
     // PF_KTHREAD of linux/sched.h.
     isKernelThread = flags & 0x0020_0000 != 0
   }

@@ -15,7 +15,7 @@ public struct AccountReading: Sendable {
     public var mapping: MappingIdentity
     /// Where it is mapped, for memory without a name.
     public var addresses: Range<UInt64>?
-    /// Samples of it.
+    /// Accesses that samples told of it: two of a copy that both loads and stores there.
     public var sampleCount: UInt64
     /// What was stored, in the unit of the measure.
     public var written: Estimate
@@ -63,7 +63,7 @@ public struct AccountReading: Sendable {
   public var rows: [Row]
   /// The tasks, most stored first.
   public var tasks: [Task]
-  /// Samples in rows of others, for which there was no room.
+  /// Accesses in rows of others, for which there was no room.
   public var foldedCount: UInt64
 }
 
@@ -116,7 +116,7 @@ extension Accountant {
       let unresolved = ledger.unresolved[task] ?? WeightSum()
       return AccountReading.Task(
         task: task, command: tasks[task]?.command, hasEnded: tasks[task]?.hasEnded ?? false,
-        resolvedCount: row.sampleCount, unresolvedCount: unresolved.count,
+        resolvedCount: ledger.resolved[task] ?? 0, unresolvedCount: unresolved.count,
         unresolved: unresolved.total, written: written(row), read: read(row))
     }
     return AccountReading(

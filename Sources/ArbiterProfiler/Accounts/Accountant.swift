@@ -41,6 +41,8 @@ public struct Accountant {
   private struct Watched {
     var task: AccountTask
     var table: MappingTable
+    /// When it certainly lived.
+    var seenNanoseconds: Int64
     var threads: [Int32: AccountTask] = [:]
     /// Whether the last look found it gone: samples that are in the rings by then come still.
     var isGone = false
@@ -123,9 +125,14 @@ public struct Accountant {
   private mutating func take(in event: TaskEvent, now: Int64) {
     switch event.change {
     case .started(let parent, _):
-      guard parent != event.process, watched[event.process] == nil else { return }
-      let former = watched[parent]
-      _ = enter(event.process, now: now, table: former?.table.forked(as: event.process))
+      guard parent != event.process else { return }
+      if let former = watched[event.process] {
+        // Known already, unless it was another process that had the number and has ended since.
+        guard former.seenNanoseconds < event.timeNanoseconds else { return }
+        if tasks[former.task] != nil { tasks[former.task]?.hasEnded = true }
+      }
+      let table = watched[parent]?.table.forked(as: event.process, at: event.timeNanoseconds)
+      _ = enter(event.process, now: event.timeNanoseconds, table: table)
     case .executed(let name):
       watched[event.process]?.table.clear(at: event.timeNanoseconds)
       if let task = watched[event.process]?.task, tasks[task] != nil {
@@ -149,12 +156,12 @@ public struct Accountant {
     if let place = access.place {
       ledger.charge(
         task, MappingIdentity(.gates, name: place), isStore: access.isStore, isLoad: access.isLoad,
-        weight: access.weight)
+        weight: access.weight, isFurther: access.isFurther)
     } else if let address = access.address {
       let mapping = process.table.identity(of: address, now: now, classifier: &classifier)
       ledger.charge(
         task, mapping ?? .unknown, isStore: access.isStore, isLoad: access.isLoad,
-        weight: access.weight)
+        weight: access.weight, isFurther: access.isFurther)
     } else {
       ledger.chargeUnresolved(task, weight: access.weight)
     }
@@ -170,7 +177,8 @@ public struct Accountant {
     }
     let facts = ProcessFacts.read(process: process, from: tree)
     let task = AccountTask(process: process, startTicks: facts?.startTicks ?? 0)
-    var entry = Watched(task: task, table: table ?? MappingTable(process: process, tree: tree))
+    var entry = Watched(
+      task: task, table: table ?? MappingTable(process: process, tree: tree), seenNanoseconds: now)
     if table == nil { entry.table.refresh(now: now, classifier: &classifier) }
     if division == .process { note(task, facts) }
     watched[process] = entry

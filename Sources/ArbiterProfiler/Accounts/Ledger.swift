@@ -22,7 +22,7 @@ public struct AccountTask: Sendable, Hashable {
 
 /// What one task did to one mapping.
 public struct LedgerRow: Sendable, Hashable {
-  /// Samples of it.
+  /// Accesses that samples told of it: two of a copy that both loads and stores there.
   public var sampleCount: UInt64 = 0
   /// What was stored.
   public var written = WeightSum()
@@ -66,7 +66,9 @@ public struct Ledger: Sendable {
   public private(set) var rows: [Key: LedgerRow] = [:]
   /// Samples of each task that could not be resolved, and their weights.
   public private(set) var unresolved: [AccountTask: WeightSum] = [:]
-  /// Samples in rows of others.
+  /// Samples of each task that were resolved; a copy is one, in two rows perhaps.
+  public private(set) var resolved: [AccountTask: UInt64] = [:]
+  /// Accesses in rows of others.
   public private(set) var foldedCount: UInt64 = 0
 
   private var tasks: Set<AccountTask> = []
@@ -79,11 +81,21 @@ public struct Ledger: Sendable {
     self.taskCountMax = taskCountMax
   }
 
-  /// Charges a resolved sample.
+  /// Charges an access of a resolved sample.
+  ///
+  /// - Parameters:
+  ///   - task: Who.
+  ///   - mapping: What.
+  ///   - isStore: Whether memory was written.
+  ///   - isLoad: Whether memory was read.
+  ///   - weight: What the sample stands for.
+  ///   - isFurther: Whether it is another access of the sample that was charged before.
   public mutating func charge(
-    _ task: AccountTask, _ mapping: MappingIdentity, isStore: Bool, isLoad: Bool, weight: Double
+    _ task: AccountTask, _ mapping: MappingIdentity, isStore: Bool, isLoad: Bool, weight: Double,
+    isFurther: Bool = false
   ) {
     var key = Key(task: place(for: task), mapping: mapping)
+    if !isFurther { resolved[key.task, default: 0] &+= 1 }
     if rows[key] == nil {
       if plainRowCount < rowCountMax, key.task == task {
         plainRowCount += 1
@@ -115,6 +127,7 @@ public struct Ledger: Sendable {
   public mutating func keep(where isKept: (AccountTask) -> Bool) {
     tasks = tasks.filter(isKept)
     rows = rows.filter { isKept($0.key.task) }
+    resolved = resolved.filter { isKept($0.key) }
     unresolved = unresolved.filter { isKept($0.key) }
     plainRowCount = rows.keys.count { $0.mapping != .others }
   }

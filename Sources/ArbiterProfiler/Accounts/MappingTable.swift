@@ -42,13 +42,14 @@ public struct MappingTable: Sendable {
 
   /// The addresses of an identity now; the widest where it has several.
   public func addresses(of identity: MappingIdentity) -> Range<UInt64>? {
-    entries.lazy.filter { $0.identity == identity }.map(\.addresses).max { $0.count < $1.count }
+    entries.lazy.filter { $0.identity == identity }.map(\.addresses)
+      .max { $0.byteCount < $1.byteCount }
   }
 
   /// Bytes of slow memory that the process maps, as of the last reading.
   public var slowBytes: UInt64 {
     entries.reduce(0) { sum, entry in
-      sum + (entry.identity.kind.isSlow ? UInt64(entry.addresses.count) : 0)
+      sum &+ (entry.identity.kind.isSlow ? entry.addresses.byteCount : 0)
     }
   }
 
@@ -156,13 +157,22 @@ public struct MappingTable: Sendable {
   }
 
   /// The table of a process that this one has started and that has everything mapped that it has.
-  public func forked(as process: Int32) -> MappingTable {
+  ///
+  /// - Parameters:
+  ///   - process: The new process.
+  ///   - time: When it was started, by the clock of mappings that the kernel tells of.
+  /// - Returns: Its table, as of that time.
+  public func forked(as process: Int32, at time: Int64) -> MappingTable {
     var table = MappingTable(process: process, tree: tree)
     table.entries = entries
     table.serialCount = serialCount
-    table.knownNanoseconds = knownNanoseconds
+    // What is not known at all is no better known for being older.
+    table.knownNanoseconds = knownNanoseconds == nil ? nil : time
     return table
   }
+
+  /// Whether all that it knows is from before a time.
+  public func isOlder(than time: Int64) -> Bool { knownNanoseconds.map { $0 < time } ?? true }
 
   /// Forgets everything that was read before: the process has begun another program.
   public mutating func clear(at time: Int64) {
@@ -180,4 +190,9 @@ public struct MappingTable: Sendable {
     guard low < entries.count, entries[low].addresses.contains(address) else { return nil }
     return entries[low].identity
   }
+}
+
+extension Range<UInt64> {
+  /// Its bytes; a count of integers has no room for those of the upper half of memory.
+  fileprivate var byteCount: UInt64 { upperBound - lowerBound }
 }

@@ -21,24 +21,17 @@ public struct ProcessFacts: Sendable, Hashable {
     process: Int32, thread: Int32? = nil, from tree: SystemTree = SystemTree()
   ) -> ProcessFacts? {
     let path = thread.map { "/proc/\(process)/task/\($0)/stat" } ?? "/proc/\(process)/stat"
-    return tree.text(path).flatMap { parse($0) }
-  }
-
-  /// Source: proc(5): 2 name, 3 state, 4 parent, 22 start; the name may hold anything.
-  static func parse(_ text: String) -> ProcessFacts? {
-    guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close
-    else { return nil }
-    let fields = text[text.index(after: close)...].split(separator: " ")
-    guard fields.count > 19, let parent = Int32(fields[1]), let start = UInt64(fields[19])
+    guard let text = tree.text(path),
+      let status = ProcessStatus(process: thread ?? process, text: text)
     else { return nil }
     return ProcessFacts(
-      command: String(text[text.index(after: open)..<close]), parent: parent, startTicks: start,
-      hasEnded: fields[0] == "Z" || fields[0] == "X")
+      command: status.name, parent: status.parent, startTicks: status.startTicks,
+      hasEnded: status.hasEnded)
   }
 
   /// The numbers of all processes.
   public static func all(from tree: SystemTree = SystemTree()) -> [Int32] {
-    tree.entries("/proc").compactMap { Int32($0) }
+    ProcessStatus.processes(in: tree)
   }
 
   /// A process and those that descend from it; at most 1,024.

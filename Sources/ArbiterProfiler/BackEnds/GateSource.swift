@@ -110,7 +110,7 @@ public struct GateSource: AccessSource {
       let difference = bytes >= former ? bytes - former : bytes
       told[place] = bytes
       guard difference > 0 else { continue }
-      sums[place.process, default: 0] += difference
+      sums[place.process, default: 0] &+= difference
       tell(place.process, place.thread, now, difference, names[place.set] ?? "unknown", body)
     }
     for session in sessions {

@@ -50,8 +50,12 @@ public struct TimerSource: AccessSource {
   public mutating func drain(_ body: (SampledAccess) -> Void) {
     feed.drain { sample in
       let weight = Double(sample.period)
-      let isResolved = feed.resolver.resolve(sample) { access in
-        body(SampledAccess(sample, access, weight: weight))
+      var isResolved = false
+      feed.resolver.resolve(sample) { access in
+        var told = SampledAccess(sample, access, weight: weight)
+        told.isFurther = isResolved
+        isResolved = true
+        body(told)
       }
       if isResolved {
         resolvedCount += 1

@@ -166,10 +166,13 @@ public struct HeatWatch {
   private mutating func take(in event: TaskEvent, now: Int64) {
     switch event.change {
     case .started(let parent, _):
-      guard parent != event.process, tables[event.process] == nil,
-        tables.count < Self.tableCountMax, let table = tables[parent]
+      // What was known before of the number was of another process, which has ended.
+      guard parent != event.process,
+        tables[event.process]?.isOlder(than: event.timeNanoseconds) ?? true
       else { return }
-      tables[event.process] = table.forked(as: event.process)
+      tables[event.process] = nil
+      guard tables.count < Self.tableCountMax, let table = tables[parent] else { return }
+      tables[event.process] = table.forked(as: event.process, at: event.timeNanoseconds)
     case .executed: tables[event.process]?.clear(at: event.timeNanoseconds)
     case .mapped(let mapping):
       let known = ProcessMapping(

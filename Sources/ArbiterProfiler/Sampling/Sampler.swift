@@ -113,10 +113,10 @@ public final class Sampler: CustomStringConvertible {
     var losses = SamplingLosses()
     let counts = rings.counts
     losses.sampleCount = counts.samples
+    // Each count is far below the largest number: the reader bounds what records claim.
     losses.lostCount =
       max(counts.lost, rings.lostAtClose + lostWhileOpen) + counts.truncated + counts.unknown
-      + counts.broken
-      + counts.overrun + rings.droppedTaskCount
+      + counts.broken + counts.overrun + rings.droppedTaskCount
     losses.throttleCount = counts.throttles
     return losses
   }

@@ -94,14 +94,9 @@ extension Sampler {
       return (specification, "page-faults")
     case .stores, .loads:
       let name = try named(event.kind, &specification)
-      // The highest level that the processor has: 2 tells the instruction itself.
+      // Level 2 tells the instruction itself, level 1 the one behind it, whose width is its own.
       specification.precise = 2
-      do throws(PlatformError) {
-        try trial(of: specification, event, tree)
-      } catch  where error.code == .unsupported || error.code == .invalidArgument {
-        specification.precise = 1
-        try trial(of: specification, event, tree)
-      }
+      try trial(of: specification, event, tree)
       return (specification, name)
     }
   }

@@ -66,17 +66,16 @@ public struct SampledTasks: TaskSampler {
     self.init(tree: tree, clock: { SystemClock.monotonicRawNanoseconds() }) {
       () throws(PlatformError) -> Engine in
       let choice = try BackEndProbe.choose(wanted: wanted, tree: tree)
-      let source: any AccessSource
-      let feed: SampleFeed
-      if choice.backEnd == .pebs {
-        let precise = try PreciseSource(followsChildren: false, tree: tree)
-        (source, feed) = (precise, precise.feed)
-      } else {
-        let timer = try TimerSource(followsChildren: false, tree: tree)
-        (source, feed) = (timer, timer.feed)
+      var terms = SamplingSession.Terms()
+      terms.followsChildren = false
+      guard let session = try SamplingSession(choice.backEnd, terms, tree: tree) else {
+        throw PlatformError(
+          .invalidArgument, reason: "gates are counted and not sampled",
+          nextStep: "choose pebs or timer")
       }
+      let feed = session.feed
       let account = Accountant(
-        of: source, by: .process, ledger: Ledger(rowCountMax: 16_384),
+        of: session.source, by: .process, ledger: Ledger(rowCountMax: 16_384),
         classifier: MappingClassifier(tree: tree), tree: tree)
       return Engine(choice: choice, account: account) {
         (process: Int32) throws(PlatformError) in

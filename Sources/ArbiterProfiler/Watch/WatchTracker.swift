@@ -56,7 +56,7 @@ public struct WatchTracker: Sendable {
     of spent: Figure<ProcessorTime>, _ part: (ProcessorTime) -> UInt64
   ) -> Figure<Double> {
     guard let spent = spent.value else { return spent.map { _ in 0 } }
-    let whole = spent.busy + spent.idle + spent.waitingForDisk + spent.stolen
+    let whole = spent.busy &+ spent.idle &+ spent.waitingForDisk &+ spent.stolen
     return whole > 0
       ? .known(Double(part(spent)) / Double(whole))
       : .unavailable("the interval is shorter than the kernel's clock tick")

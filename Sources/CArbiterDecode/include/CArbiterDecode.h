@@ -113,7 +113,10 @@ void arb_resolver_free(ArbResolver *resolver);
 
 /* The accesses for which a sample stands. A sample with an address keeps it, and the instruction
  * gives width and kind; where the instruction loads and stores at two places and registers do not
- * tell which of them it was, both kinds are set. `fs_base` is 0 where it is not known. */
+ * tell which of them it was, both kinds are set. Without an exact instruction it tells nothing. Of
+ * a repeated string whose registers are those behind it, what counts is what lies between the
+ * address and where its pointer had got: all where the processor tells the first element's address,
+ * one element where it tells the last one's. `fs_base` is 0 where it is not known. */
 int arb_resolve(
     ArbResolver *resolver, const ArbSample *sample, uint64_t fs_base,
     ArbAccess accesses[ARB_ACCESS_MAX], uint32_t *reason);

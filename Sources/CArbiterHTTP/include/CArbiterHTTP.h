@@ -4,7 +4,7 @@
  * A small HTTP server for answers that are ready in memory: GET and HEAD, one request for each
  * connection. The protocol is libmicrohttpd's, which is loaded when a server starts. One thread of
  * that library serves all clients; no client, however slow, broken or hostile, reaches any other
- * thread, and none keeps a connection beyond a deadline or beyond its turn.
+ * thread, and none that is past its deadline or its turn keeps another one out.
  */
 #ifndef CARBITERHTTP_H
 #define CARBITERHTTP_H
@@ -26,7 +26,8 @@ typedef struct {
   /* Connections kept open. When one more comes, the oldest is closed: whoever holds connections
    * open without asking anything loses them first. At least 1. */
   uint32_t connection_count;
-  /* Milliseconds from a connection's start to its end, whatever it does meanwhile. */
+  /* Milliseconds after which an idle connection ends, and after which one that does something is
+   * shut when the next one comes. */
   uint32_t deadline_milliseconds;
   /* Bytes kept for the request of each connection. */
   uint32_t request_bytes;

@@ -32,7 +32,7 @@ typedef struct {
   uint32_t flags; /* ARB_EVENT_TO_... */
   uint64_t period;
   uint32_t type; /* of a precise event, from here on: as the kernel counts it */
-  uint32_t precise; /* its level: 2, or 1 */
+  uint32_t precise; /* its level: 2 tells the instruction itself */
   uint64_t config;
   uint64_t config1;
   uint64_t config2;

@@ -24,6 +24,9 @@ enum {
   ARB_TASK_NAME_BYTES = 4096,
 };
 
+/* Records that are counted as lost, at most: sums with other counts stay numbers. */
+#define ARB_LOST_MAX (UINT64_C(1) << 62)
+
 /* A ring: the kernel's page with head and tail, and the data, a power of two of bytes. */
 typedef struct {
   void *_Nullable page; /* nil only before the ring is mapped, as the data */
@@ -32,10 +35,10 @@ typedef struct {
 } ArbRing;
 
 /* What the samples of an event hold. Their sample type has identifier, address of the instruction,
- * thread and time, and may have data address, period and user registers, and nothing else. */
+ * thread and time, and may have data address, period and registers, and nothing else. */
 typedef struct {
   uint64_t sample_type;    /* PERF_SAMPLE_... */
-  uint64_t registers_user; /* which registers, by the kernel's numbers */
+  uint64_t registers;      /* which registers, by the kernel's numbers */
   uint64_t period;         /* that of samples which do not tell theirs */
   uint32_t has;            /* ARB_SAMPLE_... that its samples may claim */
   uint32_t unused;

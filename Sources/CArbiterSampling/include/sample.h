@@ -14,7 +14,8 @@ enum {
   ARB_SAMPLE_REGISTERS = 2, /* `registers` and `flags` are those before the instruction at `ip` */
   ARB_SAMPLE_EXACT_IP = 4,  /* `ip` is the instruction that caused the event */
   /* `registers` and `flags` are those after the instruction at `ip`, as precise events have them:
-   * addresses computed of them may be wrong, and counts of repetition are what was left. */
+   * addresses computed of them may be wrong, counts of repetition are what was left, and pointers
+   * of strings are where these had got. */
   ARB_SAMPLE_REGISTERS_AFTER = 8,
 };
 

@@ -257,7 +257,7 @@ static Outcome run_redis(const Work *work, Arm arm, const char *tool) {
     open_bare(redis, bare_nanoseconds(arm), descriptors);
   }
   snprintf(turns, sizeof turns, "%lu", work->turns);
-  /* One client and fixed batches: how many requests come together must not depend on who watches. */
+  /* One client and fixed batches: how many come together must not depend on who watches. */
   const char *load[] = {"redis-benchmark", "-s", socket_path, "-t", "set", "-d", "1000", "-c", "1",
                         "-P", "32", "-r", "1000", "-q", "-n", turns, NULL};
   double began = redis_seconds();

@@ -190,6 +190,19 @@ struct ExportFileTests {
     #expect(!text.samples("arbiter_blind_spot_info").isEmpty)
   }
 
+  @Test func `what is no plain file is not replaced by metrics`() throws {
+    let folder = TemporaryFolder()
+    let run = try shell(
+      """
+      mkfifo pipe; mkdir real; touch real/a.prom; ln -s real/a.prom link.prom
+      "$arbiter" export --once --textfile=pipe; code=$?
+      test -p pipe && test $code = 64 && "$arbiter" export --once --textfile=link.prom \\
+        && test -L link.prom && grep -q arbiter_build_info real/a.prom
+      """, in: folder.path)
+    #expect(run.code == 0)
+    #expect(run.error.hasPrefix("arbiter: error: --textfile=pipe is no plain file\n"))
+  }
+
   @Test func `a textfile is whole whenever it is read, for everybody, and stays behind`() throws {
     let place = ExportPlace()
     let run = try place.script(

@@ -166,6 +166,14 @@ enum SamplingPeriod: OptionValue, Equatable {
     }
   }
 
+  /// Whether a back-end can be told it.
+  func isUsed(by backEnd: BackEnd) -> Bool {
+    switch self {
+    case .events: backEnd == .pebs
+    case .time: backEnd == .timer
+    }
+  }
+
   var argumentText: String {
     switch self {
     case .events(let count): String(count)

@@ -3,6 +3,7 @@
 
 internal import ArbiterCore
 internal import ArbiterDevice
+internal import ArbiterMemory
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterReport
@@ -31,7 +32,7 @@ enum MeasureContext {
         .init("file_system", .string("\(memory.fileSystem)")),
         .init("is_direct", .bool(memory.fileSystem.isDirect)),
         .init("is_read_only", .bool(memory.isReadOnly)),
-        .init("granularity", .text(memory.granularity.map { "\($0)" })),
+        .init("granularity", .text(memory.granularity?.rawValue)),
         .init("flush_instruction", .text(memory.flushInstruction?.rawValue)),
         .init("memory_region", .text(memory.memoryRegionName)),
       ])
@@ -51,6 +52,11 @@ enum MeasureContext {
         "\(name) lies behind the page cache: raw access measures DRAM, not the device; only "
           + "durable writes and O_DIRECT reach it.")
     case .dax, .deviceDax: break
+    }
+    if let running = findings.runningShare, running < 0.9 {
+      list.append(
+        "Other programs had the processors: the measuring threads ran only "
+          + "\(Figures.rounded(running * 100)) % of their time. Repeat on an idle machine.")
     }
     if let stolen = findings.stolenShare, stolen > 0.01 {
       list.append(

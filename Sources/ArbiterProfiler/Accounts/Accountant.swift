@@ -235,6 +235,16 @@ public struct Accountant {
     }
   }
 
+  /// Forgets tasks that nobody asks for any more, so that an account without end stays small.
+  ///
+  /// - Parameter isKept: Whether a task of this number and start is asked for still.
+  public mutating func keep(where isKept: (AccountTask) -> Bool) {
+    watched = watched.filter { isKept($0.value.task) }
+    tasks = tasks.filter { isKept($0.key) }
+    addresses = addresses.filter { isKept($0.key.task) }
+    ledger.keep(where: isKept)
+  }
+
   /// Where a row's memory is or was, where it has no name.
   public mutating func addresses(of key: Ledger.Key) -> Range<UInt64>? {
     if addresses[key] == nil { remember(CollectionOfOne(key)) }

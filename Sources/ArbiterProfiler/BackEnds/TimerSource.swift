@@ -26,11 +26,17 @@ public struct TimerSource: AccessSource {
 
   /// Prepares to sample.
   ///
+  /// - Parameters:
+  ///   - period: The distance of samples.
+  ///   - followsChildren: Whether processes that sampled ones start are sampled too.
+  ///   - tree: Where the kernel describes the machine.
   /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
   public init(
-    everyNanoseconds period: UInt64 = defaultNanoseconds, tree: SystemTree = SystemTree()
+    everyNanoseconds period: UInt64 = defaultNanoseconds, followsChildren: Bool = true,
+    tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
-    feed = try SampleFeed([.clock(everyNanoseconds: period)], tree: tree)
+    feed = try SampleFeed(
+      [.clock(everyNanoseconds: period)], followsChildren: followsChildren, tree: tree)
   }
 
   /// What became of the samples so far.

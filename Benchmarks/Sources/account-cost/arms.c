@@ -214,6 +214,12 @@ static void end_redis(void) {
   rmdir(folder);
 }
 
+/* Nothing of it remains, also where somebody ends this program. */
+static void end_by_signal(int number) {
+  end_redis();
+  _exit(128 + number);
+}
+
 static void start_redis(int null) {
   if (redis > 0) return;
   if (!mkdtemp(folder)) fail("there is no folder");
@@ -222,6 +228,9 @@ static void start_redis(int null) {
                          "--appendonly", "no", "--dir", folder, NULL};
   redis = spawn(words, null);
   atexit(end_redis);
+  signal(SIGINT, end_by_signal);
+  signal(SIGTERM, end_by_signal);
+  signal(SIGHUP, end_by_signal);
   for (int look = 0; look < 200 && access(socket_path, F_OK) != 0; look++) usleep(50000);
 }
 
@@ -257,7 +266,7 @@ static Outcome run_redis(const Work *work, Arm arm, const char *tool) {
     open_bare(redis, bare_nanoseconds(arm), descriptors);
   }
   snprintf(turns, sizeof turns, "%lu", work->turns);
-  /* One client and fixed batches: how many requests come together must not depend on who watches. */
+  /* One client and fixed batches: how many come together must not depend on who watches. */
   const char *load[] = {"redis-benchmark", "-s", socket_path, "-t", "set", "-d", "1000", "-c", "1",
                         "-P", "32", "-r", "1000", "-q", "-n", turns, NULL};
   double began = redis_seconds();

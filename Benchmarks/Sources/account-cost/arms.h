@@ -40,8 +40,8 @@ int can_run(const Work *work);
 /* Does the work in one way; ends the program where that fails. */
 Outcome run_arm(const Work *work, Arm arm, const char *tool);
 
-/* The work itself, in a process of its own: `work MEBIBYTES TURNS random|next PERIOD`, the last of a
- * bare timer. */
+/* The work itself, in a process of its own: `work MEBIBYTES TURNS random|next PERIOD`, where the
+ * period is that of a bare timer. */
 int run_work(char **words);
 
 /* Ends the program with a sentence. */

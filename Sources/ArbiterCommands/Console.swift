@@ -34,7 +34,7 @@ enum Console {
     if number == EPIPE { exit(ExitCode.done) }
     throw Failure(
       ExitCode.inputOutput, "cannot write the results: \(reason(number))",
-      hint: "write them elsewhere with --output=<FILE>")
+      hint: "free space, or send standard output elsewhere")
   }
 
   /// Writes a remark, without a promise.

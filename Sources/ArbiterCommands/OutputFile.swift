@@ -98,6 +98,14 @@ struct OutputFile: Sendable {
     return Failure(
       isDenied ? ExitCode.permission : ExitCode.inputOutput,
       "cannot write --output=\(path): \(Console.reason(number))",
-      hint: number == ENOSPC ? "free space or name another file" : "name a file that you may write")
+      hint: hint(number))
+  }
+
+  private static func hint(_ number: Int32) -> String {
+    switch number {
+    case ENOSPC, EDQUOT: "free space or name another file"
+    case ENOENT: "make the folder first, or name another file"
+    default: "name a file that you may write"
+    }
   }
 }

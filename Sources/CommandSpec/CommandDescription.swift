@@ -41,7 +41,9 @@ public struct CommandDescription: Equatable, Sendable {
   /// - Parameter tool: The tool's name.
   /// - Returns: The tool, the verb and the operands, without a prefix.
   public func usage(tool: String) -> String {
-    let own = operands.areOneCommand ? ["[--] <COMMAND>..."] : operands.map(\.usage)
+    let isOptional = operands.first?.arity == .command(isRequired: false)
+    let command = isOptional ? "[[--] <COMMAND>...]" : "[--] <COMMAND>..."
+    let own = operands.areOneCommand ? [command] : operands.map(\.usage)
     let words = [tool, name] + (groups.isEmpty ? [] : ["[options]"]) + own
     return words.joined(separator: " ")
   }

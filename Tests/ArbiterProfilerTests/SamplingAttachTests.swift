@@ -275,7 +275,7 @@ struct SamplingAttachTests {
     #expect(probe.perfEventParanoid.value != nil)
     let hasUnit = !SystemTree().entries("/sys/bus/event_source/devices/cpu/events").isEmpty
     if !hasUnit {
-      let reason = "this machine offers no precise store event"
+      let reason = "no precise store event"
       #expect(probe.stores.reason?.contains(reason) == true)
       #expect(probe.loads.reason != nil)
     }

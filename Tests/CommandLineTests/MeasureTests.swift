@@ -131,7 +131,7 @@ struct MeasureTests {
     for (line, message) in [
       ("", "nothing to measure is named"),
       ("/dev/shm --profile=optane-100-256g", "both '/dev/shm' and"),
-      ("/dev/null", "/dev/null is a device whose contents"),
+      ("/dev/null", "/dev/null is neither a file nor a folder nor a dax device"),
       ("/dev/shm --repeat=2", "--repeat=2 is not within 3 to 100"),
       ("/dev/shm --sizes=100B", "--sizes has 100B"),
       ("/dev/shm --modules=6", "--modules=6 is for the model alone"),

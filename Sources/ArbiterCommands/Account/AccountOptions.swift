@@ -46,7 +46,7 @@ struct AccountOptions: Equatable {
         .init(
           "period", \.period,
           help: "Distance of samples: events for pebs (by default 10,000), CPU time for timer (by "
-            + "default 1ms)."),
+            + "default 4ms)."),
         .init(
           "duration", \.duration,
           help: "How long running processes are watched; by default until Ctrl-C or their end."),
@@ -163,6 +163,14 @@ enum SamplingPeriod: OptionValue, Equatable {
       self = .events(count)
     } else {
       self = .time(try TimeSpan(argument: argument))
+    }
+  }
+
+  /// Whether a back-end can be told it.
+  func isUsed(by backEnd: BackEnd) -> Bool {
+    switch self {
+    case .events: backEnd == .pebs
+    case .time: backEnd == .timer
     }
   }
 

@@ -23,7 +23,7 @@ extension AccountSummary {
         lines(["Counted by gates, exactly:"], width)
           + Self.table(of: gates, width: width, rowsMax: rowsMax).text(width: width))
     }
-    for remark in remarks { paragraphs.append(lines([remark], width)) }
+    paragraphs.append(lines(remarks, width))
     return paragraphs.joined(separator: "\n")
   }
 
@@ -73,7 +73,8 @@ extension AccountSummary {
       let written = rest.map(\.written).reduce(.exact(0), +)
       table.addGroup("everything else")
       table.add([
-        .text("\(rest.count) rows"), .text(""), .text(amount(written.value, measure)),
+        .text("\(rest.count) \(rest.count == 1 ? "row" : "rows")"), .text(""),
+        .text(amount(written.value, measure)),
         .text(error(written, reading.backEnd)), .text(""),
         .text(percent(rest.reduce(0) { $0 + ($1.share ?? 0) })),
         .text(String(rest.reduce(0) { $0 + $1.sampleCount })),
@@ -126,10 +127,11 @@ extension AccountSummary {
   var remarks: [String] {
     var list: [String] = []
     for missed in choice.passedOver {
-      list.append(
-        "Back-end \(missed.backEnd.rawValue) is not used: \(missed.reason); \(missed.nextStep).")
+      // Who reads this uses the timer already.
+      let step = missed.nextStep.contains("timer") ? "" : "; \(missed.nextStep)"
+      list.append("Back-end \(missed.backEnd.rawValue) is not used: \(missed.reason)\(step).")
     }
-    list.append(reading.backEnd.caution)
+    if !reading.rows.isEmpty { list.append(reading.backEnd.caution) }
     list += lossRemarks
     if let reason = unavailable.first(where: { $0.name == "kernel_copies_bytes" })?.reason {
       list.append("Unavailable: copies by the kernel (read, write): \(reason).")
@@ -159,8 +161,8 @@ extension AccountSummary {
         reading.losses.sampleCount, reading.losses.resolvedCount)
     if missing > 0 && !reading.backEnd.isExact {
       list.append(
-        "Not in the table: \(missing) samples without an access that could be told (in code that "
-          + "computes, relative to the thread's own data, or that could not be read).")
+        "Not in the table: \(missing) \(missing == 1 ? "sample" : "samples") whose access could not "
+          + "be told, mostly in code that computes.")
     }
     if reading.foldedCount > 0 {
       list.append(
@@ -199,9 +201,8 @@ extension BackEnd {
     case .pebs:
       "Figures are width times period of sampled instructions; +- is the upper standard error."
     case .timer:
-      "Cost is the CPU time of samples at stores, read that at loads: it ranks memory by what it "
-        + "costs and counts no stores. Stores that hit the cache hardly show. +- is the upper "
-        + "standard error."
+      "Cost is CPU time at stores, read that at loads: both rank memory by cost and count no "
+        + "accesses; stores that hit the cache hardly show. +- is the upper standard error."
     case .faults:
       "Each fault is counted as 4 KiB; the true size of one that maps a huge page is unknown."
     case .gates:
@@ -213,8 +214,8 @@ extension BackEnd {
   var silence: String {
     switch self {
     case .pebs, .timer:
-      "Nothing was sampled whose access could be told: whoever was watched hardly ran, or was "
-        + "in the kernel. A shorter --period or a longer --duration shows more."
+      "No access was sampled: who was watched hardly ran, or ran in the kernel. A shorter "
+        + "--period or more time shows more."
     case .faults: "No page was touched for the first time while it was watched."
     case .gates:
       "No gate has counted anything: gates are those of programs that 'arbiter run' has started."

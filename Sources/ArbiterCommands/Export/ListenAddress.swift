@@ -14,7 +14,7 @@ struct ListenAddress: OptionValue, Equatable {
   let port: UInt16
 
   init(argument: String) throws(UsageError) {
-    guard let colon = argument.lastIndex(of: ":") else {
+    guard let colon = argument.lastIndex(of: ":"), !argument.hasSuffix("]") else {
       throw UsageError("'\(argument)' has no port", hint: "write 127.0.0.1:9890 or [::1]:9890")
     }
     let portText = argument[argument.index(after: colon)...]

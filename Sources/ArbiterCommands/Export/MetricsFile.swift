@@ -10,13 +10,15 @@ internal import Glibc
 /// of power the figures are worth nothing.
 struct MetricsFile: Sendable {
   private let path: String
+  private let target: String
   private let partial: String
 
-  /// Names the file; a link is followed by the first write.
+  /// Names the file; the one behind a link is replaced, not the link.
   init(_ path: String) {
     self.path = path
+    target = OutputFile.resolved(path)
     // The collector reads names that end in .prom, so this one must not.
-    partial = "\(path).partial-\(getpid())"
+    partial = "\(target).partial-\(getpid())"
   }
 
   /// Whether the collector will look at it.
@@ -24,6 +26,7 @@ struct MetricsFile: Sendable {
 
   /// Writes the text whole, or leaves the file as it was.
   func write(_ text: String) throws(Failure) {
+    try checkKind()
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
     // SAFETY: paths are texts that outlive the calls.
     let descriptor = unsafe open(partial, flags, 0o644)
@@ -33,10 +36,21 @@ struct MetricsFile: Sendable {
     if number == 0 { number = Console.writeAll(text, to: descriptor) }
     let closed = close(descriptor) == 0 ? 0 : errno
     if number == 0 { number = closed }
-    if number == 0 { number = unsafe rename(partial, path) == 0 ? 0 : errno }
+    if number == 0 { number = unsafe rename(partial, target) == 0 ? 0 : errno }
     guard number != 0 else { return }
     _ = unsafe unlink(partial)
     throw failure(number)
+  }
+
+  /// Refuses what a rename would put a file in the place of: /dev/null, a pipe, a folder.
+  private func checkKind() throws(Failure) {
+    var facts = stat()
+    // SAFETY: `facts` outlives the call.
+    guard unsafe stat(path, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG else { return }
+    if facts.st_mode & S_IFMT == S_IFDIR { throw failure(EISDIR) }
+    throw Failure(
+      ExitCode.usage, "--textfile=\(path) is no plain file",
+      hint: "name a file, or leave --textfile out and add --once to see the metrics here")
   }
 
   private func failure(_ number: Int32) -> Failure {
@@ -44,6 +58,14 @@ struct MetricsFile: Sendable {
     return Failure(
       isDenied ? ExitCode.permission : ExitCode.inputOutput,
       "cannot write --textfile=\(path): \(Console.reason(number))",
-      hint: number == ENOSPC ? "free space or name another file" : "name a file that you may write")
+      hint: hint(number))
+  }
+
+  private func hint(_ number: Int32) -> String {
+    switch number {
+    case ENOSPC, EDQUOT: "free space or name another file"
+    case ENOENT: "make the folder first, or name another file"
+    default: "name a file that you may write"
+    }
   }
 }

@@ -4,6 +4,7 @@
 internal import ArbiterPlatform
 internal import ArbiterReport
 internal import CArbiterHTTP
+internal import Glibc
 
 /// Serves the last page over HTTP, on a thread of its own.
 @safe
@@ -59,15 +60,21 @@ final class MetricsServer {
     unsafe arb_http_stop(server)
   }
 
+  private static func nextStep(_ number: Int32, _ address: ListenAddress) -> String {
+    switch number {
+    case EACCES, EPERM: "choose a port from 1024 on; lower ones are for root"
+    case EADDRINUSE: "choose another port, or port 0 for any that is free"
+    default: "choose an address of this machine, such as 127.0.0.1 or [::1]"
+    }
+  }
+
   private static func error(_ result: Int64, at address: ListenAddress) -> PlatformError {
     let place = address.text(port: address.port)
     if result < 0 {
       let number = Int32(truncatingIfNeeded: -result)
       return PlatformError(
         errorNumber: number, path: nil, action: "listen on \(place)",
-        nextStep: address.port == 0
-          ? "choose an address of this machine"
-          : "choose another address or port, or port 0 for any that is free")
+        nextStep: nextStep(number, address))
     }
     switch Int(result) {
     case ARB_HTTP_NO_LIBRARY:

@@ -40,6 +40,8 @@ struct HeatPlace {
   /// Writes the result in the form that was asked for.
   func write(_ result: HeatResult, isComplete: Bool) throws {
     if let picture = options.picture { return try draw(result, picture) }
+    // As arbiter account: who runs a program quietly, and names no file, wants its output alone.
+    if leavesStandardOutput && file == nil && options.output.isQuiet { return }
     let text: String
     switch options.output.format {
     case .json:

@@ -78,10 +78,7 @@ struct HeatResult {
           + (rest.names.isEmpty ? "." : ": \(rest.names.joined(separator: ", "))."))
     }
     if let losses {
-      let share = losses.resolvedShare.map { "\(Figures.rounded($0 * 100)) %" } ?? "-"
-      list.append(
-        "Samples: \(losses.sampleCount), \(share) of them resolved to an address; "
-          + "\(losses.lostCount) lost, held back \(losses.throttleCount) times.")
+      list.append(Self.sentence(losses))
     }
     if let lostEventCount {
       list.append(
@@ -99,6 +96,21 @@ struct HeatResult {
     }
     if let sourceReason { list.append(sourceReason) }
     return list + remarks
+  }
+
+  private static func sentence(_ losses: SamplingLosses) -> String {
+    var text = "\(losses.sampleCount) samples"
+    if let share = losses.resolvedShare {
+      text += ", \(Figures.rounded(share * 100)) % of them resolved to an address"
+    } else {
+      text += ": it hardly ran, or ran in the kernel; a shorter --period or more time shows more"
+    }
+    if losses.lostCount > 0 { text += "; \(losses.lostCount) lost: figures are that much too low" }
+    if losses.throttleCount > 0 {
+      text +=
+        "; the kernel held sampling back \(losses.throttleCount) times: give a longer --period"
+    }
+    return text + "."
   }
 
   /// Mappings that are not shown, and their share.

@@ -17,6 +17,7 @@ final class LiveHeat {
   /// When sampling ends, in nanoseconds; nil where nobody has said.
   private var endNanoseconds: Int64?
   private var isStopped = false
+  private var program: ProgramFile?
 
   /// Nanoseconds between two looks at the rings.
   private static let drainNanoseconds: Int64 = 20_000_000
@@ -39,7 +40,7 @@ final class LiveHeat {
     case .timer, .gates:
       let period = options.period.map { UInt64($0.nanoseconds) }
       let timer = try TimerSource(
-        everyNanoseconds: period ?? TimerSource.defaultNanoseconds)
+        everyNanoseconds: period ?? TimerSource.pictureNanoseconds)
       (source, feed) = (timer, timer.feed)
     }
     let (isStoresOnly, isLoadsOnly) = (options.isStoresOnly, options.isLoadsOnly)
@@ -60,6 +61,7 @@ final class LiveHeat {
   }
 
   private func run(_ host: ProgramHost) throws -> Int32 {
+    program = host.file
     if let signal = host.endBeforeStart() { return 128 + signal }
     let feed = feed
     try host.start(environment: ChildProgram.ownEnvironment) { start throws(PlatformError) in
@@ -74,18 +76,19 @@ final class LiveHeat {
       report: { writeAnyway(isComplete: false) })
     stop()
     // The program's own exit code says more than that nobody could draw it.
-    let isWritten = writeAnyway(isComplete: true)
-    return ending.code == 0 && !isWritten ? ExitCode.failed : ending.code
+    let failure = writeAnyway(isComplete: true)
+    return ending.code == 0 ? failure?.code ?? 0 : ending.code
   }
 
   @discardableResult
-  private func writeAnyway(isComplete: Bool) -> Bool {
+  private func writeAnyway(isComplete: Bool) -> Failure? {
     do {
       try place.write(result(), isComplete: isComplete)
-      return true
+      return nil
     } catch {
-      Console.note(Failure(error).rendered + "\n")
-      return false
+      let failure = Failure(error)
+      Console.note(failure.rendered + "\n")
+      return failure
     }
   }
 
@@ -108,19 +111,25 @@ final class LiveHeat {
     try feed.sampler.add(process: process)
     begin()
     watch.watch(process, now: SystemClock.monotonicRawNanoseconds())
+    var notice = WatchNotice(
+      "heat", of: "process \(process)", during: options.duration, isQuiet: options.output.isQuiet)
+    defer { notice.finish() }
     var signal: Int32?
     while signal == nil, !isStopped {
       tend()
+      notice.show()
       let now = ProcessFacts.read(process: process)
       if now?.startTicks != facts.startTicks || now?.hasEnded == true { break }
       guard let arrived = inbox.next(nanoseconds: Self.drainNanoseconds) else { continue }
       if arrived.number == SIGUSR1 {
+        notice.finish()
         writeAnyway(isComplete: false)
       } else {
         signal = arrived.number
       }
     }
     stop()
+    notice.finish()
     try place.write(result(), isComplete: true)
     // Without a duration Ctrl-C is how watching ends.
     guard let signal, signal != SIGINT || options.duration != nil else { return ExitCode.done }
@@ -156,6 +165,7 @@ final class LiveHeat {
       measure: choice.backEnd.measure.rawValue, unit: unit, meaning: meaning,
       losses: watch.source.losses, lostEventCount: nil, mappingCount: options.mappingCount)
     result.unmappedWeight = watch.unmappedWeight
+    if let note = ProgramHost.rightsNote(program) { result.remarks.append(note) }
     if let note = feed.resolver.note {
       result.remarks.append(note.prefix(1).uppercased() + note.dropFirst() + ".")
     }

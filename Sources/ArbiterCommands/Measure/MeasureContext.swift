@@ -53,6 +53,11 @@ enum MeasureContext {
           + "durable writes and O_DIRECT reach it.")
     case .dax, .deviceDax: break
     }
+    if let running = findings.runningShare, running < 0.9 {
+      list.append(
+        "Other programs had the processors: the measuring threads ran only "
+          + "\(Figures.rounded(running * 100)) % of their time. Repeat on an idle machine.")
+    }
     if let stolen = findings.stolenShare, stolen > 0.01 {
       list.append(
         "The host took \(Figures.rounded(stolen * 100)) % of the processors' time (steal): repeat "

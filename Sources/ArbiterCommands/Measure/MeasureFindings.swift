@@ -75,6 +75,22 @@ struct MeasureFindings: Sendable {
     }
   }
 
+  /// The share of the measuring windows in which the threads that move bytes had a processor.
+  ///
+  /// Nil where nobody knows.
+  var runningShare: Double? {
+    let processors = MachineTopology.read().logicalProcessorCount
+    var (wanted, had) = (0.0, 0.0)
+    for point in points where point.point.aspect == .bandwidth {
+      for run in point.runs {
+        guard let seconds = run.processCPUSeconds.value else { return nil }
+        had += seconds
+        wanted += run.seconds * Double(min(point.point.threadCount, max(1, processors)))
+      }
+    }
+    return wanted > 0 ? min(1, had / wanted) : nil
+  }
+
   /// The share of the processors' time that the host took, over all measurements.
   var stolenShare: Double? {
     let runs = points.flatMap(\.runs)

@@ -172,12 +172,13 @@ extension MeasureFindings {
           + "\(Figures.rounded(clock.fenced)) ns (stores, with the fence for the clock) were "
           + "subtracted; the mean is of accesses timed together, the middle one of such groups.")
     }
-    if !subject.isModel, !points.isEmpty || !files.isEmpty {
+    let showsCost = points.contains { $0.point.aspect == .bandwidth } || !files.isEmpty
+    if !subject.isModel, showsCost {
       let tick = 1000 / Double(ProcessorTime.ticksPerSecond)
       list.append(
         "s/GiB are CPU seconds per GiB moved. The system's are everybody's time, without what the "
           + "host took (stolen), in ticks of \(Figures.rounded(tick)) ms on each processor.")
-    } else if subject.isModel {
+    } else if showsCost {
       list.append("s/GiB are CPU seconds per GiB moved: the model's threads never sleep.")
     }
     list += warnings.map { "Warning: \($0)" }

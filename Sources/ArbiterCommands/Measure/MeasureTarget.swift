@@ -79,20 +79,29 @@ struct MeasureTarget {
     // SAFETY: `facts` outlives the call.
     guard unsafe stat(path, &facts) == 0 else {
       let number = errno
-      if number == ENOENT { return .nothing }
+      // A name in /dev that is mistyped would become a file in DRAM that looks like the device.
+      if number == ENOENT && !(path.hasPrefix("/dev/") && folder(above: path) == "/dev") {
+        return .nothing
+      }
       throw Failure(
         number == EACCES ? ExitCode.permission : ExitCode.inputOutput,
         "cannot look at \(path): \(Console.reason(number))", hint: "check the path")
     }
     switch facts.st_mode & S_IFMT {
-    case S_IFREG: return .file(bytes: Int(facts.st_size))
-    case S_IFCHR: return .device
+    case S_IFREG where !path.hasPrefix("/proc/") && !path.hasPrefix("/sys/"):
+      return .file(bytes: Int(facts.st_size))
+    case S_IFCHR where isDax(path): return .device
     case S_IFDIR: return .folder
     default:
       throw Failure(
         ExitCode.usage, "\(path) is neither a file nor a folder nor a dax device",
         hint: "name a file, a folder, or a device such as /dev/dax0.0")
     }
+  }
+
+  private static func isDax(_ path: String) -> Bool {
+    if case .deviceDax? = try? FileSystemKind.of(path: path) { return true }
+    return false
   }
 
   /// Bytes of memory to use.
@@ -104,6 +113,11 @@ struct MeasureTarget {
     let usual = ByteCount.mebibytes(256)
     guard let free = freeBytes(), kind != .device else { return try limited(usual, least) }
     // Powers of two, so that chains and regions are alike from machine to machine.
+    guard free > 0 else {
+      throw Failure(
+        ExitCode.inputOutput, "no room is left for a file: \(path)",
+        hint: "free space, or name another place")
+    }
     let half = max(1, free / 2)
     let power = 1 << (Int.bitWidth - 1 - half.leadingZeroBitCount)
     return try limited(min(usual, ByteCount(bytes: power)), least)

@@ -28,5 +28,14 @@ struct ProcessList: OptionValue, Equatable {
 
   var argumentText: String { numbers.map(String.init).joined(separator: ",") }
 
+  /// The processes in a sentence.
+  var watchedText: String {
+    switch numbers.count {
+    case 1: "process \(argumentText)"
+    case 2...4: "processes \(numbers.map(String.init).joined(separator: ", "))"
+    default: "\(numbers.count) processes"
+    }
+  }
+
   var isGiven: Bool { !numbers.isEmpty }
 }

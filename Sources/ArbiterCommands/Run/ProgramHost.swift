@@ -30,6 +30,14 @@ final class ProgramHost {
     }
   }
 
+  /// Why nothing is seen of a program that runs with rights that this user has not.
+  static func rightsNote(_ file: ProgramFile?) -> String? {
+    guard let file, file.changesRights else { return nil }
+    return
+      "\(file.path) runs with the rights of its owner (setuid): the kernel lets nobody sample it "
+      + "but root."
+  }
+
   /// Takes in signals from now on; to be made before any thread exists.
   init(_ words: [String], file: ProgramFile) {
     self.words = words

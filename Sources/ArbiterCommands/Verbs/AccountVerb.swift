@@ -52,6 +52,7 @@ private final class AccountRun {
   private let words: [String]
   private let outputFile: OutputFile?
   private var accounting: Accounting?
+  private var program: ProgramFile?
   private var began = Console.seconds
   private var toldSeconds = Console.seconds
 
@@ -70,6 +71,7 @@ private final class AccountRun {
   private func watchProgram() throws -> Int32 {
     let file = try ProgramHost.find(options.program)
     let host = ProgramHost(options.program, file: file)
+    program = file
     defer { host.close() }
     let accounting = try Accounting(options)
     self.accounting = accounting
@@ -87,15 +89,18 @@ private final class AccountRun {
       report: { tellAnyway(isComplete: false, exitCode: nil) })
     accounting.stop()
     // The program's own exit code says more than that nobody could read about it.
-    tellAnyway(isComplete: true, exitCode: ending.code)
-    return ending.code
+    let failure = tellAnyway(isComplete: true, exitCode: ending.code)
+    return ending.code == 0 ? failure?.code ?? 0 : ending.code
   }
 
-  private func tellAnyway(isComplete: Bool, exitCode: Int32?) {
-    do {
+  @discardableResult
+  private func tellAnyway(isComplete: Bool, exitCode: Int32?) -> Failure? {
+    do throws(Failure) {
       try tell(isComplete: isComplete, exitCode: exitCode)
+      return nil
     } catch {
-      Console.note(Failure(error).rendered + "\n")
+      Console.note(error.rendered + "\n")
+      return error
     }
   }
 
@@ -114,22 +119,31 @@ private final class AccountRun {
         hint: "add --every-process to watch all processes of this user")
     }
     begin()
+    var notice = WatchNotice(
+      "account", of: options.isAll ? "processes" : options.processes.watchedText,
+      during: options.duration,
+      // Accounts on the way tell enough, and would stand beside the progress line.
+      isQuiet: options.output.isQuiet || options.interval != nil)
+    defer { notice.finish() }
     var signal: Int32?
     while signal == nil {
       accounting.tend()
       tellNowAndThen()
+      notice.show()
       if !options.isAll && accounting.living.isEmpty { break }
       let left = options.duration.map { $0.nanoseconds / 1e9 - (Console.seconds - began) }
       if let left, left <= 0 { break }
       let wait = min(AccountOptions.drainNanoseconds, Int64(max(0, left ?? 1) * 1e9))
       guard let arrived = inbox.next(nanoseconds: wait) else { continue }
       if arrived.number == SIGUSR1 {
+        notice.finish()
         try tell(isComplete: false, exitCode: nil)
       } else {
         signal = arrived.number
       }
     }
     accounting.stop()
+    notice.finish()
     try tell(isComplete: true, exitCode: nil)
     // Without a duration Ctrl-C is how an account ends.
     guard let signal, signal != SIGINT || options.duration != nil else { return ExitCode.done }
@@ -165,6 +179,12 @@ private final class AccountRun {
     if let note = accounting.resolverNote {
       notes.append(note.prefix(1).uppercased() + note.dropFirst() + ".")
     }
+    if let period = options.period, !period.isUsed(by: accounting.choice.backEnd) {
+      notes.append(
+        "--period=\(period.argumentText) is no period of back-end "
+          + "\(accounting.choice.backEnd.rawValue), which took its own.")
+    }
+    if let note = ProgramHost.rightsNote(program) { notes.append(note) }
     for (reason, count) in accounting.refusals.sorted(by: { $0.key < $1.key }) {
       notes.append("Not watched: \(count) \(count == 1 ? "process" : "processes"): \(reason).")
     }

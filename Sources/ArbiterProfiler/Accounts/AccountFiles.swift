@@ -30,6 +30,13 @@ public struct AccountFiles: Sendable {
         errorNumber: errno, path: folder, action: "make the folder for accounts",
         nextStep: "name a folder that can be written: --files=<DIR>")
     }
+    var facts = stat()
+    // SAFETY: `facts` outlives the call.
+    if unsafe stat(folder, &facts) == 0, facts.st_mode & S_IFMT != S_IFDIR {
+      throw PlatformError(
+        .invalidArgument, reason: "--files=\(folder) is no folder",
+        nextStep: "name a folder, or one that is to be made")
+    }
     guard unsafe access(folder, W_OK | X_OK) == 0 else {
       throw PlatformError(
         errorNumber: errno, path: folder, action: "write into the folder for accounts",

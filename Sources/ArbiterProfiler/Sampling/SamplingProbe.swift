@@ -120,16 +120,15 @@ extension Sampler {
       case ARB_NAMES_REFUSED: continue
       default:
         throw PlatformError(
-          .unsupported, path: library,
-          reason: "cannot be loaded, and it tells the numbers of the processor's events",
+          .unsupported, reason: "\(library), which knows the processor's events, cannot be loaded",
           nextStep: "install the package libpfm4")
       }
     }
     throw PlatformError(
       .unsupported,
-      reason: "this machine offers no precise store event (libpfm4 knows neither "
-        + names.joined(separator: " nor ") + " of this processor)",
-      nextStep: "use the timer, or a processor of Intel that has them")
+      reason:
+        "libpfm4 knows no precise \(kind == .loads ? "load" : "store") event of this processor",
+      nextStep: "use back-end timer, or an Intel processor whose events are passed on")
   }
 
   private static func trial(

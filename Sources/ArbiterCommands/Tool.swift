@@ -9,6 +9,63 @@ internal import Synchronization
 
 /// The command-line tool: its verbs and how it starts and ends.
 public enum Tool {
+  /// A verb that is described when somebody asks for it: describing all of them takes
+  /// milliseconds, which every start would pay.
+  private struct Entry: Sendable {
+    var name: String
+    var make: @Sendable () -> Verb
+
+    init(_ name: String, _ make: @escaping @Sendable () -> Verb) {
+      self.name = name
+      self.make = make
+    }
+  }
+
+  private static let groups: [(title: String, verbs: [Entry])] = [
+    (
+      "Model",
+      [
+        Entry("compare") { Verb(CompareOptions.command) },
+        Entry("simulate") { Verb(SimulateOptions.command) },
+        Entry("fidelity") { Verb(FidelityOptions.command) },
+        Entry("sensitivity") { Verb(SensitivityOptions.command) },
+      ]
+    ),
+    (
+      "See",
+      [
+        Entry("measure") { Verb(MeasureOptions.command) },
+        Entry("account") { Verb(AccountOptions.command) },
+        Entry("top") { Verb(TopOptions.command) },
+        Entry("heat") { Verb(HeatOptions.command) },
+        Entry("export") { Verb(ExportOptions.command) },
+      ]
+    ),
+    (
+      "Recordings",
+      [
+        Entry("record") { Verb(RecordOptions.command) },
+        Entry("trace") { Verb(TraceOptions.command) },
+      ]
+    ),
+    (
+      "Machine",
+      [
+        Entry("run") { Verb(RunOptions.command) },
+        Entry("bench") { Verb(BenchOptions.command) },
+        Entry("doctor") { Verb(DoctorOptions.command) },
+      ]
+    ),
+    (
+      "Tool",
+      [
+        Entry("explain") { Verb(ExplainOptions.command) },
+        Entry("completions") { Verb(CompletionsOptions.command) },
+        Entry("version") { Verb(VersionVerb.command) },
+      ]
+    ),
+  ]
+
   static let commands: CommandSet = CommandSet(
     name: "arbiter",
     abstract: "Get more out of memory that is slower than DRAM.",
@@ -17,30 +74,7 @@ public enum Tool {
       that costs and brings. Figures of simulate and compare are those of a model, in virtual \
       time; figures of run and bench are this machine's.
       """,
-    groups: [
-      VerbGroup(
-        "Model",
-        [
-          Verb(CompareOptions.command), Verb(SimulateOptions.command),
-          Verb(FidelityOptions.command), Verb(SensitivityOptions.command),
-        ]),
-      VerbGroup(
-        "See",
-        [
-          Verb(MeasureOptions.command), Verb(AccountOptions.command), Verb(TopOptions.command),
-          Verb(HeatOptions.command), Verb(ExportOptions.command),
-        ]),
-      VerbGroup("Recordings", [Verb(RecordOptions.command), Verb(TraceOptions.command)]),
-      VerbGroup(
-        "Machine",
-        [Verb(RunOptions.command), Verb(BenchOptions.command), Verb(DoctorOptions.command)]),
-      VerbGroup(
-        "Tool",
-        [
-          Verb(ExplainOptions.command), Verb(CompletionsOptions.command),
-          Verb(VersionVerb.command),
-        ]),
-    ],
+    groups: groups.map { group in VerbGroup(group.title, group.verbs.map { $0.make() }) },
     examples: [
       Example("See the effect", "compare"),
       Example("See what this machine has", "doctor"),
@@ -52,18 +86,13 @@ public enum Tool {
     name: "arbiter", abstract: "What Arbiter starts for itself.",
     groups: [VerbGroup("Helpers", [Verb(ReadModuleCountersOptions.command)])])
 
-  /// The verb that people put before programs, alone: describing all verbs takes a millisecond.
-  private static let program: CommandSet = CommandSet(
-    name: "arbiter", abstract: "Runs a program.",
-    groups: [VerbGroup("Machine", [Verb(RunOptions.command)])])
-
-  /// The verbs among which the first argument is found.
-  private static func set(for verb: String?) -> CommandSet {
-    switch verb {
-    case RunOptions.name: program
-    case HelperProgram.verb: hidden
-    default: commands
-    }
+  /// The verbs among which the first argument is found: the one that it names, else all.
+  private static func set(for name: String?) -> CommandSet {
+    if name == HelperProgram.verb { return hidden }
+    let named = groups.lazy.flatMap(\.verbs).first { $0.name == name }
+    guard let named else { return commands }
+    return CommandSet(
+      name: "arbiter", abstract: "One verb.", groups: [VerbGroup("Verb", [named.make()])])
   }
 
   /// Stored before anything else runs; nothing else is ordered by it, so relaxed is enough.

@@ -2,8 +2,8 @@
 # Part of Arbiter. See LICENSE.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs what packages.debian lists. Sourced by ./arbiter and ./test, which set `root`
-# (the repository) first. Writes to stderr only.
+# Installs what packages.debian lists. Sourced by ./arbiter, ./install and ./test, which set
+# `root` (the repository) first. Writes to stderr only.
 
 : "${root:?is set by the script that sources this file}"
 

@@ -68,6 +68,7 @@ let package = Package(
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
+    .executableTarget(name: "account-cost", linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],
       swiftSettings: strict),

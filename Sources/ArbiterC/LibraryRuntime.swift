@@ -34,11 +34,13 @@ final class LibraryRuntime: Sendable {
     var parameters = ControlPage.Parameters()
     parameters.slotCount = options.slotCount
     parameters.scheme = options.scheme
-    parameters.lock.permitCount = options.permitCount
-    parameters.delegation.ringCount = options.workerCount
-    let page = try ControlPage(parameters, clock: .measure())
     let profile = try Self.profile(named: options.profile)
-    let sets = PlannedSet.plan(memory: .read(), profile: options.profile)
+    let limits = try LibraryLimits(
+      options, sets: PlannedSet.plan(memory: .read(), profile: options.profile))
+    parameters.lock.permitCount = limits.permitCount
+    parameters.delegation.ringCount = limits.workerCount
+    let page = try ControlPage(parameters, clock: .measure())
+    let sets = limits.sets
     page.addSets(sets)
     self.page = page
     session = 0

@@ -22,11 +22,18 @@ extension SchemeName {
 /// The options of arbiter.h, read as far as the caller's version of them goes.
 struct LibraryOptions {
   var scheme = SchemeName.arbiter
-  var permitCount = 4
-  var workerCount = 4
+  /// nil where the caller leaves it to what is calibrated.
+  var permitCount: Int?
+  /// nil where the caller leaves it to what is calibrated.
+  var workerCount: Int?
   var periodNanoseconds = 1e6
   var slotCount = 256
   var profile: String?
+
+  /// The most that may be asked for.
+  static let permitCountMax = 4096
+  /// The most that may be asked for.
+  static let workerCountMax = 64
 
   /// Reads what the caller gave; nil is the default.
   init(_ options: UnsafePointer<arbiter_options>?) throws(PlatformError) {
@@ -51,17 +58,19 @@ struct LibraryOptions {
         nextStep: "use one of arbiter_scheme")
     }
     self.scheme = scheme
-    unsafe take(copy.permit_count, into: &permitCount)
-    unsafe take(copy.worker_count, into: &workerCount)
+    permitCount = unsafe copy.permit_count == 0 ? nil : Int(copy.permit_count)
+    workerCount = unsafe copy.worker_count == 0 ? nil : Int(copy.worker_count)
     unsafe take(copy.thread_count_max, into: &slotCount)
     var period = 1000
     unsafe take(copy.period_microseconds, into: &period)
     periodNanoseconds = Double(max(100, min(period, 1_000_000))) * 1000
     if let name = unsafe copy.profile { profile = unsafe String(cString: name) }
-    guard permitCount <= 4096, workerCount <= 64 else {
+    let permits = permitCount ?? 0
+    let workers = workerCount ?? 0
+    guard permits <= Self.permitCountMax, workers <= Self.workerCountMax else {
       throw PlatformError(
-        .invalidArgument, reason: "\(permitCount) permits or \(workerCount) workers are too many",
-        nextStep: "use at most 4096 permits and 64 workers")
+        .invalidArgument, reason: "\(permits) permits or \(workers) workers are too many",
+        nextStep: "use at most \(Self.permitCountMax) permits and \(Self.workerCountMax) workers")
     }
   }
 

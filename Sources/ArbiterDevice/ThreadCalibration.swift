@@ -167,4 +167,19 @@ public struct CalibrationBook: Sendable, Hashable {
   ) -> ThreadCalibration? {
     calibrations.last { $0.store == store && $0.isOf(region, on: machine) }
   }
+
+  /// What is known of a region that may be stored to in several ways.
+  ///
+  /// - Returns: The smallest number of threads that is good for every way that is calibrated, with
+  ///   those calibrations; where no number is, that of the first alone. nil where nothing is known.
+  public func threadCount(
+    for region: RegionIdentity, stores: [ThreadCalibration.Store], on machine: MachineIdentity
+  ) -> (threadCount: Int, used: [ThreadCalibration])? {
+    let found = stores.compactMap { calibration(of: region, store: $0, on: machine) }
+    guard let first = found.first else { return nil }
+    guard let common = ThreadCalibration.smallest(ofAll: found.map(\.curve)) else {
+      return (first.threadCount, [first])
+    }
+    return (common, found)
+  }
 }

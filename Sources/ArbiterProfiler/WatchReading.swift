@@ -18,19 +18,48 @@ public struct WatchReading: Sendable {
   public var devices: [WatchedDevice]
   /// Programs that use slow memory.
   public var tasks: [WatchedTask]
+  /// How tasks without gates are sampled; why they are not, where they are not.
+  public var sampling: Figure<WatchedSampling>
   /// What cannot be seen on this machine, as sentences that name the remedy.
   public var blindSpots: [String]
 
   /// Makes a reading.
   public init(
     timeNanoseconds: Int64, processorTime: Figure<ProcessorTime>, devices: [WatchedDevice],
-    tasks: [WatchedTask], blindSpots: [String]
+    tasks: [WatchedTask], sampling: Figure<WatchedSampling> = .unavailable("nobody samples"),
+    blindSpots: [String]
   ) {
     self.timeNanoseconds = timeNanoseconds
     self.processorTime = processorTime
     self.devices = devices
     self.tasks = tasks
+    self.sampling = sampling
     self.blindSpots = blindSpots
+  }
+}
+
+/// How tasks that pass no gate are sampled.
+public struct WatchedSampling: Sendable, Hashable {
+  /// Which memory the figures of tasks are about.
+  public enum Memory: String, Sendable, Hashable, CaseIterable {
+    /// What the machine has of memory slower than DRAM.
+    case slow
+    /// All memory, as the machine has none that is slow.
+    case all
+  }
+
+  /// The back-end.
+  public var backEnd: BackEnd
+  /// Which memory the figures of tasks are about.
+  public var memory: Memory
+  /// What became of the samples of all tasks, those that ended included.
+  public var losses: SamplingLosses
+
+  /// Makes a description.
+  public init(backEnd: BackEnd, memory: Memory, losses: SamplingLosses) {
+    self.backEnd = backEnd
+    self.memory = memory
+    self.losses = losses
   }
 }
 

@@ -34,7 +34,7 @@ struct LibraryProgram: ~Copyable {
     // the installed library does not, which Tests/Scripts/install checks.
     try Shell.run(
       """
-      unset ARBITER_CONTROL; export SWIFT_BACKTRACE=enable=no
+      unset ARBITER_CONTROL; export SWIFT_BACKTRACE=enable=no ARBITER_STATE_DIR='\(folder.path)'
       timeout -k 5 240 '\(path)' \(arguments)
       """)
   }
@@ -75,6 +75,34 @@ struct LibraryTests {
     let free = try program.run("'\(folder.path)/region' \(LibraryScheme.baseline.rawValue)")
     #expect(free.code == 0, "\(free.error)")
     #expect((Int(free.output.split(separator: " ").first ?? "") ?? 0) > 2)
+  }
+
+  @Test func `lock admits as many threads as are calibrated where the caller gives no number`()
+    throws
+  {
+    let folder = TemporaryFolder(in: "/dev/shm")
+    let program = try LibraryProgram("\(Self.programs)/gauge.c", compiler: "clang")
+    func gauge(_ permits: Int) throws -> Shell.Outcome {
+      try program.run(
+        "'\(folder.path)/region' \(LibraryScheme.lock.rawValue) \(permits) optane-100-256g")
+    }
+    #expect(try gauge(0).output == "4 4 0\n", "nothing is calibrated")
+    let calibration = """
+      {"schema": "arbiter-calibration/1", "calibrations": [{"region": {"kind": "profile",
+      "name": "optane-100-256g", "identifier": null, "module_count": null}, "store": "nt",
+      "access_bytes": 256, "thread_count": 3, "curve": [{"threads": 2, "bytes_per_second": 1e9},
+      {"threads": 3, "bytes_per_second": 1.99e9}, {"threads": 4, "bytes_per_second": 2e9}],
+      "measured_at": "2026-01-02T03:04:05Z", "tool_version": "0.1.0", "machine":
+      {"identifier": null, "processor": "any", "processor_count": 1}}]}
+      """
+    program.folder.write(calibration, to: "calibration.json")
+    let calibrated = try gauge(0)
+    #expect(calibrated.output == "3 3 0\n", "\(calibrated.error)")
+    #expect(try gauge(2).output == "2 2 0\n", "what the caller says comes first")
+    // A number that was taken for another would bound writers without anybody noticing.
+    program.folder.write("{", to: "calibration.json")
+    #expect(try gauge(0).code == 1)
+    #expect(try gauge(2).code == 0)
   }
 
   @Test func `the library controls its own gates where a profile is named, and only there`() throws

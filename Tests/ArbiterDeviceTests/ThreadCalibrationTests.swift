@@ -167,4 +167,30 @@ struct CalibrationBookTests {
     #expect(book.calibration(of: set("region17", nil), store: .nt, on: machine) == nil)
     #expect(book.calibration(of: set("region9999", nil), store: .nt, on: machine) != nil)
   }
+
+  @Test func `of a region stored to in two ways, what is good for both that are known counts`() {
+    let region = RegionIdentity(kind: .interleaveSet, name: "region0", identifier: "a")
+    let machine = MachineIdentity(identifier: "1", processor: "one", processorCount: 8)
+    func book(_ curves: [(ThreadCalibration.Store, [(Int, Double)])]) -> CalibrationBook {
+      CalibrationBook(
+        curves.compactMap { store, points in
+          ThreadCalibration(
+            region: region, store: store, accessBytes: 256, curve: curve(points),
+            date: UniversalTime(secondsSinceEpoch: 0), toolVersion: "0", machine: machine)
+        })
+    }
+    func count(_ book: CalibrationBook, _ stores: [ThreadCalibration.Store]) -> [Int]? {
+      book.threadCount(for: region, stores: stores, on: machine)
+        .map { [$0.threadCount, $0.used.count] }
+    }
+    let both = book([(.nt, [(1, 5), (2, 5), (4, 5)]), (.clwb, [(1, 1), (2, 2), (4, 2)])])
+    #expect(count(both, [.nt, .clwb]) == [2, 2])
+    #expect(count(both, [.nt]) == [1, 1])
+    #expect(count(book([(.clwb, [(1, 1), (3, 2)])]), [.nt, .clwb]) == [3, 1])
+    // No number is good for both: the first decides.
+    let apart = book([(.nt, [(1, 5), (2, 1)]), (.clwb, [(1, 1), (2, 5)])])
+    #expect(count(apart, [.nt, .clwb]) == [1, 1])
+    #expect(count(apart, [.clwb, .nt]) == [2, 1])
+    #expect(count(book([]), [.nt, .clwb]) == nil)
+  }
 }

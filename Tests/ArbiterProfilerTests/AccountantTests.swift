@@ -93,6 +93,31 @@ struct AccountantTests {
     #expect(reading.rows.map(\.written.value) == [2, 1])
   }
 
+  @Test(arguments: [Accountant.Division.process, .thread])
+  func `samples that come after the end was seen are of the task that ended`(
+    division: Accountant.Division
+  ) {
+    let machine = FakeMachine()
+    let threadFacts = "proc/5/task/5/stat"
+    machine.setFacts(5, "short", start: 50)
+    machine.setMaps(5, ["1000-2000 rw-s 0 08:01 9 /a"])
+    let zeros = Array(repeating: "0", count: 17).joined(separator: " ")
+    machine.folder.write("5 (short) R 1 \(zeros) 50 0\n", to: threadFacts)
+    let source = FakeSource()
+    source.store(5, 0x1000)
+    var account = Self.accountant(source, machine, division)
+    account.drain(now: 0)
+    for file in ["proc/5/stat", "proc/5/maps", threadFacts] { machine.folder.write("", to: file) }
+    account.drain(now: 2_000_000_000)
+    source.store(5, 0x1000)
+    account.drain(now: 2_000_000_001)
+    account.stop(now: 4_000_000_000)
+    let reading = account.reading()
+    #expect(reading.tasks.map(\.command) == ["short"] && reading.tasks.map(\.hasEnded) == [true])
+    #expect(reading.rows.map(\.mapping.name) == ["/a"])
+    #expect(reading.rows.map(\.written.value) == [2])
+  }
+
   @Test func `a process that nobody could look at is still counted`() {
     let machine = FakeMachine()
     let source = FakeSource()

@@ -125,10 +125,32 @@ struct WatcherTests {
     addProcess(31, "a", maps: daxMap, in: folder)
     var watcher = watcher(folder)
     watcher.sampler = FixedSampler()
+    #expect(watcher.tendNanoseconds == nil)
     let reading = watcher.read()
+    #expect(watcher.tendNanoseconds == 7)
+    #expect(reading.sampling.value?.memory == .slow && reading.blindSpots.contains("half asleep"))
     #expect(reading.tasks.first?.written.value == Estimate(31, standardError: 2))
     #expect(reading.tasks.first?.backEnd == .pebs)
     #expect(!reading.blindSpots.contains { $0.contains("outside of gates") })
+  }
+
+  @Test func `only who uses slow memory or was named is sampled, unless all are to be`() {
+    let folder = machine()
+    addProcess(31, "a", maps: daxMap, in: folder)
+    addProcess(32, "b", in: folder)
+    func sampled(_ options: Watcher.Options) -> [Int32] {
+      var watcher = watcher(folder, options)
+      watcher.sampler = FixedSampler()
+      return watcher.read().tasks.filter { $0.written.value != nil }.map(\.process)
+    }
+    var options = Watcher.Options()
+    options.everyProcess = true
+    #expect(sampled(options) == [31])
+    options.samplesEveryProcess = true
+    #expect(sampled(options) == [31, 32])
+    options = Watcher.Options()
+    options.processes = [32]
+    #expect(sampled(options) == [32])
   }
 
   @Test func `what passes gates is told to the byte, also of threads that are gone`() throws {
@@ -179,8 +201,15 @@ struct WatcherTests {
 
 /// A sampler that counts a process's own number.
 private struct FixedSampler: TaskSampler {
-  var backEnd: BackEnd { .pebs }
+  var backEnd: BackEnd? { .pebs }
+  var sampling: Figure<WatchedSampling> {
+    .known(WatchedSampling(backEnd: .pebs, memory: .slow, losses: SamplingLosses()))
+  }
+  var blindSpots: [String] { ["half asleep"] }
+  var tendNanoseconds: Int64? { followed.isEmpty ? nil : 7 }
   private var followed: [Int32] = []
+
+  mutating func tend() {}
 
   mutating func follow(_ processes: [Int32]) { followed = processes }
 

@@ -185,7 +185,8 @@ struct ExportFileTests {
     let run = try ExportPlace().script("\"$arbiter\" export --once")
     #expect(run.code == 0 && run.error.isEmpty)
     let text = try MetricsText(run.output, .openMetrics)
-    #expect(text.value("arbiter_readings_total") == 1)
+    // A second one follows where there are programs to sample.
+    #expect([1, 2].contains(text.value("arbiter_readings_total")))
     #expect(text.samples("arbiter_machine_cpu_seconds_total").count == 8)
     #expect(!text.samples("arbiter_blind_spot_info").isEmpty)
   }
@@ -201,6 +202,26 @@ struct ExportFileTests {
       """, in: folder.path)
     #expect(run.code == 0)
     #expect(run.error.hasPrefix("arbiter: error: --textfile=pipe is no plain file\n"))
+  }
+
+  @Test func `a process that is named is sampled, and losses are counted beside it`() throws {
+    let run = try ExportPlace().script(
+      """
+      while :; do :; done & child=$!
+      "$arbiter" export -p $child --once --interval=500ms; code=$?
+      kill $child; exit $code
+      """)
+    #expect(run.code == 0 && run.error.isEmpty, "\(run.error)")
+    let text = try MetricsText(run.output, .openMetrics)
+    #expect(!text.samples("arbiter_task_cpu_seconds_total").isEmpty)
+    let samples = text.samples("arbiter_sampling_samples_total")
+    #expect(text.samples("arbiter_sampling_lost_samples_total").count == samples.count)
+    if samples.isEmpty {
+      #expect(run.output.contains("figure=\"arbiter_sampling_samples_total\""))
+    } else {
+      #expect((text.value("arbiter_sampling_samples_total") ?? 0) > 0)
+      #expect(text.value("arbiter_readings_total") == 2)
+    }
   }
 
   @Test func `a textfile is whole whenever it is read, for everybody, and stays behind`() throws {

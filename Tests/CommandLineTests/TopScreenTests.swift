@@ -107,6 +107,7 @@ struct TopKeyTests {
     #expect(Set(TopState.Order.allCases.map(\.key)).count == TopState.Order.allCases.count)
     #expect(press("n", &state) == [.nothing], "nothing has changed")
     #expect(press("r", &state) == [.redraw] && state.isReversed)
+    #expect(press("e", &state) == [.redraw] && state.showsEveryProcess)
   }
 
   @Test func `q ends, also from the help; any other key leaves the help`() {

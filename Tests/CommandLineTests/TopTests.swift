@@ -35,7 +35,8 @@ struct TopTests {
       let tasks = try #require(frame["tasks"] as? [[String: Any]])
       #expect(!tasks.isEmpty)
       for object in [machine] + devices + tasks { try isHonest(object) }
-      // No process without gates has a figure of stores.
+      try isHonest(try #require(frame["sampling"] as? [String: Any]))
+      // No process that nothing measures has a figure of stores.
       for task in tasks where task["back_end"] is NSNull {
         #expect(task["written_bytes"] is NSNull && task["share_ratio"] is NSNull)
       }
@@ -106,6 +107,35 @@ struct TopTests {
     let run = try arbiter("top \(option)")
     #expect(run.code == 64)
     #expect(run.failure.message.contains(message.split(separator: ":").last ?? ""), "\(run.error)")
+  }
+
+  /// A shell that computes, and the same without anything that samples it.
+  @Test func `a process that is named is sampled, unless that is switched off or refused`() throws {
+    let run = try shell(
+      """
+      while :; do :; done & child=$!
+      "$arbiter" top -p $child --format=json --count=2 --interval=1s
+      "$arbiter" top -p $child --format=json --count=1 --back-end=none
+      kill $child
+      """)
+    let frames = try frames(run.output)
+    try #require(frames.count == 3 && run.error.isEmpty, "\(run)")
+    let tasks = frames.map { ($0["tasks"] as? [[String: Any]])?.first ?? [:] }
+    for task in tasks { try isHonest(task) }
+    let sampling = try #require(frames[1]["sampling"] as? [String: Any])
+    let spots = frames.map { $0["blind_spots"] as? [String] ?? [] }
+    if let backEnd = sampling["back_end"] as? String {
+      #expect(tasks[1]["back_end"] as? String == backEnd)
+      #expect((sampling["samples_count"] as? Int ?? 0) > 0, "\(sampling)")
+      let isTimer = backEnd == "timer"
+      #expect((tasks[1]["store_cost_ns"] is NSNull) == !isTimer)
+      #expect((tasks[1]["written_bytes"] is NSNull) == isTimer)
+    } else {
+      // Who may not sample is told why and what to do.
+      #expect(spots[1].contains { $0.hasPrefix("Programs are not sampled: ") }, "\(spots)")
+    }
+    #expect(tasks[2]["back_end"] is NSNull && tasks[2]["written_bytes"] is NSNull)
+    #expect(spots[2].contains { $0.contains("sample them with arbiter account") })
   }
 
   @Test(.enabled(if: RunPlace.canCompile, "libpmem-dev is not installed"))

@@ -27,7 +27,7 @@ enum TopTranscripts {
     MED-W, MED-R, WA, RA of region1: memory controllers do not see the medium.
     DELAY of region1: no run gates it.
     WRITE/s of 4713: only stores under arbiter run are counted.
-    q quit  h help  space pause  + - interval  wtcdmpn sort
+    q quit  h help  space pause  + - interval  e every process  wtcdmpn sort
     """
 
   static let narrow = """
@@ -67,24 +67,24 @@ enum TopTranscripts {
     readings.
     DELAY of region1: no run gates it.
     WRITE/s of 4713: only stores under arbiter run are counted.
-    q quit  h help  space pause  + - interval  wtcdmpn sort
+    q quit  h help  space pause  + - interval  e every process  wtcdmpn sort
     """
 
   static let bare = """
     arbiter top  mica  14:05:59  every 1s
     4 CPUs  busy 25.0%  steal 0.0%  CPU seconds per GiB -
     DEVICE
-    (none is known)
+    (none: no slow memory, no gated run)
         PID COMMAND WRITE/s  SHARE WRITTEN SOURCE  DELAY    CPU
     (no program is seen to use slow memory)
-
-
-
+    Look anyway: --every-process (key e) shows all, -p PID samples
+    one; 'arbiter account -p PID' tells what it stores where,
+    'arbiter measure PATH' what memory can do.
 
     CPU seconds per GiB: no device is known whose bytes could be
     counted.
     This machine shows no slow memory.
-    q quit  h help  space pause  + - interval  wtcdmpn sort
+    q quit  h help  space pause  + - interval  e every process
     """
 
   static let help = """
@@ -94,6 +94,7 @@ enum TopTranscripts {
     space   pause and go on
     + -     longer, shorter interval
     r       reverse the order
+    e       show every process, or only those that use slow memory
     arrows  scroll tasks; also Page Up, Page Down, Home, End
     w       sort by what they store in a second
     t       sort by what they have stored
@@ -116,17 +117,16 @@ enum TopTranscripts {
 
 
 
-
     any key leaves the help  q quit
     """
 
   static let shortHelp = """
     Keys
     q quit, h help, space pause, + -
-    interval, arrows scroll, w by written/s,
-    t by written, c by CPU, d by delay, m by
-    mapped, p by PID, n by name, r reverse
-
+    interval, arrows scroll, e every
+    process, w by written/s, t by written, c
+    by CPU, d by delay, m by mapped, p by
+    PID, n by name, r reverse
 
 
 

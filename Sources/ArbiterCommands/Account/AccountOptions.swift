@@ -46,7 +46,7 @@ struct AccountOptions: Equatable {
         .init(
           "period", \.period,
           help: "Distance of samples: events for pebs (by default 10,000), CPU time for timer (by "
-            + "default 1ms)."),
+            + "default 4ms)."),
         .init(
           "duration", \.duration,
           help: "How long running processes are watched; by default until Ctrl-C or their end."),

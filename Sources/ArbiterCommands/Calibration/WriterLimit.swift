@@ -78,20 +78,16 @@ struct WriterLimit: Equatable, Sendable {
       reason = "by default, since no region is known"
       return
     }
-    let found = stores.compactMap { book.calibration(of: region, store: $0, on: machine) }
-    guard let first = found.first else {
+    guard let (wanted, used) = book.threadCount(for: region, stores: stores, on: machine) else {
       let names = stores.map(\.rawValue).joined(separator: " or ")
       reason = "by default, since nothing is calibrated for \(region), \(names)"
       return
     }
     origin = .calibration
-    let common = ThreadCalibration.smallest(ofAll: found.map(\.curve))
-    let used = common == nil ? [first] : found
-    let wanted = common ?? first.threadCount
     count = min(wanted, Self.range(noun).upperBound)
-    let days = used.map(\.date.day)
+    let day = used.map(\.date.day).max() ?? ""
     let names = used.map(\.store.rawValue).joined(separator: " and ")
-    reason = "calibrated \(days.max() ?? first.date.day) for \(region), \(names)"
+    reason = "calibrated \(day) for \(region), \(names)"
     if wanted > count { reason += ", which gives \(wanted)" }
   }
 }

@@ -10,6 +10,8 @@ struct ExportOptions: Equatable {
   var textfile: String?
   var interval = TimeSpan.seconds(1)
   var tasksMax = 100
+  var processes = ProcessList([])
+  var backEnd = WatchedSource.auto
   var isOnce = false
   var isQuiet = false
 
@@ -31,7 +33,7 @@ struct ExportOptions: Equatable {
         .init(
           "once", \.isOnce,
           help: "Read once and end: into the file of --textfile, or to standard output as "
-            + "OpenMetrics."),
+            + "OpenMetrics. Where programs are sampled, that is after one interval."),
       ]),
     OptionGroup(
       "What",
@@ -42,6 +44,10 @@ struct ExportOptions: Equatable {
         .init(
           "tasks", \.tasksMax,
           help: "Most tasks with figures of their own. Others are told as one, named other."),
+        .init(
+          "process", \.processes, short: "p",
+          help: "Processes to tell of, and no others, whether they use slow memory or not."),
+        .init("back-end", \.backEnd, help: WatchedSource.help),
         .init("quiet", \.isQuiet, short: "q", help: "No remarks on standard error."),
       ]),
   ]

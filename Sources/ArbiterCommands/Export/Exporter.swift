@@ -20,22 +20,22 @@ struct Exporter {
 
   private var metrics: WatchMetrics
   private var readingCount: UInt64 = 0
-  private let look: () -> WatchReading
+  private var watcher: Watcher
 
   /// Makes an exporter that has read nothing yet.
   ///
   /// - Parameters:
   ///   - tasksMax: How many tasks get series of their own.
-  ///   - look: Reads all counters.
-  init(tasksMax: Int, look: @escaping () -> WatchReading) {
+  ///   - watcher: Reads all counters.
+  init(tasksMax: Int, _ watcher: Watcher) {
     metrics = WatchMetrics(tasksMax: tasksMax)
-    self.look = look
+    self.watcher = watcher
   }
 
   /// Reads all counters once.
   mutating func page() -> MetricsPage {
     let began = SystemClock.monotonicRawNanoseconds()
-    let reading = look()
+    let reading = watcher.read()
     let took = SystemClock.monotonicRawNanoseconds() - began
     readingCount += 1
     let families = metrics.families(
@@ -43,6 +43,17 @@ struct Exporter {
       .init(
         count: readingCount, unixSeconds: Self.unixSeconds, durationSeconds: Double(took) / 1e9))
     return MetricsPage(families, readNanoseconds: reading.timeNanoseconds)
+  }
+
+  /// Whether programs are sampled, so that figures of them grow from now on.
+  var isSampling: Bool { watcher.tendNanoseconds != nil }
+
+  /// Waits and takes in samples meanwhile.
+  ///
+  /// - Returns: The number of a signal that came; nil where the time is up.
+  mutating func wait(_ span: TimeSpan, until inbox: SignalInbox) -> Int32? {
+    let due = SystemClock.monotonicRawNanoseconds() + Int64(span.nanoseconds)
+    return watcher.tend(until: due) { inbox.next(nanoseconds: $0) }?.number
   }
 
   /// Reads in every interval until a signal comes.
@@ -58,8 +69,9 @@ struct Exporter {
     var next = SystemClock.monotonicRawNanoseconds() + step
     var hasFailed = false
     while true {
-      let left = next - SystemClock.monotonicRawNanoseconds()
-      if let signal = inbox.next(nanoseconds: max(0, left)) { return signal.number }
+      if let signal = watcher.tend(until: next, { inbox.next(nanoseconds: $0) }) {
+        return signal.number
+      }
       let page = page()
       switch target {
       case .server(let board): board.last = page

@@ -9,6 +9,9 @@ internal import Glibc
 /// Serves the last page over HTTP, on a thread of its own.
 @safe
 final class MetricsServer {
+  /// The library that speaks HTTP, as the dynamic linker knows it (server.c loads it).
+  static let library = "libmicrohttpd.so.12"
+
   /// What clients may use at most.
   private static let connectionMax: UInt32 = 32
   private static let deadlineMilliseconds: UInt32 = 10_000
@@ -73,7 +76,6 @@ final class MetricsServer {
         errorNumber: number, path: nil, action: "listen on \(place)",
         nextStep: nextStep(number, address))
     }
-    let library = "libmicrohttpd.so.12"
     switch Int(result) {
     case ARB_HTTP_NO_LIBRARY:
       return PlatformError(

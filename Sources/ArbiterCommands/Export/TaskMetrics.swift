@@ -32,10 +32,14 @@ enum TaskMetrics {
 
   private static let writtenBytes = Access(
     "written", unit: "bytes", isEstimate: true,
-    help: "Bytes that the process stored to slow memory, by what the source sees.")
+    help:
+      "Bytes that the process stored to slow memory, or to all where there is none, by what the "
+      + "source sees.")
   private static let readBytes = Access(
     "read", unit: "bytes", isEstimate: true,
-    help: "Bytes that the process loaded from slow memory, by what the source sees.")
+    help:
+      "Bytes that the process loaded from slow memory, or from all where there is none, by what "
+      + "the source sees.")
   private static let writeCost = Access(
     "write_cost", unit: "seconds", divisor: 1e9, isEstimate: true,
     help: "Time that the process spent at stores: a cost that ranks, and no count of stores.")

@@ -64,6 +64,7 @@ package struct WatchMetrics: Sendable {
       collector.add(
         MetricValue(UInt64(count)), to: TaskMetrics.count, [MetricLabel("state", state)])
     }
+    SamplingMetrics.add(reading.sampling, to: &collector)
     for sentence in Set(reading.blindSpots.map(MetricsCollector.stable)).sorted() {
       collector.add(
         MetricValue(UInt64(1)), to: Self.blindSpot, [MetricLabel("sentence", sentence)])

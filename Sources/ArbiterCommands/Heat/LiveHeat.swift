@@ -40,7 +40,7 @@ final class LiveHeat {
     case .timer, .gates:
       let period = options.period.map { UInt64($0.nanoseconds) }
       let timer = try TimerSource(
-        everyNanoseconds: period ?? TimerSource.defaultNanoseconds)
+        everyNanoseconds: period ?? TimerSource.pictureNanoseconds)
       (source, feed) = (timer, timer.feed)
     }
     let (isStoresOnly, isLoadsOnly) = (options.isStoresOnly, options.isLoadsOnly)

@@ -3,6 +3,7 @@
 
 internal import ArbiterCore
 internal import ArbiterDevice
+internal import ArbiterMemory
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterReport
@@ -31,7 +32,7 @@ enum MeasureContext {
         .init("file_system", .string("\(memory.fileSystem)")),
         .init("is_direct", .bool(memory.fileSystem.isDirect)),
         .init("is_read_only", .bool(memory.isReadOnly)),
-        .init("granularity", .text(memory.granularity.map { "\($0)" })),
+        .init("granularity", .text(memory.granularity?.rawValue)),
         .init("flush_instruction", .text(memory.flushInstruction?.rawValue)),
         .init("memory_region", .text(memory.memoryRegionName)),
       ])

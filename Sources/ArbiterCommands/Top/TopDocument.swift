@@ -133,6 +133,32 @@ extension WatchField where Subject == DeviceInterval {
   ]
 }
 
+extension WatchField where Subject == Figure<WatchedSampling> {
+  /// What belongs to the sampling of tasks.
+  static let all: [WatchField] = [
+    .init("back_end", "How accesses were seen: pebs, timer, faults or gates.") {
+      $0.map { .string($0.backEnd.rawValue) }
+    },
+    .init("sampled_memory", "Which memory samples of tasks are about: slow, or all without any.") {
+      $0.map { .string($0.memory.rawValue) }
+    },
+    .count("samples_count", "Samples that were taken.") { $0.map(\.losses.sampleCount) },
+    .count("resolved_count", "Samples whose access could be told.") {
+      $0.map(\.losses.resolvedCount)
+    },
+    .number("resolved_share", "The share of samples whose access could be told.") { sampling in
+      guard let known = sampling.value else { return sampling.map { _ in 0 } }
+      return Figure(known.losses.resolvedShare, otherwise: "nothing was sampled yet")
+    },
+    .count("lost_count", "Samples that the kernel dropped because nobody took them in time.") {
+      $0.map(\.losses.lostCount)
+    },
+    .count("throttle_count", "Times at which the kernel held sampling back.") {
+      $0.map(\.losses.throttleCount)
+    },
+  ]
+}
+
 extension WatchField where Subject == TaskInterval {
   /// What belongs to a task.
   static let all: [WatchField] = [
@@ -161,11 +187,32 @@ extension WatchField where Subject == TaskInterval {
     .number("write_bytes_per_second", "Bytes stored in a second.") {
       bytes($0.writeRate, $0.task).map(\.value)
     },
-    .number("store_cost_ns", "Time-weighted cost of stores since the task was first seen.") {
-      cost($0.task.written, $0.task).map(\.value)
+    .number("write_bytes_per_second_error", "One standard deviation of that rate.") {
+      bytes($0.writeRate, $0.task).map(\.standardError)
     },
     .number("read_bytes", "Bytes loaded since the task was first seen.") {
       bytes($0.task.read, $0.task).map(\.value)
+    },
+    .number("read_bytes_error", "One standard deviation of that.") {
+      bytes($0.task.read, $0.task).map(\.standardError)
+    },
+    .number("store_cost_ns", "Time-weighted cost of stores since the task was first seen.") {
+      cost($0.task.written, $0.task).map(\.value)
+    },
+    .number("store_cost_ns_error", "One standard deviation of that.") {
+      cost($0.task.written, $0.task).map(\.standardError)
+    },
+    .number("store_cost_ns_per_second", "Time-weighted cost of stores in a second.") {
+      cost($0.writeRate, $0.task).map(\.value)
+    },
+    .number("store_cost_ns_per_second_error", "One standard deviation of that rate.") {
+      cost($0.writeRate, $0.task).map(\.standardError)
+    },
+    .number("load_cost_ns", "CPU time of samples at loads since the task was first seen.") {
+      cost($0.task.read, $0.task).map(\.value)
+    },
+    .number("load_cost_ns_error", "One standard deviation of that.") {
+      cost($0.task.read, $0.task).map(\.standardError)
     },
     .number("share_ratio", "The part in what all tasks stored that are measured alike.") {
       $0.share
@@ -190,7 +237,8 @@ extension WatchField where Subject == TaskInterval {
   }
 
   private static func cost(_ figure: Figure<Estimate>, _ task: WatchedTask) -> Figure<Estimate> {
-    task.backEnd?.measure == .timeWeightedStoreCost
+    if task.backEnd == nil { return figure.value == nil ? figure : .unavailable("nobody measures") }
+    return task.backEnd?.measure == .timeWeightedStoreCost
       ? figure : .unavailable("only the timer measures it")
   }
 }
@@ -227,6 +275,10 @@ enum TopDocument {
           interval.tasks.map {
             WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0)
           })),
+      .init(
+        "sampling",
+        WatchField<Figure<WatchedSampling>>.object(
+          WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)),
       .init("blind_spots", .array(interval.reading.blindSpots.map { .string($0) })),
     ]).line + "\n"
   }
@@ -235,13 +287,14 @@ enum TopDocument {
     var known: Set<String> = []
     return
       (WatchField<WatchInterval>.all.map(\.name) + WatchField<DeviceInterval>.all.map(\.name)
-      + WatchField<TaskInterval>.all.map(\.name)).filter { known.insert($0).inserted }
+      + WatchField<TaskInterval>.all.map(\.name)
+      + WatchField<Figure<WatchedSampling>>.all.map(\.name)).filter { known.insert($0).inserted }
   }
 
   /// The first line of CSV.
   static var csvHeader: String { CSV.row(["row", "frame", "unix_seconds"] + names) }
 
-  /// One frame as rows: one of the machine, one for each device, one for each task.
+  /// One frame as rows: of the machine, each device, each task and the sampling.
   static func csv(_ view: TopView, frame: Int, unixSeconds: Double) -> String {
     func row<Subject>(_ kind: String, _ fields: [WatchField<Subject>], _ subject: Subject) -> String
     {
@@ -256,6 +309,7 @@ enum TopDocument {
     return row("machine", WatchField<WatchInterval>.all, interval)
       + interval.devices.map { row("device", WatchField<DeviceInterval>.all, $0) }.joined()
       + interval.tasks.map { row("task", WatchField<TaskInterval>.all, $0) }.joined()
+      + row("sampling", WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)
   }
 
   /// Every name with its meaning.
@@ -263,5 +317,6 @@ enum TopDocument {
     WatchField<WatchInterval>.all.map { ($0.name, $0.meaning) }
       + WatchField<DeviceInterval>.all.map { ($0.name, $0.meaning) }
       + WatchField<TaskInterval>.all.map { ($0.name, $0.meaning) }
+      + WatchField<Figure<WatchedSampling>>.all.map { ($0.name, $0.meaning) }
   }
 }

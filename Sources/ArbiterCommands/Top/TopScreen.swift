@@ -148,7 +148,8 @@ package enum TopScreen {
       ? ["any key leaves the help", "q quit"]
       : [
         "q quit", "h help", "space \(state.isPaused ? "go on" : "pause")",
-        "+ - interval", "\(TopState.Order.allCases.map { String($0.key) }.joined()) sort",
+        "+ - interval", "e every process",
+        "\(TopState.Order.allCases.map { String($0.key) }.joined()) sort",
         "sorted \(state.order.meaning)\(state.isReversed ? ", reversed" : "")",
       ]
     var line = all[0]
@@ -162,6 +163,7 @@ package enum TopScreen {
       [
         ("q", "quit; so does Ctrl-C"), ("h ?", "this help"), ("space", "pause and go on"),
         ("+ -", "longer, shorter interval"), ("r", "reverse the order"),
+        ("e", "show every process, or only those that use slow memory"),
         ("arrows", "scroll tasks; also Page Up, Page Down, Home, End"),
       ] + orders
     let words = [
@@ -180,7 +182,7 @@ package enum TopScreen {
     if long.count <= room, long.allSatisfy({ $0.text.count <= width }) { return long }
     // Where that does not fit, the keys alone, one behind the other.
     let keys =
-      ["q quit", "h help", "space pause", "+ - interval", "arrows scroll"]
+      ["q quit", "h help", "space pause", "+ - interval", "arrows scroll", "e every process"]
       + TopState.Order.allCases.map { "\($0.key) by \($0.name)" } + ["r reverse"]
     return [TopLine("Keys", .bold)]
       + wrapped(keys.joined(separator: ", "), width: width).map { TopLine($0) }
@@ -190,7 +192,9 @@ package enum TopScreen {
 
   private static func deviceLines(_ view: TopView, width: Int) -> [TopLine] {
     let devices = view.interval.devices
-    guard !devices.isEmpty else { return [TopLine("DEVICE", .bold), TopLine("(none is known)")] }
+    guard !devices.isEmpty else {
+      return [TopLine("DEVICE", .bold), TopLine("(none: no slow memory, no gated run)")]
+    }
     let table = TopTable(deviceColumns, devices, width: width, growing: "DEVICE")
     return [TopLine(table.header, .bold)] + table.lines.map { TopLine($0) }
   }
@@ -215,9 +219,17 @@ package enum TopScreen {
     let tasks = state.ordered(view.interval.tasks)
     let table = TopTable(taskColumns, tasks, width: width, growing: "COMMAND")
     let header = [TopLine(table.header, .bold)]
-    if tasks.isEmpty { return header + [TopLine("(no program is seen to use slow memory)")] }
+    if tasks.isEmpty {
+      return header + [TopLine("(no program is seen to use slow memory)")]
+        + wrapped(lookAnyway, width: width).map { TopLine($0, .dim) }
+    }
     return header + table.lines.map { TopLine($0) }
   }
+
+  /// What there is to see where nothing is slow.
+  private static let lookAnyway =
+    "Look anyway: --every-process (key e) shows all, -p PID samples one; 'arbiter account -p PID' "
+    + "tells what it stores where, 'arbiter measure PATH' what memory can do."
 
   static let taskColumns: [TopColumn<TaskInterval>] = [
     .init("PID", 7) { String($0.task.process) },

@@ -69,6 +69,8 @@ package struct TopState: Equatable {
   package var isReversed = false
   package var isPaused = false
   package var showsHelp = false
+  /// Whether processes that use no slow memory are shown too.
+  package var showsEveryProcess = false
   package var intervalSeconds: Double
   /// Tasks that are scrolled out at the top.
   package var skippedCount = 0
@@ -97,6 +99,7 @@ package struct TopState: Equatable {
     case .character("q"): return .quit
     case .character("h"), .character("?"): showsHelp = true
     case .character(" "): isPaused.toggle()
+    case .character("e"): showsEveryProcess.toggle()
     case .character("r"): isReversed.toggle()
     case .character("+"):
       intervalSeconds = Self.intervals.first { $0 > intervalSeconds } ?? intervalSeconds

@@ -15,8 +15,9 @@ struct DoctorOptions: Equatable {
     name: "doctor",
     abstract: "Say what this machine has for slow memory, and what follows.",
     discussion: """
-      Looks at processors, memory nodes, persistent memory, DAX and counters. Reads only; needs no \
-      privileges, and says unknown where it may not look.
+      Looks at processors, memory nodes, persistent memory, DAX and counters, and at what can be \
+      sampled, decoded and served here. Reads only; needs no privileges, and says unknown where it \
+      may not look.
       """,
     initial: DoctorOptions(),
     groups: [
@@ -28,14 +29,15 @@ struct DoctorOptions: Equatable {
         ])
     ],
     examples: [Example("Look at this machine", "doctor")],
-    seeAlso: ["arbiter-bench"],
+    seeAlso: ["arbiter-bench", "arbiter-measure", "arbiter-account"],
     run: { try doctor($0.options) })
 
   private static func doctor(_ options: DoctorOptions) throws -> Int32 {
     let report = MachineReport.gather()
+    let findings = report.findings + [preloadFinding] + SeeingFindings.gather()
     switch options.format {
-    case .text: try Console.write(text(report, on: Console.output(options.color)))
-    case .json: try Console.write(json(report).document())
+    case .text: try Console.write(text(report, findings, on: Console.output(options.color)))
+    case .json: try Console.write(json(report, findings).document())
     }
     return ExitCode.done
   }
@@ -59,11 +61,13 @@ struct DoctorOptions: Equatable {
     }
   }
 
-  private static func text(_ report: MachineReport, on terminal: Terminal) -> String {
+  private static func text(
+    _ report: MachineReport, _ findings: [Finding], on terminal: Terminal
+  ) -> String {
     var lines: [String] = []
     func section(_ title: String) { lines += ["", terminal.styled(title, .bold)] }
     lines.append(terminal.styled("This machine", .bold))
-    for finding in report.findings + [preloadFinding] { lines += item(finding, on: terminal) }
+    for finding in findings { lines += item(finding, on: terminal) }
     section("What follows")
     for sentence in report.consequences {
       lines += Console.wrapped(sentence, mark: "- ", width: terminal.columns)
@@ -86,7 +90,7 @@ struct DoctorOptions: Equatable {
     }
   }
 
-  private static func json(_ report: MachineReport) -> JSONValue {
+  private static func json(_ report: MachineReport, _ findings: [Finding]) -> JSONValue {
     func list(_ findings: [Finding]) -> JSONValue {
       .array(
         findings.map {
@@ -101,7 +105,7 @@ struct DoctorOptions: Equatable {
       .init(
         "tool",
         .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("findings", list(report.findings + [preloadFinding])),
+      .init("findings", list(findings)),
       .init("consequences", .array(report.consequences.map { .string($0) })),
       .init("emulations", list(MachineReport.emulations)),
     ])

@@ -4,7 +4,6 @@
 internal import ArbiterPlatform
 internal import ArbiterProfiler
 internal import ArbiterReport
-internal import ArbiterRuntime
 internal import CommandSpec
 internal import Glibc
 
@@ -17,6 +16,9 @@ extension ExportOptions {
       reading as OpenMetrics at /metrics, or writes it to a file. Clients and the number of their \
       scrapes do not disturb the readings: a connection has ten seconds, and when there are more \
       than 32 the oldest is closed.
+
+      What programs store outside of gates is sampled, as arbiter account does it: a clock's \
+      samples give costs in seconds under names of their own, never bytes.
 
       Figures that cannot be seen are left out, and arbiter_unavailable_info names each with its \
       reason; none is ever 0 for want of a counter. A reading's age is in \
@@ -34,7 +36,7 @@ extension ExportOptions {
         "Write them for node_exporter",
         "export --textfile=/var/lib/prometheus/node-exporter/arbiter.prom"),
     ],
-    seeAlso: ["arbiter-top", "arbiter-run", "arbiter-doctor"],
+    seeAlso: ["arbiter-top", "arbiter-account", "arbiter-run", "arbiter-doctor"],
     validate: { (options: ExportOptions) throws(UsageError) in try validate(options) },
     run: { try export($0.options) })
 
@@ -42,12 +44,16 @@ extension ExportOptions {
     // Before any other thread exists, so that none takes the signals.
     let inbox = SignalInbox([SIGINT, SIGTERM, SIGHUP])
     defer { inbox.close() }
-    var watcher = Watcher(
-      runtimeFolder: FoundPages.folder(
-        chosen: Console.environment("ARBITER_RUNTIME_DIR"),
-        runtimeFolder: Console.environment("XDG_RUNTIME_DIR")))
-    var exporter = Exporter(tasksMax: options.tasksMax) { watcher.read() }
-    let first = exporter.page()
+    let watcher = try options.backEnd.makeWatcher(
+      processes: options.processes.numbers, everyProcess: false,
+      isScript: options.isOnce)
+    var exporter = Exporter(tasksMax: options.tasksMax, watcher)
+    var first = exporter.page()
+    if options.isOnce, exporter.isSampling {
+      // Of what has just begun to be sampled nothing is known yet.
+      if let signal = exporter.wait(options.interval, until: inbox) { return code(signal) }
+      first = exporter.page()
+    }
     if let path = options.textfile {
       let file = MetricsFile(path)
       try file.write(first.text(.text, nowNanoseconds: nil))

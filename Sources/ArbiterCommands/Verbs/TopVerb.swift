@@ -5,7 +5,6 @@ internal import ArbiterCore
 internal import ArbiterPlatform
 internal import ArbiterProfiler
 internal import ArbiterReport
-internal import ArbiterRuntime
 internal import CommandSpec
 internal import Glibc
 
@@ -17,6 +16,7 @@ struct TopOptions: Equatable {
   var order = TopState.Order.written
   var processes = ProcessList([])
   var everyProcess = false
+  var backEnd = WatchedSource.auto
   var format = OutputFormat.text
   var color = ColorChoice.auto
   var isQuiet = false
@@ -32,6 +32,7 @@ struct TopOptions: Equatable {
         .init(
           "every-process", \.everyProcess,
           help: "Show every process, not only those that use slow memory."),
+        .init("back-end", \.backEnd, help: WatchedSource.help),
         .init("sort", \.order, help: "Order of the tasks; keys change it."),
       ]),
     OptionGroup(
@@ -66,21 +67,24 @@ struct TopOptions: Equatable {
       force and the source of these figures; and every program that uses slow memory with what it \
       stores, its share, the time its gates made it wait and its CPU time.
 
-      What programs store is counted exactly where they run under arbiter run. A figure that \
+      What programs store is counted exactly where they run under arbiter run. Others are \
+      sampled, as arbiter account does it, where they use slow memory or are named: source timer \
+      then shows time-weighted store cost, which ranks and counts no bytes. A figure that \
       nothing sees is shown as - with the reason below, never as 0; so is every rate of the first \
       reading, since rates need two.
 
-      Keys: q ends, h helps, space pauses, + and - change the interval, w t c d m p n sort, r \
-      reverses, arrows scroll. Where standard output is no terminal, two readings are printed as \
-      with --batch --count=2.
+      Keys: q ends, h helps, space pauses, + and - change the interval, e shows every process, \
+      w t c d m p n sort, r reverses, arrows scroll. Where standard output is no terminal, two \
+      readings are printed as with --batch --count=2.
       """,
     initial: TopOptions(), groups: groups,
     examples: [
       Example("Watch", "top"),
       Example("Two readings for a script", "top --batch --count=2 --format=json"),
+      Example("Two processes, on any machine", "top -p 4711,4712"),
       Example("All processes, by CPU time", "top --every-process --sort=cpu"),
     ],
-    seeAlso: ["arbiter-run", "arbiter-doctor"],
+    seeAlso: ["arbiter-account", "arbiter-run", "arbiter-export", "arbiter-doctor"],
     validate: { (options: TopOptions) throws(UsageError) in try validate(options) },
     run: { invocation in
       let words = [invocation.resolved.tool] + invocation.resolved.arguments()
@@ -109,7 +113,7 @@ private final class TopRun {
     }
     let terminal = Console.output(options.color)
     let isScript = options.isBatch || options.format != .text
-    if !isScript, let screen = TopTerminal(terminal) { return live(on: screen) }
+    if !isScript, let screen = TopTerminal(terminal) { return try live(on: screen) }
     var count = options.count
     if !isScript, count == nil {
       count = 2
@@ -121,15 +125,10 @@ private final class TopRun {
     return try printFrames(count: count, columns: terminal.columns)
   }
 
-  private func makeWatcher() -> Watcher {
-    var watched = Watcher.Options()
-    watched.everyProcess = options.everyProcess
-    watched.processes = options.processes.numbers
-    return Watcher(
-      options: watched,
-      runtimeFolder: FoundPages.folder(
-        chosen: Console.environment("ARBITER_RUNTIME_DIR"),
-        runtimeFolder: Console.environment("XDG_RUNTIME_DIR")))
+  private func makeWatcher(isScript: Bool) throws(PlatformError) -> Watcher {
+    try options.backEnd.makeWatcher(
+      processes: options.processes.numbers, everyProcess: options.everyProcess,
+      isScript: isScript)
   }
 
   private func view(_ reading: WatchReading) -> TopView {
@@ -138,11 +137,11 @@ private final class TopRun {
 
   // MARK: Frames
 
-  private func printFrames(count: Int?, columns: Int) throws(Failure) -> Int32 {
+  private func printFrames(count: Int?, columns: Int) throws -> Int32 {
     // Before any thread exists.
     let inbox = SignalInbox([SIGINT, SIGTERM])
     defer { inbox.close() }
-    var watcher = makeWatcher()
+    var watcher = try makeWatcher(isScript: true)
     var state = TopState(intervalSeconds: options.interval.nanoseconds / 1e9)
     state.order = options.order
     var due = SystemClock.monotonicRawNanoseconds()
@@ -165,7 +164,7 @@ private final class TopRun {
       }
       if let count, frame >= count { return ExitCode.done }
       due = Self.next(after: due, interval: options.interval.nanoseconds)
-      if let signal = inbox.next(nanoseconds: due - SystemClock.monotonicRawNanoseconds()) {
+      if let signal = watcher.tend(until: due, { inbox.next(nanoseconds: $0) }) {
         return 128 + signal.number
       }
     }
@@ -182,10 +181,11 @@ private final class TopRun {
 
   // MARK: The live screen
 
-  private func live(on screen: TopTerminal) -> Int32 {
-    var watcher = makeWatcher()
+  private func live(on screen: TopTerminal) throws(PlatformError) -> Int32 {
+    var watcher = try makeWatcher(isScript: false)
     var state = TopState(intervalSeconds: options.interval.nanoseconds / 1e9)
     state.order = options.order
+    state.showsEveryProcess = options.everyProcess
     var shown = view(watcher.read())
     var frame = 1
     screen.enter()
@@ -198,7 +198,11 @@ private final class TopRun {
       if let count = options.count, frame >= count { return ExitCode.done }
       event: while true {
         let due = read + Int64(state.intervalSeconds * 1e9)
-        switch screen.wait(nanoseconds: due - SystemClock.monotonicRawNanoseconds()) {
+        let event = watcher.tend(until: due) { step in
+          let event = screen.wait(nanoseconds: step)
+          return event == .timeUp ? nil : event
+        }
+        switch event ?? .timeUp {
         case .timeUp:
           frame += 1
           // While it is paused readings go on, so that the first rates afterwards are right.
@@ -219,6 +223,11 @@ private final class TopRun {
             case .redraw: isChanged = true
             case .nothing: break
             }
+          }
+          if watcher.options.everyProcess != state.showsEveryProcess {
+            watcher.options.everyProcess = state.showsEveryProcess
+            // Seen at once, and not when the interval is over.
+            read = .min / 2
           }
           if isChanged { break event }
         }

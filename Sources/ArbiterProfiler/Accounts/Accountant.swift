@@ -42,6 +42,10 @@ public struct Accountant {
     var task: AccountTask
     var table: MappingTable
     var threads: [Int32: AccountTask] = [:]
+    /// Whether the last look found it gone: samples that are in the rings by then come still.
+    var isGone = false
+    /// Threads of which the same holds.
+    var goneThreads: Set<Int32> = []
   }
 
   private let tree: SystemTree
@@ -201,16 +205,24 @@ public struct Accountant {
       let facts = ProcessFacts.read(process: number, from: tree)
       let isSame = facts?.startTicks == process.task.startTicks
       if division == .process { note(process.task, isSame ? facts : nil) }
-      var stale: [Int32] = []
       for (thread, task) in process.threads {
         let facts = ProcessFacts.read(process: number, thread: thread, from: tree)
         let isSame = facts?.startTicks == task.startTicks
         note(task, isSame ? facts : nil)
-        if !isSame { stale.append(thread) }
+        if isSame { continue }
+        // Kept until the next look, unless its number is another's by now.
+        let isNew = watched[number]?.goneThreads.insert(thread).inserted == true
+        if facts != nil || !isNew {
+          watched[number]?.threads[thread] = nil
+          watched[number]?.goneThreads.remove(thread)
+        }
       }
-      for thread in stale { watched[number]?.threads[thread] = nil }
-      // A zombie's samples may still come; one whose number is another's or nobody's is done with.
-      if !isSame { watched[number] = nil }
+      if isSame { continue }
+      if facts != nil || process.isGone {
+        watched[number] = nil
+      } else {
+        watched[number]?.isGone = true
+      }
     }
   }
 
@@ -221,6 +233,16 @@ public struct Accountant {
       let isIts = key.task == process.task || process.threads[key.task.thread ?? 0] == key.task
       if isIts, let range = process.table.addresses(of: key.mapping) { addresses[key] = range }
     }
+  }
+
+  /// Forgets tasks that nobody asks for any more, so that an account without end stays small.
+  ///
+  /// - Parameter isKept: Whether a task of this number and start is asked for still.
+  public mutating func keep(where isKept: (AccountTask) -> Bool) {
+    watched = watched.filter { isKept($0.value.task) }
+    tasks = tasks.filter { isKept($0.key) }
+    addresses = addresses.filter { isKept($0.key.task) }
+    ledger.keep(where: isKept)
   }
 
   /// Where a row's memory is or was, where it has no name.

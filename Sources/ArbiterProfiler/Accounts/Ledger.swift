@@ -111,6 +111,14 @@ public struct Ledger: Sendable {
     return task
   }
 
+  /// Forgets tasks, so that others find room; what was charged to them is in no sum any more.
+  public mutating func keep(where isKept: (AccountTask) -> Bool) {
+    tasks = tasks.filter(isKept)
+    rows = rows.filter { isKept($0.key.task) }
+    unresolved = unresolved.filter { isKept($0.key) }
+    plainRowCount = rows.keys.count { $0.mapping != .others }
+  }
+
   /// Everything that was charged to anybody.
   public var total: LedgerRow {
     rows.values.reduce(into: LedgerRow()) { $0.add($1) }

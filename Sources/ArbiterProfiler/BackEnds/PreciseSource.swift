@@ -25,12 +25,18 @@ public struct PreciseSource: AccessSource {
 
   /// Prepares to sample.
   ///
+  /// - Parameters:
+  ///   - period: The distance of samples.
+  ///   - followsChildren: Whether processes that sampled ones start are sampled too.
+  ///   - tree: Where the kernel describes the machine.
   /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
   public init(
-    everyEvents period: UInt64 = defaultEventCount, tree: SystemTree = SystemTree()
+    everyEvents period: UInt64 = defaultEventCount, followsChildren: Bool = true,
+    tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
     feed = try SampleFeed(
-      [SampledEvent(.stores, period: period), SampledEvent(.loads, period: period)], tree: tree)
+      [SampledEvent(.stores, period: period), SampledEvent(.loads, period: period)],
+      followsChildren: followsChildren, tree: tree)
   }
 
   /// What became of the samples so far.

@@ -29,12 +29,17 @@ public final class SampleFeed {
 
   /// Prepares to sample.
   ///
+  /// - Parameters:
+  ///   - events: What is sampled.
+  ///   - followsChildren: Whether processes that sampled ones start are sampled too.
+  ///   - tree: Where the kernel describes the machine.
   /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
   public init(
-    _ events: [SampledEvent], tree: SystemTree = SystemTree()
+    _ events: [SampledEvent], followsChildren: Bool = true, tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
     var options = Sampler.Options()
     options.tellsTasks = true
+    options.followsChildren = followsChildren
     resolver = try AccessResolver()
     sampler = try Sampler(events, options: options, tree: tree)
     unsafe room = .allocate(capacity: Self.roomCount)

@@ -4,6 +4,7 @@
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterRuntime
+internal import Glibc
 
 /// The programs that use slow memory.
 struct TaskWatch: Sendable {
@@ -17,13 +18,14 @@ struct TaskWatch: Sendable {
     var isDenied = false
   }
 
-  private let options: Watcher.Options
+  var options: Watcher.Options
   private let tree: SystemTree
   /// Without slow memory no map can show any; whether a program is gated is cheaper to learn.
   private let isMachineBare: Bool
   private var maps: SlowMemoryMaps
   private var known: [Int32: Known] = [:]
-  private var hasSampler = false
+  /// Processes that were asked for and are not there.
+  private var missing: [Int32] = []
 
   init(options: Watcher.Options, memory: PersistentMemory, tree: SystemTree) {
     self.options = options
@@ -42,6 +44,7 @@ struct TaskWatch: Sendable {
       processes = processes.filter { options.processes.contains($0) }
     }
     let living = Set(processes)
+    missing = options.processes.filter { !living.contains($0) }
     known = known.filter { living.contains($0.key) }
     for process in processes where known[process] == nil { known[process] = Known() }
     // Those that were never looked at come first, the newest of them before all; at least one is
@@ -84,14 +87,19 @@ struct TaskWatch: Sendable {
 
   /// Tells of every program that uses slow memory, or of all that were asked for.
   mutating func look(gates: GateWatch, sampler: inout (any TaskSampler)?) -> [WatchedTask] {
-    hasSampler = sampler != nil
     let wanted = known.filter { process, known in
       if known.isKernelThread { return false }
       return options.everyProcess || !options.processes.isEmpty
         || gates.account(ofProcess: process) != nil || (known.finding?.slowBytes ?? 0) > 0
     }
     let processes = wanted.keys.sorted()
-    sampler?.follow(processes.filter { gates.account(ofProcess: $0) == nil })
+    let own = getpid()
+    let sampled = processes.filter { process in
+      guard gates.account(ofProcess: process) == nil, process != own else { return false }
+      return options.samplesEveryProcess || options.processes.contains(process)
+        || (known[process]?.finding?.slowBytes ?? 0) > 0
+    }
+    sampler?.follow(sampled)
     return processes.compactMap { process in
       guard let status = ProcessStatus.read(ofProcess: process, from: tree),
         !status.isKernelThread, let known = wanted[process]
@@ -111,7 +119,7 @@ struct TaskWatch: Sendable {
   ) -> WatchedTask {
     var written = Figure<Estimate>.unavailable(
       "only stores under arbiter run are counted; arbiter account samples others")
-    var read = Figure<Estimate>.unavailable("only arbiter account samples loads")
+    var read = Figure<Estimate>.unavailable("only samples tell loads")
     var backEnd: BackEnd?
     if let account {
       written = .known(.exact(account.storedBytes))
@@ -119,7 +127,7 @@ struct TaskWatch: Sendable {
       backEnd = .gates
     } else if sampler != nil, let figures = sampler?.account(ofProcess: status.process) {
       (written, read) = figures
-      backEnd = sampler?.backEnd
+      backEnd = written.value == nil && read.value == nil ? nil : sampler?.backEnd
     }
     return WatchedTask(
       process: status.process, startTicks: status.startTicks, command: status.name,
@@ -140,6 +148,10 @@ struct TaskWatch: Sendable {
   /// What cannot be seen of tasks.
   var blindSpots: [String] {
     var spots: [String] = []
+    if !missing.isEmpty {
+      let numbers = missing.sorted().map(String.init).joined(separator: ", ")
+      spots.append("There is no process \(numbers).")
+    }
     let deniedCount = known.values.count(where: \.isDenied)
     if deniedCount > 0 {
       spots.append(
@@ -149,11 +161,6 @@ struct TaskWatch: Sendable {
     let waitingCount = known.values.count { $0.lookedAtNanoseconds == .min }
     if waitingCount > 0 {
       spots.append("\(waitingCount) processes have not been looked at yet.")
-    }
-    if !hasSampler {
-      spots.append(
-        "What programs store outside of gates is not seen: start them with arbiter run, or sample "
-          + "them with arbiter account.")
     }
     return spots
   }

@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-public import ArbiterMetrics
+internal import ArbiterMetrics
 public import ArbiterPlatform
 internal import ArbiterRuntime
 
@@ -9,42 +9,29 @@ internal import ArbiterRuntime
 //
 //   sysfs          slow memory ──────► devices ◄── counters: modules, memory controller
 //   control pages  gates ────────────► devices, tasks: bytes exactly
-//   /proc          maps, CPU time ───► tasks      ◄── samples, where somebody takes them
+//   /proc          maps, CPU time ───► tasks      ◄── samples (TaskSampler)
 //
 // I1  A reading is bounded: no counter is waited for, and memory maps are read for at most
 //     `Options.mapNanosecondsMax` of each reading.
 // I2  What is not seen is unavailable with its reason; nothing is 0 because nobody counted it.
 
-/// What tasks did by samples, for tasks that pass no gate.
-///
-/// The watcher tells it whom to follow before it asks.
-public protocol TaskSampler: Sendable {
-  /// What its figures are.
-  var backEnd: BackEnd { get }
-
-  /// Follows these processes from now on, and no others.
-  mutating func follow(_ processes: [Int32])
-
-  /// What a process stored and loaded since it was followed first.
-  mutating func account(
-    ofProcess process: Int32
-  ) -> (
-    written: Figure<Estimate>, read: Figure<Estimate>
-  )
-}
-
 /// Looks at devices and tasks whenever it is asked, on one thread at a time.
-public struct Watcher: Sendable {
+public struct Watcher {
   /// What is looked at, and how much looking may cost.
   public struct Options: Sendable, Hashable {
     /// Whether processes that use no slow memory are told too.
     public var everyProcess = false
     /// Processes that are told and no others; empty for all.
     public var processes: [Int32] = []
+    /// Whether every process that is told is sampled, and not only those that use slow memory or
+    /// were asked for by number.
+    public var samplesEveryProcess = false
     /// Time after which a process's memory map is read again.
     public var mapIntervalNanoseconds: Int64 = 3_000_000_000
     /// The most time of one reading that goes into memory maps; the first has 25 times as much.
     public var mapNanosecondsMax: Int64 = 20_000_000
+    /// The same for those who read once or twice and want all of it: 5 s the first time.
+    public static let mapNanosecondsOfScripts: Int64 = 200_000_000
 
     /// Makes options that tell of programs that use slow memory.
     public init() {}
@@ -52,6 +39,17 @@ public struct Watcher: Sendable {
 
   /// What samples tasks that pass no gate; nil where nobody does.
   public var sampler: (any TaskSampler)?
+
+  /// What is looked at; changes hold from the next reading on.
+  public var options: Options {
+    get { tasks.options }
+    set { tasks.options = newValue }
+  }
+
+  private static let reasonWithoutSampler = "sampling is switched off"
+  private static let remedyWithoutSampler =
+    "What programs store outside of gates is not seen: start them with arbiter run, or sample "
+    + "them with arbiter account."
 
   private let tree: SystemTree
   private var devices: DeviceWatch
@@ -77,6 +75,12 @@ public struct Watcher: Sendable {
     tasks = TaskWatch(options: options, memory: memory, tree: tree)
   }
 
+  /// How long samples may lie before ``tend()``; nil where nobody is sampled.
+  public var tendNanoseconds: Int64? { sampler?.tendNanoseconds }
+
+  /// Takes in what was sampled, so that the kernel finds room for more; never waits.
+  public mutating func tend() { sampler?.tend() }
+
   /// Reads everything once; figures are cumulative.
   public mutating func read() -> WatchReading {
     let gated = tasks.scan()
@@ -89,6 +93,8 @@ public struct Watcher: Sendable {
       processorTime: Figure(
         ProcessorTime.read(from: tree), otherwise: "the kernel does not tell it (/proc/stat)"),
       devices: devices.look(gates: gates), tasks: told,
-      blindSpots: devices.blindSpots + gates.blindSpots + tasks.blindSpots)
+      sampling: sampler?.sampling ?? .unavailable(Self.reasonWithoutSampler),
+      blindSpots: devices.blindSpots + gates.blindSpots + tasks.blindSpots
+        + (sampler?.blindSpots ?? [Self.remedyWithoutSampler]))
   }
 }

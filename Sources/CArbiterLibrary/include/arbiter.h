@@ -94,8 +94,9 @@ typedef enum {
 typedef struct {
   size_t struct_bytes; /* sizeof(arbiter_options) of the caller */
   arbiter_scheme scheme;
-  uint32_t permit_count; /* lock: threads that write at a time; 0: 4 */
-  uint32_t worker_count; /* delegation: workers; 0: 4 */
+  uint32_t permit_count; /* lock: threads that write to a set at a time; 0: as many as this user has
+                            calibrated with `arbiter measure`, else 4 */
+  uint32_t worker_count; /* delegation: workers; 0: the same, the most of any set */
   uint32_t period_microseconds; /* arbiter: time between two decisions; 0: 1000 */
   uint32_t thread_count_max;    /* gates of all threads together, at most 4096; 0: 256 */
   const char *ARBITER_NULLABLE profile; /* device profile to estimate with where nothing counts;

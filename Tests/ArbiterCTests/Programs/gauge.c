@@ -1,8 +1,10 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   gauge FILE SCHEME     eight threads write through copies that are gauged: the functions that
- *                         really copy count how many of them run at a time
+ *   gauge FILE SCHEME [PERMITS [PROFILE]]
+ *
+ * Eight threads write through copies that are gauged: the functions that really copy count how many
+ * of them run at a time. Without PERMITS there are two.
  */
 #include <arbiter_handles.h>
 
@@ -58,7 +60,8 @@ int main(int count, char **arguments) {
   if (count < 3) return 64;
   arbiter_options options = ARBITER_OPTIONS;
   options.scheme = (arbiter_scheme)atoi(arguments[2]);
-  options.permit_count = 2;
+  options.permit_count = count > 3 ? (uint32_t)atoi(arguments[3]) : 2;
+  if (count > 4) options.profile = arguments[4];
   arbiter_runtime *runtime = arbiter_open(&options, NULL);
   arbiter_region *region = runtime ? arbiter_map(runtime, arguments[1], 1 << 20, 0, NULL) : NULL;
   if (region == NULL) return 1;

@@ -160,9 +160,10 @@ extension AccountSummary {
       &- min(
         reading.losses.sampleCount, reading.losses.resolvedCount)
     if missing > 0 && !reading.backEnd.isExact {
+      let samples = missing == 1 ? "1 sample" : "\(missing) samples"
       list.append(
-        "Not in the table: \(missing) \(missing == 1 ? "sample" : "samples") whose access could not "
-          + "be told, mostly in code that computes.")
+        "Not in the table: \(samples) whose access could not be told, mostly in code that "
+          + "computes.")
     }
     if reading.foldedCount > 0 {
       list.append(

@@ -116,6 +116,7 @@ struct MeasuredPointTests {
     let nothing = MeasuredPoint(
       point, runs: [run(gibibytes: 0, process: .known(1), system: .known(1))])
     #expect(nothing.processSecondsPerGiB == .unavailable("nothing was moved"))
+    #expect(nothing.bandwidth == nil)
     #expect(MeasuredPoint(point, runs: []).bandwidth == nil)
   }
 

@@ -19,7 +19,7 @@ struct MeasurementCalibrationTests {
       kind, .sequential, accessBytes: 256, threadCount: threads, regionBytes: 256 << 20)
     let executor = ModelMeasurement(profile: profile, moduleCount: modules)
     let run = try #require(try executor.measure(point, repetition: 0) { false })
-    return .init(threads: threads, bytesPerSecond: run.bandwidth)
+    return .init(threads: threads, bytesPerSecond: try #require(run.bandwidth))
   }
 
   private func calibration(

@@ -97,7 +97,14 @@ extension SummaryField where Subject == MeasuredPoint {
       ("cpu_seconds_per_gib_system", point.systemSecondsPerGiB),
       ("stolen_seconds", point.stolenSeconds),
     ].compactMap { name, figure in figure.reason.map { .init(name, .string($0)) } }
-      + latencyReasons(of: point)
+      + latencyReasons(of: point) + bandwidthReasons(of: point)
+  }
+
+  private static func bandwidthReasons(of point: MeasuredPoint) -> [JSONValue.Member] {
+    guard point.bandwidth == nil else { return [] }
+    return all.filter { $0.name.hasPrefix("bandwidth_") }.map {
+      .init($0.name, .string("no byte was moved in the time of a measurement"))
+    }
   }
 
   private static func latencyReasons(of point: MeasuredPoint) -> [JSONValue.Member] {

@@ -82,8 +82,10 @@ public struct MeasuredRun: Sendable, Hashable {
   /// Bytes that were moved.
   public var movedBytes: Double { readBytes + writtenBytes }
 
-  /// Bytes moved per second.
-  public var bandwidth: Double { seconds > 0 ? movedBytes / seconds : 0 }
+  /// Bytes moved per second; nil where no thread came to move any.
+  public var bandwidth: Double? {
+    seconds > 0 && movedBytes > 0 ? movedBytes / seconds : nil
+  }
 }
 
 /// A figure that was measured several times: the middle and how far apart they lie.
@@ -116,8 +118,8 @@ public struct MeasuredPoint: Sendable, Hashable {
     self.runs = runs
   }
 
-  /// Bytes moved per second.
-  public var bandwidth: Spread? { Spread(runs.map(\.bandwidth)) }
+  /// Bytes moved per second, of the runs that moved any; nil where none did.
+  public var bandwidth: Spread? { Spread(runs.compactMap(\.bandwidth)) }
 
   /// A figure of the latency, over the runs.
   public func latency(_ read: (AccessLatency) -> Double?) -> Spread? {

@@ -55,6 +55,7 @@ let package = Package(
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
     // Lies beside the tool, which finds it there; see decision 0008.
     .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
+    .library(name: "arbiter-tier", type: .dynamic, targets: ["CArbiterTierPreload"]),
     // What programs that were compiled with the recording hooks are linked with.
     .library(name: "arbiter-hooks", type: .static, targets: ["CArbiterHooks"]),
     // The same without hooks, for the benchmark of recording.
@@ -71,6 +72,7 @@ let package = Package(
     cRoom("CArbiterPersist", sees: ["CArbiter"]),
     cRoom("CArbiterRecord", sees: ["CArbiter"]),
     cRoom("CArbiterSampling"),
+    cRoom("CArbiterTier", sees: ["CArbiter"]),
     cRoom("CArbiterHooks", sees: ["CArbiter", "CArbiterRecord"]),
     cRoom(
       "CArbiterTrace", sees: ["CArbiterRecord"], linkerSettings: [.linkedLibrary("zstd")]),
@@ -85,6 +87,15 @@ let package = Package(
           "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
         ])
       ]),
+    cRoom(
+      "CArbiterTierPreload", sees: ["CArbiterTier"], exclude: ["exports.map"],
+      // As with the other preload library.
+      linkerSettings: [
+        .unsafeFlags([
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/CArbiterTierPreload/exports.map",
+        ])
+      ]),
     .target(
       name: "ArbiterCore", swiftSettings: strict,
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -93,6 +104,7 @@ let package = Package(
     room("ArbiterDevice", sees: ["ArbiterCore", "ArbiterMetrics"]),
     room("ArbiterScheduler", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
     room("ArbiterWorkloads", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    room("ArbiterPlacement", sees: ["ArbiterCore"]),
     room(
       "ArbiterTrace",
       sees: [
@@ -102,7 +114,7 @@ let package = Package(
       "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice",
-        "ArbiterScheduler", "ArbiterWorkloads",
+        "ArbiterScheduler", "ArbiterWorkloads", "ArbiterPlacement",
       ]),
     room(
       "ArbiterCalibration",
@@ -133,6 +145,12 @@ let package = Package(
         "CArbiterDecode", "CArbiterSampling", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
         "ArbiterScheduler", "ArbiterPlatform", "ArbiterRuntime",
       ]),
+    room(
+      "ArbiterTiering",
+      sees: [
+        "CArbiter", "CArbiterTier", "ArbiterCore", "ArbiterMetrics", "ArbiterDevice",
+        "ArbiterPlacement", "ArbiterPlatform", "ArbiterRuntime", "ArbiterProfiler",
+      ]),
     .target(
       name: "ArbiterProfiles", dependencies: ["ArbiterCore", "ArbiterDevice"],
       resources: [.embedInCode("Profiles")], swiftSettings: strict),
@@ -142,7 +160,8 @@ let package = Package(
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterPersistence", "ArbiterDevice", "ArbiterScheduler",
         "ArbiterWorkloads", "ArbiterSimulator", "ArbiterPlatform", "ArbiterMemory",
-        "ArbiterRuntime", "ArbiterProfiler", "ArbiterProfiles", "ArbiterReport",
+        "ArbiterRuntime", "ArbiterProfiler", "ArbiterPlacement", "ArbiterTiering",
+        "ArbiterProfiles", "ArbiterReport",
       ]),
     .target(
       name: "ArbiterC",
@@ -166,7 +185,8 @@ let package = Package(
         "ArbiterMetrics",
         "ArbiterDevice", "ArbiterScheduler", "ArbiterWorkloads", "ArbiterSimulator",
         "ArbiterCalibration", "ArbiterPlatform", "ArbiterMemory", "ArbiterRuntime",
-        "ArbiterProfiler", "ArbiterProfiles", "ArbiterReport", "ArbiterTrace",
+        "ArbiterProfiler", "ArbiterPlacement", "ArbiterTiering", "ArbiterProfiles",
+        "ArbiterReport", "ArbiterTrace",
       ]),
     // Tests.
     .target(name: "CTestSupport", dependencies: ["CArbiterGate"], path: "Tests/CTestSupport"),
@@ -253,6 +273,17 @@ let package = Package(
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterProfiles", sees: ["ArbiterCore", "ArbiterDevice", "ArbiterReport"]),
     tests(of: "ArbiterReport", sees: ["ArbiterCore", "ArbiterMetrics", "ArbiterDevice"]),
+    tests(of: "ArbiterPlacement", sees: ["ArbiterCore", "ArbiterTestSupport"]),
+    tests(
+      of: "ArbiterTiering",
+      sees: [
+        "ArbiterTestSupport", "ArbiterCore", "ArbiterMetrics", "ArbiterPlacement",
+        "ArbiterPlatform", "ArbiterProfiler", "ArbiterRuntime", "CArbiterTier",
+      ]),
+    // Runs C programs, which the tests compile, under the built library.
+    .testTarget(
+      name: "CArbiterTierTests", dependencies: ["CArbiterTier", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
     tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),
     tests(
@@ -279,7 +310,7 @@ let package = Package(
       of: "ArbiterSimulator",
       sees: [
         "ArbiterCore", "ArbiterMetrics", "ArbiterDevice", "ArbiterProfiles", "ArbiterScheduler",
-        "ArbiterPersistence", "ArbiterTestSupport", "ArbiterWorkloads",
+        "ArbiterPersistence", "ArbiterPlacement", "ArbiterTestSupport", "ArbiterWorkloads",
       ]),
   ]
 )

@@ -1,0 +1,84 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The file back-end's side inside a program: which of its memory is managed, and the mover.
+ *
+ * Nothing here allocates from the heap, and all of it may be called from inside an allocator. One
+ * lock of the process guards the chunk table; the mover holds it while it changes mappings and not
+ * while it copies. A call for memory that a migration is going on in waits for its end, which is
+ * bounded by one chunk's copy.
+ *
+ * What a migration does. To slow memory: the islands are write-protected by userfaultfd, copied
+ * into the slot, and the slot's mapping, made ready elsewhere, is moved over them by one mremap;
+ * readers go on all the while, writers wait. To fast memory: fresh anonymous memory is made ready,
+ * an empty mapping that is registered with userfaultfd is moved over the islands, so that whoever
+ * touches them waits, they are copied from the file, and the fresh memory is moved over. Copies go
+ * through the kernel, so that memory which is gone or poisoned is an error and not a signal.
+ *
+ * What is guaranteed. At every moment the program's addresses show its latest stores. A fork sees
+ * what it would have seen: see arb_tier_fork_prepare.
+ */
+#ifndef ARBITER_TIER_H
+#define ARBITER_TIER_H
+
+#include "tier_page.h"
+
+/* Joins a manager's page: maps it, takes a seat, opens userfaultfd. The descriptors stay the
+ * caller's and may be closed afterwards. 0, or a negative errno with nothing left behind:
+ * -EPROTO another version, -EPERM userfaultfd refused (then the page is joined all the same with
+ * is_frozen, and memory is placed when it is mapped), -EUSERS no seat. */
+int arb_tier_join(int page_fd, int slow_fd);
+
+/* 1 while a page is joined. */
+int arb_tier_is_joined(void);
+
+/* Starts mover and watcher, if they do not run: at the first memory that is managed. */
+int arb_tier_start(void);
+
+/* Puts plain anonymous memory, mapped just now and not yet touched, under management: chunks that
+ * lie wholly inside begin in fast memory while the budget lasts, the others in slow memory.
+ * Returns how many chunks began slow, or a negative errno (then nothing is managed). */
+int64_t arb_tier_adopt(uint64_t start, uint64_t length, int protection, ArbTierSharing sharing);
+
+/* 1 if managed chunks overlap the range; without lock, and 0 for most memory after two loads. */
+int arb_tier_overlaps(uint64_t start, uint64_t length);
+
+/* Before the program unmaps a range or maps something else over it: chunks that overlap are no
+ * longer managed; those that are only cut are brought home before. Ends with the lock held, so
+ * that nothing moves until arb_tier_unlock after the real call. */
+int arb_tier_release_begin(uint64_t start, uint64_t length);
+void arb_tier_unlock(void);
+
+/* Copies all slow islands of a range back into plain anonymous memory and takes its chunks out of
+ * management: what follows is the kernel's business alone. -ENOMEM and others: as it was. */
+int arb_tier_home(uint64_t start, uint64_t length);
+
+/* What MADV_DONTNEED promises, for slow islands: they read as zero from now on. */
+int arb_tier_discard(uint64_t start, uint64_t length);
+
+/* The program changed the protection of a range, or is about to: kept for later mappings. */
+int arb_tier_protect(uint64_t start, uint64_t length, int protection);
+
+/* Holds chunks in place for a reason (ARB_TIER_HELD_...), or lets them go. */
+void arb_tier_hold(uint64_t start, uint64_t length, uint8_t why, int is_held);
+
+/* Holds everything, for good: something was opened that writes past page tables. */
+void arb_tier_freeze(const char *_Nonnull why);
+
+/* Around a fork. Before it: waits for the migration under way, and maps slow islands of private
+ * chunks private over the same slots, so that both processes go on with what was there and see
+ * none of the other's stores; a sentinel mapping goes to the child. After it the parent goes on; its
+ * forked chunks are folded back when arb_tier_forks_live says that no copy is left. The child
+ * is not managed until it joins anew; what it inherited stays right and where it is. */
+void arb_tier_fork_prepare(void);
+void arb_tier_fork_parent(void);
+void arb_tier_fork_child(void);
+
+/* 1 while a process lives that was forked from this one and has not started another program:
+ * asked of a lock that the kernel drops with the last memory map that inherited the sentinel. */
+int arb_tier_forks_live(void);
+
+/* One migration, by the caller's thread; what the mover calls. */
+void arb_tier_move(const ArbTierRequest *_Nonnull request, ArbTierOutcome *_Nonnull outcome);
+
+#endif

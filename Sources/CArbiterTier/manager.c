@@ -25,7 +25,7 @@
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 
-int64_t arb_tier_make_page(uint32_t slot_count, uint32_t chunk_capacity, void **page) {
+int64_t arb_tier_page_open(uint32_t slot_count, uint32_t chunk_capacity, void **page) {
   int descriptor = memfd_create("arbiter-tier-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (descriptor < 0) return -(int64_t)errno;
   uint64_t bytes = arb_tier_page_bytes(slot_count, chunk_capacity);
@@ -43,7 +43,7 @@ int64_t arb_tier_make_page(uint32_t slot_count, uint32_t chunk_capacity, void **
   return descriptor;
 }
 
-void arb_tier_unmake_page(void *page, int descriptor) {
+void arb_tier_page_close(void *page, int descriptor) {
   munmap(page, ((const ArbTierHeader *)page)->page_bytes);
   close(descriptor);
 }

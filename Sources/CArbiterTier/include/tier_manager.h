@@ -9,10 +9,10 @@
 #include "tier_page.h"
 
 /* Makes a page in a memfd whose size is sealed, and maps it: its descriptor, closed on exec, or a
- * negative errno. `*page` is to be unmapped by arb_tier_unmake_page. */
-int64_t arb_tier_make_page(
+ * negative errno. `*page` is to be unmapped by arb_tier_page_close. */
+int64_t arb_tier_page_open(
     uint32_t slot_count, uint32_t chunk_capacity, void *_Nullable *_Nonnull page);
-void arb_tier_unmake_page(void *_Nonnull page, int descriptor);
+void arb_tier_page_close(void *_Nonnull page, int descriptor);
 
 /* Tells the programs that the manager lives. */
 void arb_tier_beat(void *_Nonnull page, uint64_t now_ns);

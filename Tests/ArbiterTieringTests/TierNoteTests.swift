@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArbiterMetrics
+import ArbiterPlacement
 import ArbiterPlatform
 import ArbiterTestSupport
 import ArbiterTiering

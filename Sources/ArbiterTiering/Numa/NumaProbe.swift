@@ -55,8 +55,8 @@ public struct NumaProbe: Sendable, Hashable {
 
   /// Chooses the nodes of both tiers.
   ///
-  /// - Parameters:
-  ///   - slow: The node whose memory is the slow tier.
+  /// - Parameter slow: The node whose memory is the slow tier.
+  /// - Returns: The nodes, and what is to be known about them.
   /// - Throws: ``PlatformError`` where there is no such node, nothing on it, no other one that has
   ///   processors, or where this process may not use it.
   public func places(slow: Int) throws(PlatformError) -> NumaPlaces {

@@ -25,7 +25,7 @@ enum ChunkChange: Equatable {
 /// reads its page-table entries and asks for the node of one page of each island, another one each
 /// time round; after a move all pages are asked for.
 struct NumaSurvey {
-  /// Chunks that are looked after at most: 2 TiB. What lies beyond stays where it is.
+  /// Chunks that are looked after at most, 2 TiB; what lies beyond stays where it is.
   static let chunkCountMax = 1 << 20
 
   struct Process {
@@ -58,7 +58,7 @@ struct NumaSurvey {
   private var nextFamilyNanoseconds: Int64 = 0
   private var nextLookNanoseconds: Int64 = 0
   private var calls = PageCalls()
-  /// Where each island's page that was asked for stands in the calls.
+  /// What became known and was not handed over yet.
   private var changes: [ChunkKey: ChunkChange] = [:]
   private var remarks: [String] = []
 

@@ -151,11 +151,12 @@ public final class TierManager {
   public func launch(
     _ start: () throws(PlatformError) -> ChildProgram
   ) throws(PlatformError) -> ChildProgram {
-    let child = if let tracker {
-      try tracker.launch { () throws(PlatformError) in try begin(start) }
-    } else {
-      try begin(start)
-    }
+    let child =
+      if let tracker {
+        try tracker.launch { () throws(PlatformError) in try begin(start) }
+      } else {
+        try begin(start)
+      }
     backEnd.follow(child.process)
     return child
   }

@@ -113,7 +113,10 @@ private final class TierRun {
     var isUsers = failure.code == ExitCode.usage || failure.code == ExitCode.badInput
     if let error = error as? PlatformError {
       // Slow memory that is not there was named by the user; a library that is missing is ours.
-      let isLibrary = error.path?.hasSuffix(TierPreload.fileName) ?? false
+      let isLibrary =
+        error.path.map {
+          $0.hasSuffix(TierPreload.fileName) || $0 == Console.environment(TierPreload.variable)
+        } ?? false
       isUsers = error.code == .invalidArgument || (error.code == .notFound && !isLibrary)
       if isLibrary { failure.code = ExitCode.unavailable }
     }

@@ -32,7 +32,9 @@ int arb_tier_join(int page_fd, int slow_fd);
 /* 1 while a page is joined. */
 int arb_tier_is_joined(void);
 
-/* Starts mover and watcher, if they do not run: at the first memory that is managed. */
+/* Starts mover and watcher, if they do not run, and closes what arb_tier_join opened in the
+ * caller's table of descriptors: the mover has one of its own. Not to be called from inside an
+ * allocator, as a new thread allocates. */
 int arb_tier_start(void);
 
 /* Puts plain anonymous memory, mapped just now and not yet touched, under management: chunks that
@@ -56,14 +58,18 @@ int arb_tier_overlaps(uint64_t start, uint64_t length);
 int arb_tier_release_begin(uint64_t start, uint64_t length);
 void arb_tier_unlock(void);
 
+/* Between the two, when the real call failed: the chunks stay under management. */
+void arb_tier_release_failed(void);
+
 /* Copies all slow islands of a range back into plain anonymous memory and takes its chunks out of
  * management: what follows is the kernel's business alone. -ENOMEM and others: as it was. */
 int arb_tier_home(uint64_t start, uint64_t length);
 
-/* What MADV_DONTNEED promises, for slow islands: they read as zero from now on. */
+/* What MADV_DONTNEED promises, for slow islands: they read as zero from now on. -EBUSY where a
+ * fork still reads the slot. */
 int arb_tier_discard(uint64_t start, uint64_t length);
 
-/* The program changed the protection of a range, or is about to: kept for later mappings. */
+/* mprotect, and what it did kept for later mappings. 0 or the call's own negative errno. */
 int arb_tier_protect(uint64_t start, uint64_t length, int protection);
 
 /* Holds chunks in place for a reason (ARB_TIER_HELD_...), or lets them go. */
@@ -88,7 +94,7 @@ int arb_tier_forks_live(void);
  * it gives the slots of a seat that was left to others. */
 int arb_tier_seat_forks_live(int slow_fd, uint32_t seat);
 
-/* One migration, by the caller's thread; what the mover calls. */
+/* One migration, done by the mover and waited for. */
 void arb_tier_move(const ArbTierRequest *_Nonnull request, ArbTierOutcome *_Nonnull outcome);
 
 #endif

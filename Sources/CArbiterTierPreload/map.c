@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "preload.h"
 
+#include <sys/types.h>
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -175,7 +177,7 @@ ARB_EXPORT void *mmap(void *address, size_t length, int protection, int flags, i
 }
 
 ARB_EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd,
-                        off64_t offset) {
+                        int64_t offset) {
   return (void *)arb_answer(arb_map((uint64_t)address, length, protection, flags, fd, offset));
 }
 

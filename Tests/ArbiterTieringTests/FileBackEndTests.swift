@@ -148,7 +148,7 @@ import Testing
     }
     #expect(program.slotCount == 1)
     unsafe munmap(mapped, Int(Self.chunk))
-    for _ in 0..<100 where program.slotCount > 0 {
+    for _ in 0..<1200 where program.slotCount > 0 {
       backEnd.refresh(&table) { _ in }
       usleep(50_000)
     }

@@ -19,7 +19,7 @@ import Testing
     let seconds = Shell.succeeds(#"test -n "${ARBITER_LONG-}""#) ? 60 : 2
     let outcome = try Shell.run(
       """
-      cc -O2 -w -I\(root)/Sources/CArbiterTier/include -o migrate \
+      cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include -o migrate \
         \(root)/Tests/CArbiterTierTests/Programs/migrate.c \(root)/Sources/CArbiterTier/*.c \
         -lpthread || exit 70
       timeout -s KILL \(seconds + 60) ./migrate \(name) \(Shell.quoted(slow)) \

@@ -112,7 +112,7 @@ extension AdaptivePlacement {
   private func careful(_ state: ChunkState, rises: Bool) -> Float {
     let estimate = groups.estimates[Int(state.group)]
     let margin = Float(parameters.confidence) * estimate.error
-    return max(0, estimate.mean + (rises ? -margin : margin))
+    return max(0, rises ? estimate.mean * balance - margin : estimate.mean + margin)
   }
 
   /// For how long its heat is expected to last: as long again as it has lasted.

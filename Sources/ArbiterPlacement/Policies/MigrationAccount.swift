@@ -33,7 +33,7 @@ struct MigrationAccount: Sendable {
 
   mutating func earn(_ nanoseconds: Double) {
     earned += nanoseconds
-    balance = min(balance + nanoseconds, stake * 8)
+    balance = min(balance + nanoseconds, stake * 4)
   }
 
   mutating func spend(_ nanoseconds: Double) {

@@ -44,8 +44,10 @@ struct TierMover {
   let machine: TierMachine
   let mechanism: TierMechanism
   /// The islands of each chunk that lie in slow memory.
-  private(set) var slow: [UInt64]
-  private(set) var fastBytes: Int
+  private(set) var slow: [UInt64] = []
+  /// The islands of each chunk that have memory.
+  private var present: [UInt64] = []
+  private(set) var fastBytes = 0
   private(set) var promotedBytes = 0
   private(set) var demotedBytes = 0
   private(set) var migrationCount = 0
@@ -56,13 +58,39 @@ struct TierMover {
   /// Time of the mover that is left from the quantum before, negative where a copy still runs.
   private var budget = 0.0
 
-  /// Begins with memory that was populated in the order of its addresses.
+  /// Begins with memory that was populated in the order of its numbers.
   init(machine: TierMachine, mechanism: TierMechanism, chunkCount: Int) {
     self.machine = machine
     self.mechanism = mechanism
-    let inFast = machine.fastBytes / TierUnit.chunkBytes
-    slow = (0..<chunkCount).map { $0 < inFast ? 0 : .max }
-    fastBytes = min(chunkCount, inFast) * TierUnit.chunkBytes
+    for chunk in 0..<chunkCount { populate(chunk, islands: .max) }
+  }
+
+  /// Puts new islands of a chunk where there is room, in fast memory first.
+  ///
+  /// - Returns: The bytes of fast memory that they took.
+  @discardableResult
+  mutating func populate(_ chunk: Int, islands: UInt64) -> Int {
+    while slow.count <= chunk {
+      slow.append(0)
+      present.append(0)
+    }
+    let new = islands & ~present[chunk]
+    let bytes = IslandSet(rawValue: new).bytes
+    let isFast = fastBytes + bytes <= machine.fastBytes
+    present[chunk] |= new
+    if isFast { fastBytes += bytes } else { slow[chunk] |= new }
+    version += 1
+    return isFast ? bytes : 0
+  }
+
+  /// Frees what islands of a chunk that are gone had.
+  mutating func release(_ chunk: Int, keeping islands: UInt64 = 0) {
+    guard slow.indices.contains(chunk) else { return }
+    let gone = present[chunk] & ~islands
+    fastBytes -= IslandSet(rawValue: gone & ~slow[chunk]).bytes
+    present[chunk] &= islands
+    slow[chunk] &= islands
+    version += 1
   }
 
   var isIdle: Bool { head == queue.count }
@@ -109,7 +137,9 @@ struct TierMover {
   private mutating func carryOut(_ migration: Migration, _ progress: inout Progress) {
     let chunk = Int(migration.chunk)
     let isPromotion = migration.destination == .fast
-    let islands = migration.islands.rawValue & (isPromotion ? slow[chunk] : ~slow[chunk])
+    let there = slow.indices.contains(chunk) ? slow[chunk] : 0
+    let known = present.indices.contains(chunk) ? present[chunk] : 0
+    let islands = migration.islands.rawValue & known & (isPromotion ? there : ~there)
     let bytes = IslandSet(rawValue: islands).bytes
     guard bytes > 0 else {
       progress.outcomes.append(MigrationOutcome(migration, status: .stale))

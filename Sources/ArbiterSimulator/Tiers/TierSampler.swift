@@ -25,11 +25,8 @@ struct TierSampler {
 
   init(seed: UInt64) { random = SeededRandom(seed: seed, stream: 21) }
 
-  /// Samples of a timer during a quantum.
-  ///
-  /// - Parameters:
-  ///   - count: How many there are on average.
-  ///   - weight: The period.
+  /// Draws the samples of a timer during a quantum: `count` of them on average, each of a weight
+  /// that is the period.
   mutating func drawByTime(
     count: Double, weight: Float, _ mix: AccessMix, _ costs: [PartCost], _ flow: TierFlow,
     slow: [UInt64], _ body: (TierSample) -> Void

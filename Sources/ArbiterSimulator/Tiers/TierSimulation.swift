@@ -74,7 +74,9 @@ public struct TierSimulation: Sendable {
 
   /// Runs the work with a contender.
   ///
-  /// - Parameter progress: Told the share of the work that is done; false from it ends the run.
+  /// - Parameters:
+  ///   - contender: Who decides where data lies.
+  ///   - progress: Told the share of the work that is done; false from it ends the run.
   /// - Returns: What it came to; of an ended run, what was done until then.
   public func run(
     _ contender: TierContender, progress: (Double) -> Bool = { _ in true }

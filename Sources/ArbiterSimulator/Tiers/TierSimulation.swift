@@ -149,17 +149,19 @@ struct TierRun {
   mutating func outcome(limit: Double, progress: (Double) -> Bool) -> TierOutcome {
     let quantum = Double(TierSimulation.quantumNanoseconds)
     var outcome = TierOutcome()
-    var done = 0.0
+    var (done, elapsed) = (0.0, quantum)
     rate = Double(machine.threads) / machine.slow.timing.loadNanoseconds * 1e9
     while done < size.accesses, Double(time) < limit * 1e9 {
       let mix = stream.mix(done: done, next: max(1, rate * quantum * 1e-9))
-      let moved = mover.run(nanoseconds: quantum)
+      let moved = mover.run(nanoseconds: elapsed)
       let (flow, share) = flow(mix, moved, &outcome)
       let wanted = flow.accessesPerSecond * quantum * 1e-9
-      let accesses = min(wanted, size.accesses - done)
+      // The quantum is cut where the mix ends, at least at one access so that the work ends.
+      let accesses = min(wanted, size.accesses - done, max(1, mix.accessesLeft.rounded(.up)))
       let part = accesses / wanted
       done += accesses
-      time += Int64(quantum * part)
+      elapsed = max(1, quantum * part)
+      time += Int64(elapsed)
       outcome.programWriteBytes += flow.slowWriteBytesPerSecond * quantum * 1e-9 * part
       recorder.add(
         &outcome, accesses: accesses, hits: accesses * flow.hitShare, seconds: Double(time) * 1e-9,

@@ -31,3 +31,9 @@ public struct TierContender: Sendable {
   /// Fast memory as a direct-mapped cache.
   public static let memoryMode = TierContender("memory-mode", .memoryMode)
 }
+
+extension TierContender {
+  /// Arbiter's own policy.
+  public static let arbiter = TierContender(
+    "arbiter", .policy({ _ in AdaptivePlacement() }, .timer, .arbiter))
+}

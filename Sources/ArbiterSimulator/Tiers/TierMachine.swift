@@ -80,6 +80,18 @@ public struct TierMachine: Sendable, Hashable {
     addressedShare = costs.addressedShare.value
   }
 
+  /// The machine of a recorded session, as far as its tiers tell it.
+  public init(recorded tiers: TierPair, fastBytes: Int) {
+    func memory(_ timing: TierTiming) -> TierMemory {
+      TierMemory(
+        timing: timing, streamLoadNanoseconds: timing.loadNanoseconds, streamStoreNanoseconds: 0,
+        blockBytes: TierMemory.lineBytes)
+    }
+    self.init(
+      fast: memory(tiers.fast), slow: memory(tiers.slow), fastBytes: fastBytes, threads: 1)
+    migrationNanoseconds = tiers.migrationNanoseconds
+  }
+
   /// The tiers as policies are told of them.
   public var pair: TierPair {
     TierPair(

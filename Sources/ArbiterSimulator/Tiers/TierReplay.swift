@@ -39,14 +39,7 @@ public struct TierReplay {
     self.policy = policy
     self.mechanism = mechanism
     let tiers = recording.header.tiers
-    func memory(_ timing: TierTiming) -> TierMemory {
-      TierMemory(
-        timing: timing, streamLoadNanoseconds: timing.loadNanoseconds,
-        streamStoreNanoseconds: 0, blockBytes: TierMemory.lineBytes)
-    }
-    machine = TierMachine(
-      fast: memory(tiers.fast), slow: memory(tiers.slow),
-      fastBytes: fastBytes ?? tiers.fastBytes, threads: 1)
+    machine = TierMachine(recorded: tiers, fastBytes: fastBytes ?? tiers.fastBytes)
     mover = TierMover(machine: machine, mechanism: mechanism, chunkCount: 0)
     period = recording.header.samplingPeriodNanoseconds
   }

@@ -34,7 +34,8 @@ extension SimulateOptions {
         invocation.given.contains("modules") ? options.modules : TierSimulationOptions.usualModules
       let threads = options.threads?.counts.first ?? TierSimulationOptions.usualThreads
       let machine = TierMachine(
-        fast: .dram(channels: modules), slow: .modules(try loadProfile(options.profile), count: modules),
+        fast: .dram(channels: modules),
+        slow: .modules(try loadProfile(options.profile), count: modules),
         fastBytes: options.tiers.fastBytes.bytes, threads: threads)
       let duration = options.duration ?? TierSimulationOptions.usualDuration
       study = TierStudy(

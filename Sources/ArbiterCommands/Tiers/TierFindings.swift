@@ -31,7 +31,8 @@ struct TierFindings {
       for finding in findings where finding.stream == stream {
         table.add(
           [
-            .text("  " + finding.policy.rawValue), .number(finding.spread(\.outcome.seconds)?.median),
+            .text("  " + finding.policy.rawValue),
+            .number(finding.spread(\.outcome.seconds)?.median),
             .number(finding.spread(\.timeByFirstTouch)?.median),
             .number(finding.spread(\.timeByOracle)?.median),
             .text(finding.spread(\.outcome.hitShare).map { percent($0.median) } ?? "-"),
@@ -49,7 +50,9 @@ struct TierFindings {
   var remarks: [String] {
     var absences: [String] = []
     for finding in findings {
-      if let reason = finding.absence { absences.append("No \(finding.policy.rawValue): \(reason).") }
+      if let reason = finding.absence {
+        absences.append("No \(finding.policy.rawValue): \(reason).")
+      }
     }
     let cut = findings.filter { $0.runs.contains { !$0.outcome.isComplete } }
     return sentences + spreadSentence + absences

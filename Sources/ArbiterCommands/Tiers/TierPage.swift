@@ -8,7 +8,8 @@ extension TierFindings {
   /// The page of `arbiter simulate --tiers --report`: the table, and the course of every stream.
   func report(in session: ResultSession) -> Report {
     let streams = Set(findings.map(\.stream))
-    let plots = TierStreamKind.allCases.map(\.rawValue).filter(streams.contains)
+    let plots =
+      TierStreamKind.allCases.map(\.rawValue).filter(streams.contains)
       + streams.subtracting(TierStreamKind.allCases.map(\.rawValue)).sorted()
     return Report(
       title: "Arbiter: placement in two tiers of memory",

@@ -53,6 +53,19 @@ enum TierPolicyName: String, WordValue, CaseIterable {
   case oracle
 
   static var placeholder: String { "<POLICY>" }
+
+  /// Who it is in the simulator.
+  var contender: TierContender {
+    switch self {
+    case .firstTouch: .firstTouch
+    case .arbiter: .arbiter
+    case .hememPaper: .hememPaper
+    case .hememRelease: .hememRelease
+    case .scan: .scan
+    case .memoryMode: .memoryMode
+    case .oracle: .oracle
+    }
+  }
 }
 
 /// Options of simulations of two tiers of memory.
@@ -97,7 +110,8 @@ struct TierSimulationOptions: Equatable {
           + "writers; a recording's name has a point or a slash in it."),
       .init("fast", \.fast, help: "Size of fast memory, 2GiB unless given or recorded."),
       .init("footprint", \.footprint, help: "Size of the program's memory, 8GiB unless given."),
-      .init("hot", \.hot, help: "Size of its hot data in streams that have any, 1GiB unless given."),
+      .init(
+        "hot", \.hot, help: "Size of its hot data in streams that have any, 1GiB unless given."),
       .init("policies", \.policies, help: "Who decides where data lies, each a run."),
       .init("runs", \.runs, help: "Runs of each stream and policy, with a seed each."),
     ])

@@ -84,7 +84,7 @@ struct TierStudy: Sendable {
     let contender = job.policy.contender
     let outcome: TierOutcome
     if let recording {
-      guard case .policy(let make, _, let mechanism) = contender.kind else { return nil }
+      guard case .policy(let make, let mechanism) = contender.kind else { return nil }
       var replay = TierReplay(
         recording, policy: make(job.seed), mechanism: mechanism, fastBytes: machine.fastBytes)
       outcome = replay.run(progress: progress)

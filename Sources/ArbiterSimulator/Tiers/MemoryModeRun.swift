@@ -50,7 +50,7 @@ struct MemoryModeRun {
       outcome.programWriteBytes += flow.slowWriteBytesPerSecond * quantum * part
       recorder.add(
         &outcome, accesses: accesses, hits: accesses * flow.hitShare, seconds: seconds, mix: mix,
-        costs: costs)
+        costs: costs, movedBytes: 0)
       approach(mix, accesses: accesses)
       if !progress(done / size.accesses) { break }
     }

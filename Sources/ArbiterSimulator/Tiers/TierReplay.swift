@@ -85,7 +85,8 @@ public struct TierReplay {
       outcome.course.append(
         TierOutcome.Point(
           seconds: seconds, hitShare: pointHits / pointAccesses, hotShare: nil,
-          accessesPerSecond: pointAccesses / (seconds - pointBegin)))
+          accessesPerSecond: pointAccesses / (seconds - pointBegin),
+          migratedBytes: Double(mover.promotedBytes + mover.demotedBytes)))
     }
     (pointAccesses, pointHits, pointBegin) = (0, 0, seconds)
   }
@@ -181,7 +182,8 @@ public struct TierReplay {
     var migrations: [Migration] = []
     let view = PlacementView(
       timeNanoseconds: now, chunks: table, tiers: machine.pair,
-      samplingPeriodNanoseconds: period, newFastBytes: newFastBytes)
+      samplingPeriodNanoseconds: period, newFastBytes: newFastBytes,
+      sampleUnit: recording.header.weightUnit == .accesses ? .accesses : .time)
     policy.step(view, into: &migrations)
     newFastBytes = 0
     for migration in migrations where !mover.submit(migration) {

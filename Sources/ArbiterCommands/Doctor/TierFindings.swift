@@ -42,6 +42,7 @@ package enum TierFindings {
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.
   ///   - mayOpenDevice: Whether this user may open /dev/userfaultfd.
+  /// - Returns: The finding.
   package static func userFaultFinding(_ tree: SystemTree, mayOpenDevice: Bool) -> Finding {
     let topic = "tier_userfaultfd"
     guard let setting = tree.number("/proc/sys/vm/unprivileged_userfaultfd") else {
@@ -102,8 +103,9 @@ package enum TierFindings {
 
   // MARK: Heaps
 
-  /// Whether heaps are placed too. The library is looked for and not loaded: loading an allocator
-  /// has effects.
+  /// Whether heaps are placed too.
+  ///
+  /// The library is looked for and not loaded: loading an allocator has effects.
   package static func heapFinding(_ tree: SystemTree) -> Finding {
     let name = TierPreload.allocatorName
     return TierPreload.folders.contains { tree.entries($0).contains(name) }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterCore
-internal import ArbiterSimulator
-internal import CommandSpec
+public import ArbiterSimulator
+public import CommandSpec
 
 /// What the threads of a simulation of tiers do: generated streams, or a recorded session.
 enum TierSource: OptionValue, Equatable {

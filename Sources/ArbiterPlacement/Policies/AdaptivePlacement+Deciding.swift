@@ -241,7 +241,9 @@ extension AdaptivePlacement {
     guard decision.now >= fullUntil else { return }
     var refused = 0
     for candidate in plan.rising {
-      guard account.tokens > 0, account.canSpend, refused < 64 else { return }
+      guard account.tokens > 0, refused < 64 else { return }
+      let isReturn = states[Int(candidate.chunk)].lowered & candidate.islands != 0
+      guard account.canSpend || isReturn else { continue }
       let need = IslandSet(rawValue: candidate.islands).bytes
       let factor = turnFactor(candidate.chunk, decision)
       // Look first whether there is room enough and all of it pays; then take it.

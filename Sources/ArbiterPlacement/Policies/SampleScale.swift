@@ -50,8 +50,9 @@ struct SampleScale: Sendable {
     fastStore = slowStore * (unit == .time ? Float(stores) : 1)
   }
 
-  /// Takes in a sample's weight; returns its heat, and the time that fast memory saves or would
-  /// save of what it stands for. Heat counts wear as well, time does not.
+  /// Returns the heat of a sample and the time that fast memory saves or would save of it.
+  ///
+  /// Heat counts wear as well, time does not.
   mutating func weigh(_ sample: TierSample, isSlow: Bool) -> (heat: Float, saving: Double) {
     var share: Float = 1
     let weight = sample.weight

@@ -13,13 +13,16 @@
  *   Obeys lines and answers each with one:
  *     map BYTES private|shared     maps and fills chunks with a guard around them: ADDRESS
  *     unmap ADDRESS BYTES          gives them back
+ *     drop ADDRESS BYTES           forgets what it holds (MADV_DONTNEED)
  *     fill ADDRESS BYTES           writes to each page
  *     read ADDRESS BYTES           reads each page
  *     check ADDRESS BYTES          holds each page against what `fill` wrote: how many are wrong
  *     churn ADDRESS BYTES          writes to it from now on, in a thread
+ *     pin ADDRESS BYTES            keeps references to up to 256 pages in a pipe: pages missed
  *     fork                         forks a process that sleeps: PID
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,6 +146,15 @@ static void *churn(void *argument) {
 
 static char stamp(uintptr_t address) { return (char)(address / PAGE * 37 + 11); }
 
+/* Puts the pages themselves into a pipe that nobody reads, so that the kernel cannot move them. */
+static size_t pin(char *memory, size_t bytes) {
+  int ends[2];
+  struct iovec range = {memory, bytes};
+  if (pipe(ends) != 0 || fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) < 0) return bytes / PAGE;
+  ssize_t taken = vmsplice(ends[1], &range, 1, SPLICE_F_NONBLOCK);
+  return (bytes - (taken > 0 ? (size_t)taken : 0)) / PAGE;
+}
+
 static void obey(const char *verb, char *memory, size_t bytes) {
   size_t wrong = 0;
   volatile char sink;
@@ -152,6 +165,8 @@ static void obey(const char *verb, char *memory, size_t bytes) {
     if (strcmp(verb, "check") == 0) wrong += memory[page] != stamp(address);
   }
   if (strcmp(verb, "unmap") == 0) wrong = (size_t)munmap(memory, bytes);
+  if (strcmp(verb, "drop") == 0) wrong = (size_t)madvise(memory, bytes, MADV_DONTNEED);
+  if (strcmp(verb, "pin") == 0) wrong = pin(memory, bytes);
   if (strcmp(verb, "churn") == 0) {
     pthread_t thread;
     churned = memory, churned_bytes = bytes;

@@ -7,7 +7,9 @@
  *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES HOT_ADDRESS HOT_BYTES`, and
  *   adds to random words for so long or until SIGTERM: nine of ten in the hot part, which is the
  *   end. Every word holds its own number and how often it was added to: a word that was misplaced
- *   or an addition that got lost is seen. Ends with `passed ADDITIONS` or `FAILED ...` and 1.
+ *   or an addition that got lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after
+ *   `placed HOT_FAST HOT OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of
+ *   them lie on node 0; left out where the kernel does not tell.
  *
  * tiered_words serve
  *   Obeys lines and answers each with one:
@@ -32,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +83,12 @@ static uint64_t next(uint64_t *state) {
   return *state;
 }
 
+/* The place where a word is added to is where a call leads to: QEMU takes a timer's interrupts only
+ * where a jump leads to, and samples fall there. Relaxed: each word is by itself. */
+__attribute__((noinline)) static uint64_t add(uint64_t *word) {
+  return __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+}
+
 static void *work(void *argument) {
   Worker *worker = argument;
   while (!is_ended && now() < deadline) {
@@ -87,13 +96,33 @@ static void *work(void *argument) {
       uint64_t draw = next(&worker->random);
       size_t count = draw % 10 != 0 ? hot_count : word_count;
       size_t index = word_count - 1 - (draw >> 8) % count;
-      /* Relaxed: each word is by itself. */
-      uint64_t before = __atomic_fetch_add(&words[index], 1, __ATOMIC_RELAXED);
+      uint64_t before = add(&words[index]);
       worker->wrong += before >> COUNT_BITS != index;
       worker->additions++;
     }
   }
   return NULL;
+}
+
+/* How many pages of so many words lie on node 0; -1 where the kernel does not tell. */
+static long near(const uint64_t *start, size_t count) {
+  long found = 0;
+  const size_t words_per_page = PAGE / sizeof *start;
+  for (size_t place = 0; place < count; place += words_per_page) {
+    const void *page = start + place;
+    int node = -1;
+    if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &node, 0) != 0) return -1;
+    found += node == 0;
+  }
+  return found;
+}
+
+static void tell_places(void) {
+  size_t others = word_count - hot_count, per_page = PAGE / sizeof *words;
+  long hot_near = near(words + others, hot_count), others_near = near(words, others);
+  if (hot_near >= 0 && others_near >= 0)
+    printf("placed %ld %zu %ld %zu\n", hot_near, hot_count / per_page, others_near,
+           others / per_page);
 }
 
 static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count) {
@@ -117,6 +146,7 @@ static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count)
     additions += workers[index].additions;
     wrong += workers[index].wrong;
   }
+  tell_places();
   /* A count that ran over would carry into the number, and be seen as wrong. */
   for (size_t index = 0; index < word_count; index++) {
     wrong += words[index] >> COUNT_BITS != index;

@@ -73,7 +73,7 @@ private final class Driver {
 struct `the back-end of memory nodes` {
   @Test func `finds chunks, follows their end and stops`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(8 * chunkBytes) private")
+    let address = try memory.ask("map \(8 * chunkBytes) small")
     let driver = try Driver(memory)
     let isFound = driver.refresh { table in
       (0..<8).allSatisfy {
@@ -101,7 +101,7 @@ struct `the back-end of memory nodes` {
 
   @Test func `the queue has an end, and each decision one outcome`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(chunkBytes) private")
+    let address = try memory.ask("map \(chunkBytes) small")
     let driver = try Driver(memory)
     #expect(driver.refresh { $0.index(process: memory.process, address: address) != nil })
     let chunk = try #require(driver.chunk(at: address))
@@ -118,7 +118,7 @@ struct `the back-end of memory nodes` {
 
   @Test func `an outcome for a chunk whose number stands for another is stale`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(chunkBytes) private")
+    let address = try memory.ask("map \(chunkBytes) small")
     let driver = try Driver(memory)
     #expect(driver.refresh { $0.index(process: memory.process, address: address) != nil })
     let index = try #require(driver.table.index(process: memory.process, address: address))
@@ -140,7 +140,7 @@ struct `the back-end of memory nodes` {
 struct `moves between two nodes` {
   @Test func `whole chunks and islands go there and back, with what they hold`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(4 * chunkBytes) private")
+    let address = try memory.ask("map \(4 * chunkBytes) small")
     let driver = try Driver(memory)
     #expect(
       driver.refresh { table in
@@ -166,7 +166,7 @@ struct `moves between two nodes` {
 
   @Test func `pinned pages stay, and are asked for again after a while`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(2 * chunkBytes) private")
+    let address = try memory.ask("map \(2 * chunkBytes) small")
     let driver = try Driver(memory)
     #expect(driver.refresh { $0.index(process: memory.process, address: address) != nil })
     try #require(try memory.ask("pin \(address) 65536") == 0)
@@ -189,9 +189,31 @@ struct `moves between two nodes` {
     #expect(try memory.ask("check \(address) \(2 * chunkBytes)") == 0)
   }
 
+  @Test func `a huge page moves whole, and is not torn apart again and again`() throws {
+    let memory = try LiveMemory()
+    let address = try memory.ask("map \(2 * chunkBytes) huge")
+    let driver = try Driver(memory)
+    #expect(driver.refresh { $0.index(process: memory.process, address: address) != nil })
+    let huge = Shell.succeeds(
+      "grep -Eq 'AnonHugePages: +[1-9]' /proc/\(memory.process)/smaps_rollup")
+    try #require(huge, "the kernel gave no huge pages")
+    let one = IslandSet(island: 9)
+    let outcome = try driver.move(address, one, to: .slow)
+    #expect(outcome.status == .moved)
+    #expect(outcome.bytesCopied == TierUnit.chunkBytes)
+    #expect(driver.chunk(at: address)?.slowIslands == .all)
+    #expect(try driver.move(address, one, to: .fast).bytesCopied == TierUnit.chunkBytes)
+    #expect(driver.chunk(at: address)?.slowIslands == [])
+    // It is known by now that a part of it cannot go.
+    #expect(try driver.move(address, one, to: .slow).status == .busy)
+    #expect(driver.chunk(at: address)?.slowIslands == [])
+    #expect(try driver.move(address, .all, to: .slow).status == .moved)
+    #expect(try memory.ask("check \(address) \(2 * chunkBytes)") == 0)
+  }
+
   @Test func `what a fork shares is moved, and stays right for both`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(2 * chunkBytes) private")
+    let address = try memory.ask("map \(2 * chunkBytes) small")
     let child = Int32(try memory.ask("fork"))
     let driver = try Driver(memory)
     #expect(driver.refresh { $0.index(process: memory.process, address: address) != nil })

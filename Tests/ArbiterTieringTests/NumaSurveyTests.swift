@@ -52,7 +52,7 @@ struct `survey of live memory` {
 
   @Test func `what was touched is present and lies on its node`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(4 * chunkBytes) private")
+    let address = try memory.ask("map \(4 * chunkBytes) small")
     for (places, slow) in [(fastOnly, IslandSet()), (slowOnly, IslandSet.all)] {
       let survey = survey(of: memory, places: places)
       for chunk in 0..<UInt64(4) {
@@ -67,7 +67,7 @@ struct `survey of live memory` {
 
   @Test func `what is unmapped is gone, by chunks`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(4 * chunkBytes) private")
+    let address = try memory.ask("map \(4 * chunkBytes) small")
     var survey = survey(of: memory)
     _ = survey.takeChanges()
     // The second chunk, and one page of the third, which is no whole chunk from then on.
@@ -83,7 +83,7 @@ struct `survey of live memory` {
 
   @Test func `memory that was only read costs nothing`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(2 * chunkBytes) private")
+    let address = try memory.ask("map \(2 * chunkBytes) small")
     // Fresh memory in place of the first chunk's is only read: the kernel's page of zeros.
     _ = try memory.ask("drop \(address) \(chunkBytes)")
     _ = try memory.ask("read \(address) \(chunkBytes)")
@@ -98,7 +98,7 @@ struct `survey of live memory` {
 
   @Test func `a fork is followed, and what both share counts once`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(2 * chunkBytes) private")
+    let address = try memory.ask("map \(2 * chunkBytes) small")
     let child = Int32(try memory.ask("fork"))
     var survey = survey(of: memory)
     #expect(survey.processes.map(\.number) == [memory.process, child])
@@ -134,7 +134,7 @@ struct `survey of live memory` {
 
   @Test func `a process that is gone is forgotten`() throws {
     var memory: LiveMemory? = try LiveMemory()
-    _ = try memory?.ask("map \(2 * chunkBytes) private")
+    _ = try memory?.ask("map \(2 * chunkBytes) small")
     var survey = survey(of: try #require(memory))
     #expect(survey.known.count >= 2)
     memory = nil
@@ -146,7 +146,7 @@ struct `survey of live memory` {
 
   @Test func `one turn ends near its budget however much there is`() throws {
     let memory = try LiveMemory()
-    _ = try memory.ask("map \(128 * chunkBytes) private")
+    _ = try memory.ask("map \(128 * chunkBytes) small")
     var survey = NumaSurvey(tree: SystemTree(), places: fastOnly, movesShared: true)
     survey.add(process: memory.process)
     survey.advance(now: 0, budgetNanoseconds: 1)
@@ -175,7 +175,7 @@ struct `calls for moves` {
 
   @Test func `what lies there already is left alone`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(chunkBytes) private")
+    let address = try memory.ask("map \(chunkBytes) small")
     let (outcome, remarks) = move(memory, address, places: fastOnly, to: .fast)
     #expect(outcome.status == .moved)
     #expect(outcome.bytesCopied == 0)
@@ -185,7 +185,7 @@ struct `calls for moves` {
   // One node: the kernel is asked for pages that are there, and content is not in question.
   @Test func `a node that is not there is said and nothing is moved`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(chunkBytes) private")
+    let address = try memory.ask("map \(chunkBytes) small")
     let (outcome, remarks) = move(memory, address, places: fastOnly, to: .slow)
     #expect(outcome.status == .failed)
     #expect(outcome.bytesCopied == 0)
@@ -195,7 +195,7 @@ struct `calls for moves` {
 
   @Test func `memory that was never touched or is unmapped is stale`() throws {
     let memory = try LiveMemory()
-    let address = try memory.ask("map \(2 * chunkBytes) private")
+    let address = try memory.ask("map \(2 * chunkBytes) small")
     _ = try memory.ask("drop \(address) \(chunkBytes)")
     #expect(move(memory, address, places: fastOnly, to: .slow).0.status == .stale)
     _ = try memory.ask("unmap \(address) \(2 * chunkBytes)")
@@ -204,7 +204,7 @@ struct `calls for moves` {
 
   @Test func `a process that is gone is stale`() throws {
     var memory: LiveMemory? = try LiveMemory()
-    let address = try #require(try memory?.ask("map \(chunkBytes) private"))
+    let address = try #require(try memory?.ask("map \(chunkBytes) small"))
     let process = try #require(memory?.process)
     memory = nil
     var mover = NumaMover(tree: SystemTree(), places: fastOnly, movesShared: false)

@@ -70,8 +70,8 @@ struct `accessed bits of live memory` {
   @Test func `an idle mapping is named and one that is written to is not`() throws {
     let memory = try LiveMemory()
     let bytes = 2 * UInt64(TierUnit.chunkBytes)
-    let busy = try memory.ask("map \(bytes) private")
-    let idle = try memory.ask("map \(bytes) private")
+    let busy = try memory.ask("map \(bytes) small")
+    let idle = try memory.ask("map \(bytes) small")
     _ = try memory.ask("churn \(busy) \(bytes)")
     var table = ChunkTable()
     var places: [Int: UInt64] = [:]

@@ -49,6 +49,8 @@ package struct NumaSurvey {
     package var slow = IslandSet()
     package var isMovable = true
     var heldUntilNanoseconds: Int64 = 0
+    /// A part of it took all of it along: it is a huge page, which moves whole.
+    var isHuge = false
   }
 
   let tree: SystemTree
@@ -278,8 +280,8 @@ extension NumaSurvey {
   /// How long a chunk is left alone that could not be moved.
   private static let holdNanoseconds: Int64 = 1_000_000_000
 
-  /// What is known of a chunk.
-  func slowIslands(of key: ChunkKey) -> IslandSet? { known[key]?.slow }
+  /// Notes that a part of a chunk took all of it along.
+  mutating func noteHuge(_ key: ChunkKey) { known[key]?.isHuge = true }
 
   private mutating func look(
     at key: ChunkKey, with tables: inout PageTableReader, now: Int64, isClose: Bool = false
@@ -313,6 +315,9 @@ extension NumaSurvey {
     var chunk = residency(of: key)
     let held = known[key]?.heldUntilNanoseconds ?? 0
     chunk.heldUntilNanoseconds = held
+    // What lies here and there is no huge page any more.
+    let isWhole = chunk.slow.isEmpty || chunk.slow == chunk.present
+    chunk.isHuge = isWhole && known[key]?.isHuge == true
     let isCommon = commonCount * 2 > presentCount && !movesShared
     chunk.isMovable = !isCommon && now >= held
     note(chunk, of: key)

@@ -13,7 +13,8 @@
  *
  * tiered_words serve
  *   Obeys lines and answers each with one:
- *     map BYTES private|shared     maps and fills chunks with a guard around them: ADDRESS
+ *     map BYTES small|huge|shared  maps and fills chunks with a guard around them, private ones of
+ *                                  small or huge pages where the kernel lets them choose: ADDRESS
  *     unmap ADDRESS BYTES          gives them back
  *     drop ADDRESS BYTES           forgets what it holds (MADV_DONTNEED)
  *     fill ADDRESS BYTES           writes to each page
@@ -213,6 +214,8 @@ static int serve(void) {
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (sscanf(line, "map %zu %31s", &bytes, word) == 2) {
       char *memory = map_chunks(bytes, strcmp(word, "shared") == 0);
+      if (memory != NULL && word[1] != 'h' /* shared */)
+        madvise(memory, bytes, word[0] == 'h' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
       for (size_t page = 0; memory != NULL && page < bytes; page += PAGE)
         memory[page] = stamp((uintptr_t)memory + page);
       printf("%" PRIuPTR "\n", (uintptr_t)memory);

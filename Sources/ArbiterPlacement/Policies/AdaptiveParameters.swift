@@ -40,10 +40,14 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var confidence = 3.0
   /// Share by which what comes in must be hotter than what goes out: the hysteresis band.
   public var band = 0.25
-  /// Seconds for which heat is expected to last.
+  /// Seconds for which heat is expected to last, at least.
   ///
   /// Too long a horizon is corrected by the account of what migrations earned.
   public var horizonSeconds = 10.0
+  /// The same at most; in between heat is expected to last as long again as it has lasted.
+  ///
+  /// In large memory the samples of a hot chunk are few, and its move takes a minute to pay.
+  public var horizonSecondsMax = 60.0
   /// How often a migration must pay for itself within the horizon.
   public var margin = 1.5
   /// Factor by which each turn back raises what a chunk's next turn must earn.
@@ -95,6 +99,10 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var stableSeconds = 5.0
   /// Change of the fast tier's share of accesses that counts as news.
   public var shareChange = 0.05
+  /// Share of all heat that migrations of some seconds bring in, from which on they count as news.
+  ///
+  /// Below it they follow chance.
+  public var gainShare = 0.05
 
   /// The constants as they have been tried.
   public init() {}

@@ -33,7 +33,7 @@ extension AdaptivePlacement {
   }
 
   /// Turns the samples since the last step into averages, and into what their groups are worth.
-  mutating func learn(elapsed: Int64) {
+  mutating func learn(elapsed: Int64, now: Int64) {
     let seconds = Double(elapsed) / 1e9
     let shortFactor = Float(exponential(-seconds / parameters.shortSeconds))
     let longFactor = Float(exponential(-seconds / parameters.longSeconds))
@@ -54,6 +54,7 @@ extension AdaptivePlacement {
       let group = HeatGroups.group(
         long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate)
       state.groups = state.groups << 8 | UInt32(group)
+      state.warmSince = group == 0 ? Int64.max : min(state.warmSince, now)
       states[index] = state
     }
     sketch.fade(bySeconds: seconds)

@@ -13,7 +13,7 @@
 // G1  Uniform use: all groups have the same heat afterwards, however their chunks came into them.
 // G2  A stream of sequential passes: chunks that were hot just now are no hotter afterwards.
 // G3  A hot set that moved: the group "was hot, now falling" turns cold within a few steps.
-// G4  Groups of few chunks are drawn towards the mean of all and have a large error.
+// G4  Groups of few chunks are drawn towards the level below and have a large error.
 
 /// The heat that chunks turned out to have, by what they looked like before.
 struct HeatGroups: Sendable {
@@ -29,6 +29,7 @@ struct HeatGroups: Sendable {
     var seconds = 0.0
     var heat = 0.0
     var squares = 0.0
+    var count = 0.0
   }
 
   /// What is expected of a group, in nanoseconds per second.
@@ -57,6 +58,7 @@ struct HeatGroups: Sendable {
     groups[Int(group)].seconds += seconds
     groups[Int(group)].heat += heat
     groups[Int(group)].squares += heat * heat
+    groups[Int(group)].count += 1
   }
 
   /// Fades what was learned and computes the estimates; `unit` is the heat of one sample.
@@ -70,15 +72,22 @@ struct HeatGroups: Sendable {
     mean = Float(overall)
     for index in groups.indices {
       let group = groups[index]
+      // G4: what is known of the level below serves until chunks of this one have been seen.
+      let isLowest = index < Self.trendCount
+      let below = isLowest ? Estimate(mean: mean) : estimates[index - Self.trendCount]
+      let prior = priorSeconds * Double(below.mean)
       let seconds = group.seconds + priorSeconds
-      let heat = group.heat + priorSeconds * overall
-      // As if the prior's heat had come in samples.
-      let squares = group.squares + priorSeconds * overall * unit
-      estimates[index] = Estimate(
-        mean: Float(heat / seconds), error: Float(squares.squareRoot() / seconds))
+      let heat = group.heat + prior
+      // Spread among the group's chunks, and at least what samples of equal rates would show.
+      let spread = group.squares - group.heat * group.heat / (group.count + 1)
+      let chance = heat * unit
+      let priorError = isLowest ? 0 : priorSeconds * Double(below.error)
+      let error = (max(spread, chance) + priorError * priorError).squareRoot() / seconds
+      estimates[index] = Estimate(mean: Float(heat / seconds), error: Float(error))
       groups[index].seconds *= factor
       groups[index].heat *= factor
       groups[index].squares *= factor
+      groups[index].count *= factor
     }
   }
 }

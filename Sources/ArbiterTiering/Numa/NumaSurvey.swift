@@ -110,7 +110,9 @@ package struct NumaSurvey {
       for index in processes.indices where now >= processes[index].nextReadNanoseconds {
         readMap(index, now: now)
       }
-      nextFamilyNanoseconds = now + Self.familyNanoseconds
+      let cost = SystemClock.monotonicRawNanoseconds() - start
+      nextFamilyNanoseconds =
+        now + min(Self.familyNanosecondsMax, max(Self.familyNanoseconds, cost * Self.restShare))
     }
     if now >= nextLookNanoseconds {
       let begin = SystemClock.monotonicRawNanoseconds()
@@ -123,6 +125,8 @@ package struct NumaSurvey {
   /// Nanoseconds between two looks for new processes and mappings, and at chunks, at least.
   private static let familyNanoseconds: Int64 = 50_000_000
   private static let lookNanoseconds: Int64 = 20_000_000
+  /// However slow the machine is, new processes are found after so long.
+  private static let familyNanosecondsMax: Int64 = 1_000_000_000
   /// For each nanosecond of work, so many of rest.
   private static let restShare: Int64 = 50
   /// Processes that are looked after at most.

@@ -3,10 +3,10 @@
  *
  * Memory that knows what it should hold, for tests that move it about.
  *
- * tiered_words work MIB HOT_MIB SECONDS [THREADS]
- *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES HOT_ADDRESS HOT_BYTES`, and
- *   adds to random words for so long or until SIGTERM: nine of ten in the hot part, which is the
- *   end. Every word holds its own number and how often it was added to: a word that was misplaced
+ * tiered_words work MIB HOT_MIB SECONDS [THREADS [moving]]
+ *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES`, and adds to random words for
+ *   so long or until SIGTERM: nine of ten in the hot part, which is the end of the memory or, if it
+ *   moves, its beginning after half of the time. Every word holds its own number and how often it was added to: a word that was misplaced
  *   or an addition that got lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after
  *   `placed HOT_FAST HOT OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of
  *   them lie on node 0; left out where the kernel does not tell.
@@ -64,7 +64,7 @@ static void *map_chunks(size_t bytes, int is_shared) {
 
 static uint64_t *words;
 static size_t word_count, hot_count;
-static double deadline;
+static double deadline, turning;
 
 typedef struct {
   pthread_t thread;
@@ -84,21 +84,29 @@ static uint64_t next(uint64_t *state) {
   return *state;
 }
 
-/* The place where a word is added to is where a call leads to: QEMU takes a timer's interrupts only
- * where a jump leads to, and samples fall there. Relaxed: each word is by itself. */
-__attribute__((noinline)) static uint64_t add(uint64_t *word) {
-  return __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+/* The first word of the hot part. */
+static size_t hot_place(void) { return now() < turning ? word_count - hot_count : 0; }
+
+/* Words are touched where calls lead to, by the first instruction there: QEMU takes a timer's
+ * interrupts only where a jump leads to, and samples fall on it. Relaxed: each word is by itself. */
+__attribute__((noinline)) static uint64_t look(const uint64_t *word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+__attribute__((noinline)) static void add(uint64_t *word) {
+  __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
 }
 
 static void *work(void *argument) {
   Worker *worker = argument;
   while (!is_ended && now() < deadline) {
+    size_t hot_start = hot_place();
     for (int turn = 0; turn < 4096; turn++) {
       uint64_t draw = next(&worker->random);
-      size_t count = draw % 10 != 0 ? hot_count : word_count;
-      size_t index = word_count - 1 - (draw >> 8) % count;
-      uint64_t before = add(&words[index]);
-      worker->wrong += before >> COUNT_BITS != index;
+      int is_hot = draw % 10 != 0;
+      size_t index = is_hot ? hot_start + (draw >> 8) % hot_count : (draw >> 8) % word_count;
+      worker->wrong += look(&words[index]) >> COUNT_BITS != index;
+      add(&words[index]);
       worker->additions++;
     }
   }
@@ -119,14 +127,16 @@ static long near(const uint64_t *start, size_t count) {
 }
 
 static void tell_places(void) {
-  size_t others = word_count - hot_count, per_page = PAGE / sizeof *words;
-  long hot_near = near(words + others, hot_count), others_near = near(words, others);
+  size_t others = word_count - hot_count, per_page = PAGE / sizeof *words, place = hot_place();
+  long hot_near = near(words + place, hot_count);
+  long others_near = near(words + (place == 0 ? hot_count : 0), others);
   if (hot_near >= 0 && others_near >= 0)
     printf("placed %ld %zu %ld %zu\n", hot_near, hot_count / per_page, others_near,
            others / per_page);
 }
 
-static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count) {
+static int run(
+    size_t bytes, size_t hot_bytes, double seconds, int thread_count, int is_moving) {
   static Worker workers[THREADS_MAX];
   uint64_t additions = 0, wrong = 0, counted = 0, mask = (1u << COUNT_BITS) - 1;
   word_count = bytes / sizeof *words;
@@ -134,10 +144,10 @@ static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count)
   words = map_chunks(bytes, 0);
   if (words == NULL) return perror("mmap"), 1;
   for (size_t index = 0; index < word_count; index++) words[index] = (uint64_t)index << COUNT_BITS;
-  printf("ready %d 0x%" PRIxPTR " %zu 0x%" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes,
-         (uintptr_t)(words + (word_count - hot_count)), hot_bytes);
+  printf("ready %d %" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes);
   fflush(stdout);
   deadline = now() + seconds;
+  turning = is_moving ? deadline - seconds / 2 : deadline + 1e9;
   for (int index = 0; index < thread_count; index++) {
     workers[index].random = 88172645463325252u + (uint64_t)index * 7919;
     if (pthread_create(&workers[index].thread, NULL, work, &workers[index]) != 0) return 1;
@@ -245,5 +255,5 @@ int main(int count, char **arguments) {
   int thread_count = count > 5 ? atoi(arguments[5]) : 1;
   if (hot_bytes == 0 || hot_bytes > bytes || thread_count < 1 || thread_count > THREADS_MAX)
     return 64;
-  return run(bytes, hot_bytes, strtod(arguments[4], NULL), thread_count);
+  return run(bytes, hot_bytes, strtod(arguments[4], NULL), thread_count, count > 6);
 }

@@ -87,27 +87,26 @@ static uint64_t next(uint64_t *state) {
 /* The first word of the hot part. */
 static size_t hot_place(void) { return now() < turning ? word_count - hot_count : 0; }
 
-/* Words are touched where calls lead to, by the first instruction there: QEMU takes a timer's
- * interrupts only where a jump leads to, and samples fall on it. Relaxed: each word is by itself. */
-__attribute__((noinline)) static uint64_t look(const uint64_t *word) {
-  return __atomic_load_n(word, __ATOMIC_RELAXED);
+__attribute__((noinline)) static uint64_t *choose(uint64_t *random, size_t hot_start) {
+  uint64_t draw = next(random);
+  if (draw % 10 == 0) return &words[(draw >> 8) % word_count];
+  return &words[hot_start + (draw >> 8) % hot_count];
 }
 
-__attribute__((noinline)) static void add(uint64_t *word) {
-  __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
-}
-
+/* The inner loop begins where it touches a word: QEMU takes a timer's interrupts only where a jump
+ * leads to, mostly where the loop does, and samples fall on that instruction. */
 static void *work(void *argument) {
   Worker *worker = argument;
   while (!is_ended && now() < deadline) {
     size_t hot_start = hot_place();
+    uint64_t *word = choose(&worker->random, hot_start);
     for (int turn = 0; turn < 4096; turn++) {
-      uint64_t draw = next(&worker->random);
-      int is_hot = draw % 10 != 0;
-      size_t index = is_hot ? hot_start + (draw >> 8) % hot_count : (draw >> 8) % word_count;
-      worker->wrong += look(&words[index]) >> COUNT_BITS != index;
-      add(&words[index]);
+      /* Relaxed: each word is by itself. */
+      uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+      __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+      worker->wrong += before >> COUNT_BITS != (uint64_t)(word - words);
       worker->additions++;
+      word = choose(&worker->random, hot_start);
     }
   }
   return NULL;

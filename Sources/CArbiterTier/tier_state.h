@@ -81,6 +81,7 @@ typedef struct {
   uint64_t features;                          /* of userfaultfd */
   uint64_t leaving_start, leaving_length;
   uint64_t busy_address; /* of the chunk that is being moved; 0 for none */
+  uint64_t slow_bytes;   /* of the slow file, when it was joined */
   uint64_t slow_inode;   /* as the kernel tells of mappings of the slow file */
   uint64_t cpu_counted[2]; /* of mover and watcher, as added to the seat's counts */
   /* What the holder of the lock wants the mover to do. */
@@ -141,6 +142,9 @@ void arb_tier_release_end(int is_gone);
 /* A slot that reads as zero and has its room on the device, `near` if it is free, so that
  * neighbours' mappings become one; ARB_TIER_NO_SLOT and *why. */
 uint32_t arb_tier_slot_claim(uint32_t near, int *why);
+/* -EIO if somebody has cut the slow file: a write would make it longer again, and what was lost
+ * would then read as zero. */
+int arb_tier_slots_check(void);
 /* Gives slots back and their room with them. The slots are mapped nowhere in this process. */
 void arb_tier_slot_free(uint32_t slot, uint32_t count);
 /* Makes bytes of a slot zero, and keeps their room. */
@@ -220,9 +224,14 @@ void arb_tier_remark(ArbTierRemarkKind kind, const char *text, int error);
 
 /* --- fork.c, called by the mover at each wake-up, where it is linked in --- */
 
-extern void arb_tier_fork_tend(void) __attribute__((weak));
+void arb_tier_fork_tend(void);
+/* 1 if a page that somebody waits for was lent, and has come home; by whoever reads events. */
+int arb_tier_fork_fault(uint64_t page);
+/* Brings home what is lent of a range, so that its chunks are as if no fork had been; with the lock
+ * held. 0 or a negative errno: some of it is still HELD_FORKED. */
+int arb_tier_fork_settle(uint64_t start, uint64_t end);
 /* A forked chunk was unmapped here; its slot stays taken, and is freed (arb_tier_slot_free) by
  * fork.c when no fork is left. */
-extern void arb_tier_fork_slot_left(uint32_t slot) __attribute__((weak));
+void arb_tier_fork_slot_left(uint32_t slot);
 
 #endif

@@ -71,9 +71,8 @@ struct VirtualProgram {
   var tiers: TierPair
   var table = ChunkTable()
   var seconds = 0.0
-  /// Accesses done, and those that first touch would have done, in the same time.
+  /// Accesses done.
   var work = 0.0
-  var workUnmoved = 0.0
   var bytesMoved = 0
   var moves = 0
   /// The share of the last step's accesses that went to fast memory.
@@ -81,7 +80,6 @@ struct VirtualProgram {
   private(set) var fastBytes = 0
   private(set) var largestFastBytes = 0
   private var meanLatency = 100.0
-  private var unmoved: [UInt64] = []
   private var numbers: [Int] = []
   private var random: SeededRandom
 
@@ -107,7 +105,6 @@ struct VirtualProgram {
         process: 1, address: UInt64(index * TierUnit.chunkBytes),
         slowIslands: index < fastChunks ? [] : .all)
       numbers.append(table.insert(chunk))
-      unmoved.append(chunk.slowIslands.rawValue)
       fastBytes += chunk.fastBytes
     }
   }
@@ -158,7 +155,6 @@ struct VirtualProgram {
     let slowLatency = tiers.slow.loadNanoseconds
     var draws = 0
     var hits = 0
-    var hitsUnmoved = 0
     var taken = 0
     // At least so many draws, to know the mean latency.
     while taken < count || draws < 400 {
@@ -170,7 +166,6 @@ struct VirtualProgram {
       let isFast = isFast(place)
       draws += 1
       if isFast { hits += 1 }
-      if unmoved[place.chunk] >> UInt64(place.island) & 1 == 0 { hitsUnmoved += 1 }
       if isFast, Double(random.below(1 << 20)) > fastLatency / slowLatency * 1_048_576 { continue }
       if taken < count {
         let isStore = Double(random.below(1 << 20)) < storeShare * 1_048_576
@@ -183,11 +178,8 @@ struct VirtualProgram {
     }
     hitShare = Double(hits) / Double(draws)
     meanLatency = hitShare * fastLatency + (1 - hitShare) * slowLatency
-    let unmovedShare = Double(hitsUnmoved) / Double(draws)
     let available = max(0, threads * step * 1e9 - self.taken)
     work += available / meanLatency
-    workUnmoved +=
-      threads * step * 1e9 / (unmovedShare * fastLatency + (1 - unmovedShare) * slowLatency)
     self.taken = 0
   }
 

@@ -28,6 +28,8 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Short, so that a new phase of the program is believed soon.
   public var learningSeconds = 3.0
+  /// Time constant of what puts the learned in doubt, in seconds.
+  public var doubtSeconds = 0.8
   /// Seconds of an average chunk's heat that each group is given before it has any of its own.
   ///
   /// Draws groups of few chunks to the mean: eight steps.
@@ -56,6 +58,11 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// is a turn.
   public var turnSeconds = 20.0
 
+  /// Seconds for which a chunk that is new, or was brought in, is not sent away.
+  ///
+  /// So long it takes to learn what it is like there.
+  public var graceSeconds = 2.0
+
   /// Concentration within a chunk from which its islands are judged one by one.
   ///
   /// 1 is even use; n equally hot islands of 64 give 64 / n. Below this, splitting a huge page
@@ -64,10 +71,12 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Expected coincidences that a chunk's own concentration must outweigh.
   public var splitPrior = 2.0
 
-  /// Share of a tier's bandwidth that migration takes, when it pays somewhat.
-  public var bandwidthShare = 0.25
+  /// Share of its time that the mover copies, when that pays somewhat.
+  ///
+  /// One thread copies; what it takes of the tiers' bandwidth is as much.
+  public var moverShare = 0.25
   /// The same when it pays several times over: a hot set has moved, or the program has just begun.
-  public var bandwidthShareUrgent = 0.6
+  public var moverShareUrgent = 0.8
   /// How often a migration must pay for itself to be urgent.
   public var urgency = 4.0
   /// Bytes per second that one thread copies at most, whatever the tiers could do.

@@ -58,12 +58,8 @@ extension AdaptivePlacement {
       isOver: used > tiers.fastBytes)
     makePlan(capacity: budget / TierUnit.islandBytes, now: decision.now)
     let isUrgent = plan.rising.first.map { paysUrgently($0, decision) } ?? false
-    let share = isUrgent ? parameters.bandwidthShareUrgent : parameters.bandwidthShare
-    let speed = min(
-      parameters.copyBytesPerSecond, tiers.slow.readBytesPerSecond,
-      tiers.slow.writeBytesPerSecond)
-    account.advance(
-      seconds: seconds, allowance: parameters.allowance, bytesPerSecond: share * max(1e6, speed))
+    let share = isUrgent ? parameters.moverShareUrgent : parameters.moverShare
+    account.advance(seconds: seconds, allowance: parameters.allowance, moverShare: share)
     var victims = 0
     keepReserve(&decision, nextVictim: &victims, into: &migrations)
     exchange(&decision, nextVictim: &victims, into: &migrations)
@@ -126,7 +122,8 @@ extension AdaptivePlacement {
   }
 
   private func isNew(_ state: ChunkState, now: Int64) -> Bool {
-    now - state.seenAt < Int64(parameters.shortSeconds * 1e9)
+    let grace = Int64(parameters.graceSeconds * 1e9)
+    return now - state.seenAt < grace || (state.wasPromoted && now - state.movedAt < grace)
   }
 
   private mutating func addWhole(_ index: Int, _ state: ChunkState, now: Int64) {
@@ -283,8 +280,7 @@ extension AdaptivePlacement {
     migrations.append(
       Migration(chunk: candidate.chunk, islands: islands, to: destination, because: reason))
     account.spend(nanoseconds)
-    // Kernel calls are charged as the bytes that could have been copied meanwhile.
-    account.take(bytes: nanoseconds / cost.nanosecondsPerIsland * Double(TierUnit.islandBytes))
+    account.take(nanoseconds)
     let bytes = destination == .fast ? islands.bytes : -islands.bytes
     let heat = Double(candidate.heat) * Double(islands.count)
     decision.gain += destination == .fast ? heat : -heat

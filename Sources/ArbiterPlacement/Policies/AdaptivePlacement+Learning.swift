@@ -52,14 +52,16 @@ extension AdaptivePlacement {
       state.pending = 0
       state.touched = 0
       let group = HeatGroups.group(
-        long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate)
+        long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate,
+        isSlow: state.slow.nonzeroBitCount > 32)
       state.groups = state.groups << 8 | UInt32(group)
-      state.warmSince = group == 0 ? Int64.max : min(state.warmSince, now)
+      state.warmSince = state.long <= HeatGroups.forgotten ? Int64.max : min(state.warmSince, now)
       states[index] = state
     }
     sketch.fade(bySeconds: seconds)
     groups.learn(
       fading: exponential(-seconds / parameters.learningSeconds),
-      priorSeconds: parameters.priorSeconds, unit: scale.unit)
+      exponential(-seconds / parameters.doubtSeconds),
+      priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
   }
 }

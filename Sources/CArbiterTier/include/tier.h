@@ -42,6 +42,13 @@ int arb_tier_start(void);
  * Returns how many chunks began slow, or a negative errno (then nothing is managed). */
 int64_t arb_tier_adopt(uint64_t start, uint64_t length, int protection, ArbTierSharing sharing);
 
+/* The same for memory that may hold data, whose chunks are not managed yet: all begin fast, beyond
+ * the budget if need be. 0, or a negative errno. */
+int arb_tier_adopt_touched(uint64_t start, uint64_t length, int protection);
+
+/* Bytes that both tiers of the joined page hold together. */
+uint64_t arb_tier_capacity(void);
+
 /* 1 if managed chunks overlap the range; without lock, and 0 for most memory after two loads. */
 int arb_tier_overlaps(uint64_t start, uint64_t length);
 
@@ -71,11 +78,10 @@ void arb_tier_hold(uint64_t start, uint64_t length, uint8_t why, int is_held);
 /* Holds everything, for good: something was opened that writes past page tables. */
 void arb_tier_freeze(const char *_Nonnull why);
 
-/* Around a fork. Before it: waits for the migration under way, and maps slow islands of private
- * chunks private over the same slots, so that both processes go on with what was there and see
- * none of the other's stores; a sentinel mapping goes to the child. After it the parent goes on; its
- * forked chunks are folded back when arb_tier_forks_live says that no copy is left. The child
- * is not managed until it joins anew; what it inherited stays right and where it is. */
+/* Around a fork; the lock is held in between. See fork.c. The child maps the slots of slow islands
+ * privately, and they do not change while it lives; the parent brings an island home when it is
+ * touched. So both go on with what was there, and see none of the other's stores. The child is not
+ * managed until it joins anew; what it inherited stays right and where it is. */
 void arb_tier_fork_prepare(void);
 void arb_tier_fork_parent(void);
 void arb_tier_fork_child(void);
@@ -83,6 +89,10 @@ void arb_tier_fork_child(void);
 /* 1 while a process lives that was forked from this one and has not started another program:
  * asked of a lock that the kernel drops with the last memory map that inherited the sentinel. */
 int arb_tier_forks_live(void);
+
+/* The same for the process that had a seat, by whoever has the slow file open: the manager, before
+ * it gives the slots of a seat that was left to others. */
+int arb_tier_seat_forks_live(int slow_fd, uint32_t seat);
 
 /* One migration, done by the mover and waited for. */
 void arb_tier_move(const ArbTierRequest *_Nonnull request, ArbTierOutcome *_Nonnull outcome);

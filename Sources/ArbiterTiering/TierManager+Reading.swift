@@ -39,10 +39,19 @@ extension TierManager {
 
   /// The page, and what this process's heap has grown by since the session began: the table, the
   /// policy's memory of chunks and all else that grows with them.
+  ///
+  /// Inside the program itself its heap tells nothing: then the table stands for both, by the size
+  /// of its entries and as much again as policies may take for a chunk.
   private var metadataBytes: UInt64 {
+    if isInOwnProcess {
+      return backEnd.metadataBytes + UInt64(table.count) * Self.chunkMetadataBytes
+    }
     let heap = Self.heapBytes
     return backEnd.metadataBytes + (heap > heapBytesBefore ? heap - heapBytesBefore : 0)
   }
+
+  /// An entry of the table and its key, and the 6 KiB that a policy may take.
+  private static let chunkMetadataBytes: UInt64 = 128 + (6 << 10)
 
   /// Bytes of this process's heap that are in use.
   static var heapBytes: UInt64 { arb_tier_heap_bytes() }

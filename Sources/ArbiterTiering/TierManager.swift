@@ -12,6 +12,8 @@
 internal import ArbiterPlacement
 public import ArbiterPlatform
 internal import ArbiterProfiler
+internal import CArbiter
+internal import Glibc
 
 /// Places the memory of a program and of what it starts, for as long as it runs.
 ///
@@ -34,6 +36,8 @@ public final class TierManager {
   var remarks = RemarkList()
   let beganNanoseconds = SystemClock.monotonicRawNanoseconds()
 
+  /// Whether the heap is the program's too, and its growth tells nothing.
+  var isInOwnProcess = false
   /// Bytes of the heap before anything was managed.
   var heapBytesBefore: UInt64 = 0
 
@@ -171,6 +175,15 @@ public final class TierManager {
     _ start: () throws(PlatformError) -> ChildProgram
   ) throws(PlatformError) -> ChildProgram {
     probe.backEnd == .numa ? try NumaPlaces.startingLocally(start) : try start()
+  }
+
+  /// Manages the process that this runs in, but for the calling thread.
+  func manageOwnProcess(_ tree: SystemTree) throws(PlatformError) {
+    openTracker(tree)
+    tracker?.ownThreads.insert(Int32(arb_thread_number()))
+    try tracker?.add(process: getpid())
+    isInOwnProcess = true
+    backEnd.follow(getpid())
   }
 
   /// Says what of a program cannot be managed, as remarks.

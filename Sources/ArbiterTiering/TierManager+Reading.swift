@@ -10,14 +10,11 @@ internal import CArbiterTier
 extension TierManager {
   /// How memory is placed now, and what was done for it so far.
   ///
+  /// Of a finished session, bytes in the tiers are those before its last program ended.
+  ///
   /// - Complexity: A pass over all chunks.
   public var reading: TierReading {
-    var (fast, slow) = (UInt64(0), UInt64(0))
-    table.forEach { _, chunk in
-      let slowBytes = chunk.presentIslands.intersection(chunk.slowIslands).bytes
-      slow += UInt64(slowBytes)
-      fast += UInt64(chunk.presentIslands.bytes - slowBytes)
-    }
+    let (fast, slow) = isFinished && table.count == 0 ? lastPlacement : placement
     let losses = isFinished ? tally.losses : tracker?.losses ?? tally.losses
     let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
     let failure = trackerFailure ?? "nothing tracks accesses in this session"
@@ -35,6 +32,17 @@ extension TierManager {
       demotedBytes: tally.demotedBytes, refusals: tally.refusals, stalls: backEnd.stalls,
       trackerNanoseconds: tally.trackerNanoseconds, moverNanoseconds: backEnd.moverNanoseconds,
       processes: backEnd.processes)
+  }
+
+  /// Bytes of managed chunks in each tier.
+  var placement: (fast: UInt64, slow: UInt64) {
+    var (fast, slow) = (UInt64(0), UInt64(0))
+    table.forEach { _, chunk in
+      let slowBytes = chunk.presentIslands.intersection(chunk.slowIslands).bytes
+      slow += UInt64(slowBytes)
+      fast += UInt64(chunk.presentIslands.bytes - slowBytes)
+    }
+    return (fast, slow)
   }
 
   /// The page, and what this process's heap has grown by since the session began: the table, the

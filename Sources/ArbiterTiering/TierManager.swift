@@ -36,6 +36,8 @@ public final class TierManager {
   var remarks = RemarkList()
   let beganNanoseconds = SystemClock.monotonicRawNanoseconds()
 
+  /// How much lay where before the last program ended: what a finished session shows.
+  var lastPlacement = (fast: UInt64(0), slow: UInt64(0))
   /// Whether the heap is the program's too, and its growth tells nothing.
   var isInOwnProcess = false
   /// Bytes of the heap before anything was managed.
@@ -303,6 +305,7 @@ public final class TierManager {
     {
       tiers.migrationNanoseconds = cost
     }
+    if table.count > 0 { lastPlacement = placement }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)
     (fastBytesBefore, movedBytesSince) = (fastBytes, 0)

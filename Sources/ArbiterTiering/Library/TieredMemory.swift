@@ -44,7 +44,8 @@ public final class TieredMemory: Sendable {
   ) throws(PlatformError) {
     guard Self.isTaken.withLock({ isTaken in !isTaken }), arb_tier_is_joined() == 0 else {
       throw PlatformError(
-        .invalidArgument, reason: "this process has tiered memory already, or is placed by "
+        .invalidArgument,
+        reason: "this process has tiered memory already, or is placed by "
           + "'arbiter tier'", nextStep: "use one for the whole program")
     }
     var configuration = TierConfiguration(fastBytes: fastBytes, slow: slow, policy: policy)

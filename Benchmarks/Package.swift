@@ -68,6 +68,11 @@ let package = Package(
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
+    .executableTarget(name: "gups"),
+    .executableTarget(
+      name: "tier-overhead",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
     .executableTarget(name: "account-cost", linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],

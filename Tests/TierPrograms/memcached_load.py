@@ -3,6 +3,8 @@
 #
 # Stores values in a memcached, replaces some, and reads all back: each must be as it was stored.
 #
+# Then it ends the server, which has to allow that (-A).
+#
 #   memcached_load.py SOCKET SEED SECONDS MEBIBYTES
 
 import random
@@ -78,4 +80,5 @@ while True:
     verified += count
     if time.monotonic() - began > seconds:
         break
+client.sendall(b"shutdown\r\n")
 print(f"{stored} values stored, {verified} verified")

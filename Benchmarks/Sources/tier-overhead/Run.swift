@@ -30,7 +30,7 @@ enum Run {
 
   /// The text of a small file.
   static func contents(_ path: String) -> String {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     defer { close(file) }
     var bytes = [UInt8](repeating: 0, count: 1 << 20)
     // SAFETY: the pointer is used within the closure only.

@@ -37,18 +37,18 @@ enum TierOverheadBenchmark {
       exit(2)
     }
     let folder = "/dev/shm/arbiter-tier-overhead-\(getpid())"
-    guard mkdir(folder, 0o700) == 0 else { end("no folder \(folder)") }
-    defer { _ = rmdir(folder) }
+    guard unsafe mkdir(folder, 0o700) == 0 else { end("no folder \(folder)") }
+    defer { _ = unsafe rmdir(folder) }
     let verdicts = Work.all(isSmoke: isSmoke, folder: folder).flatMap { work in
       let verdicts = measure(work, tool: tool, pairs: pairs, folder: folder)
-      work.input.map { _ = unlink($0) }
+      work.input.map { _ = unsafe unlink($0) }
       return verdicts
     }
     if isSmoke { return print("tier-overhead: not judged") }
     let worst = Verdict.worst(verdicts)
     print("tier-overhead: \(worst)")
     if worst == .missed {
-      _ = rmdir(folder)
+      _ = unsafe rmdir(folder)
       exit(1)
     }
   }
@@ -74,7 +74,7 @@ enum TierOverheadBenchmark {
         metadata.append(100 * figure("metadata_bytes", text) / Double(work.managedBytes))
         return seconds
       })
-    _ = unlink(summary)
+    _ = unsafe unlink(summary)
     print("\(work.name), \(text(Statistics.median(times.first) ?? 0)) s alone, \(pairs) pairs")
     return [
       report("run time", times.ratios, limit: 1.03, unit: ""),

@@ -57,7 +57,7 @@ struct Work {
       for digit in 0..<16 { bytes.append(UInt8(97 + (state >> (4 * digit)) & 15)) }
       bytes.append(10)
     }
-    let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     // SAFETY: the pointer is used within the closure only.
     let written = unsafe bytes.withUnsafeBytes { buffer in
       unsafe Glibc.write(file, buffer.baseAddress, buffer.count)

@@ -20,6 +20,9 @@ public protocol TierBackEnd {
   /// Which back-end it is.
   var kind: TierBackEndKind { get }
 
+  /// Manages a process from now on, and those that it starts: the program, as soon as it runs.
+  mutating func follow(_ process: Int32)
+
   /// Brings the table up to date: chunks that programs mapped, unmapped or locked since.
   ///
   /// Calls `removed` with the number of each chunk that is gone, before its number is used again.
@@ -45,6 +48,11 @@ public protocol TierBackEnd {
 
   /// Stops moving; what was placed stays where it is, and programs run on.
   mutating func stop()
+}
+
+extension TierBackEnd {
+  /// Nothing: programs that join by themselves need not be followed.
+  public mutating func follow(_ process: Int32) {}
 }
 
 /// Accesses that had to wait for a migration.

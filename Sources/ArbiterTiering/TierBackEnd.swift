@@ -43,6 +43,9 @@ public protocol TierBackEnd {
   /// Accesses of programs that had to wait for a migration, and how long they did at most.
   var stalls: Figure<TierStalls> { get }
 
+  /// Bytes of memory that it keeps about chunks, beside the table.
+  var metadataBytes: UInt64 { get }
+
   /// What went wrong or is given up, as one line each, since the last call.
   mutating func takeRemarks() -> [String]
 

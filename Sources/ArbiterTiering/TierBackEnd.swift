@@ -56,6 +56,9 @@ public protocol TierBackEnd {
 extension TierBackEnd {
   /// Nothing: programs that join by themselves need not be followed.
   public mutating func follow(_ process: Int32) {}
+
+  /// Nothing beside the heap.
+  public var metadataBytes: UInt64 { 0 }
 }
 
 /// Accesses that had to wait for a migration.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArbiterMetrics
+import ArbiterPlacement
 import ArbiterPlatform
 import ArbiterTestSupport
 import ArbiterTiering
@@ -115,7 +116,8 @@ struct TierNoteTests {
 
   @Test func `a folder that others may enter is refused`() throws {
     let place = TemporaryFolder()
-    #expect(chmod(place.path, 0o777) == 0)
+    let changed = unsafe chmod(place.path, 0o777)
+    #expect(changed == 0)
     #expect(throws: PlatformError.self) { _ = try TierNoteFile(in: place.path) }
   }
 }

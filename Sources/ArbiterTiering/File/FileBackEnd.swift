@@ -64,6 +64,12 @@ public final class FileBackEnd: TierBackEnd {
     pins = PinScan(tree: tree)
   }
 
+  /// The options that a configuration comes to.
+  static func options(_ configuration: TierConfiguration, _ probe: TierProbe) -> UInt32 {
+    (configuration.usesHugePages ? UInt32(ARB_TIER_HUGE) : 0)
+      | (probe.staticReason == nil ? 0 : UInt32(ARB_TIER_STATIC))
+  }
+
   // MARK: The table
 
   /// Brings the table up to date.

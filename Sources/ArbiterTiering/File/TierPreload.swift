@@ -68,6 +68,9 @@ public struct TierPreload: Sendable, Hashable {
     return composed + ["ARBITER_TIER=\(own)/\(page):\(own)/\(slow)"]
   }
 
+  /// The path of the program that is running.
+  public static var ownExecutable: String { PreloadLibrary.ownExecutable }
+
   private static func resolved(_ path: String) -> String {
     // SAFETY: realpath allocates the text, which is copied and freed here.
     guard let text = unsafe realpath(path, nil) else { return path }

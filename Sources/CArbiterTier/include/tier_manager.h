@@ -8,6 +8,8 @@
 
 #include "tier_page.h"
 
+#include <malloc.h>
+
 /* Makes a page in a memfd whose size is sealed, and maps it: its descriptor, closed on exec, or a
  * negative errno. `*page` is to be unmapped by arb_tier_page_close. */
 int64_t arb_tier_page_open(
@@ -71,5 +73,11 @@ int64_t arb_tier_thread_ns(void);
 
 /* CLOCK_MONOTONIC, in nanoseconds. */
 int64_t arb_tier_now_ns(void);
+
+/* Bytes of this process's heap that are in use. */
+static inline uint64_t arb_tier_heap_bytes(void) {
+  struct mallinfo2 facts = mallinfo2();
+  return (uint64_t)facts.uordblks + (uint64_t)facts.hblkhd;
+}
 
 #endif

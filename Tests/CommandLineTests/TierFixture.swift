@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArbiterCommands
+import ArbiterMetrics
 import ArbiterPlatform
 import ArbiterTiering
 import Testing

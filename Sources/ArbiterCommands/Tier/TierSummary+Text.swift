@@ -54,7 +54,8 @@ extension TierSummary {
   private static func table(of reading: TierReading) -> Table {
     var table = Table([.init("figure"), .init("value", .right), .init("")])
     func add(_ name: String, _ value: String, _ more: String = "") {
-      table.add([.text(name), .text(value), .text(more)])
+      // A blank, as an empty cell would stand for a figure that is missing.
+      table.add([.text(name), .text(value), .text(more.isEmpty ? " " : more)])
     }
     add(
       "fast memory", bytes(reading.fastBytes), "of \(bytes(reading.fastCapacityBytes)) allowed")

@@ -18,14 +18,16 @@ enum Pattern {
   case hotRange(first: Int, count: Int)
   /// 90 % of accesses go to these islands (chunk * 64 + island), 10 % to all of them.
   case hotIslands([Int])
-  /// One chunk after the other, round and round; each takes so many seconds.
-  case sequential(secondsPerChunk: Double)
+  /// One chunk after the other, round and round; each takes so many accesses.
+  case sequential(accessesPerChunk: Double)
   /// Half the accesses go to a range of chunks, half run through all chunks in sequence.
-  case hotAndSequential(first: Int, count: Int, secondsPerChunk: Double)
+  case hotAndSequential(first: Int, count: Int, accessesPerChunk: Double)
   /// Ranges of hot chunks that follow each other after so many seconds.
   case phases(firsts: [Int], count: Int, seconds: Double)
 
-  func draw(chunks: Int, seconds: Double, from random: inout SeededRandom) -> Place {
+  func draw(
+    chunks: Int, seconds: Double, accesses: Double, from random: inout SeededRandom
+  ) -> Place {
     let island = random.below(64)
     let anywhere = Place(chunk: random.below(chunks), island: island)
     let isHot = random.below(10) != 0
@@ -38,18 +40,18 @@ enum Pattern {
       guard isHot else { return anywhere }
       let drawn = islands[random.below(islands.count)]
       return Place(chunk: drawn / 64, island: drawn % 64)
-    case .sequential(let secondsPerChunk):
-      let position = seconds / secondsPerChunk
+    case .sequential(let accessesPerChunk):
+      let position = accesses / accessesPerChunk
       return Place(
         chunk: Int(position) % chunks, island: Int((position - position.rounded(.down)) * 64))
-    case .hotAndSequential(let first, let count, let secondsPerChunk):
+    case .hotAndSequential(let first, let count, let accessesPerChunk):
       if random.below(2) == 0 { return Place(chunk: first + random.below(count), island: island) }
-      return Pattern.sequential(secondsPerChunk: secondsPerChunk)
-        .draw(chunks: chunks, seconds: seconds, from: &random)
+      return Pattern.sequential(accessesPerChunk: accessesPerChunk)
+        .draw(chunks: chunks, seconds: seconds, accesses: accesses, from: &random)
     case .phases(let firsts, let count, let duration):
       let first = firsts[Int(seconds / duration) % firsts.count]
       return Pattern.hotRange(first: first, count: count)
-        .draw(chunks: chunks, seconds: seconds, from: &random)
+        .draw(chunks: chunks, seconds: seconds, accesses: accesses, from: &random)
     }
   }
 }
@@ -69,16 +71,15 @@ struct VirtualProgram {
   var tiers: TierPair
   var table = ChunkTable()
   var seconds = 0.0
-  /// Accesses done, and those that first touch would have done, in the same time.
+  /// Accesses done.
   var work = 0.0
-  var workUnmoved = 0.0
   var bytesMoved = 0
   var moves = 0
   /// The share of the last step's accesses that went to fast memory.
   var hitShare = 0.0
   private(set) var fastBytes = 0
   private(set) var largestFastBytes = 0
-  private var unmoved: [UInt64] = []
+  private var meanLatency = 100.0
   private var numbers: [Int] = []
   private var random: SeededRandom
 
@@ -104,7 +105,6 @@ struct VirtualProgram {
         process: 1, address: UInt64(index * TierUnit.chunkBytes),
         slowIslands: index < fastChunks ? [] : .all)
       numbers.append(table.insert(chunk))
-      unmoved.append(chunk.slowIslands.rawValue)
       fastBytes += chunk.fastBytes
     }
   }
@@ -155,16 +155,17 @@ struct VirtualProgram {
     let slowLatency = tiers.slow.loadNanoseconds
     var draws = 0
     var hits = 0
-    var hitsUnmoved = 0
     var taken = 0
     // At least so many draws, to know the mean latency.
     while taken < count || draws < 400 {
-      let now = seconds + step * min(1, Double(taken) / Double(max(1, count)))
-      let place = pattern.draw(chunks: chunks, seconds: now, from: &random)
+      // Each draw stands for as many accesses; each sample for as much time.
+      let part = min(1, Double(taken) / Double(max(1, count)))
+      let place = pattern.draw(
+        chunks: chunks, seconds: seconds + step * part,
+        accesses: work + threads * step * 1e9 * part / meanLatency, from: &random)
       let isFast = isFast(place)
       draws += 1
       if isFast { hits += 1 }
-      if unmoved[place.chunk] >> UInt64(place.island) & 1 == 0 { hitsUnmoved += 1 }
       if isFast, Double(random.below(1 << 20)) > fastLatency / slowLatency * 1_048_576 { continue }
       if taken < count {
         let isStore = Double(random.below(1 << 20)) < storeShare * 1_048_576
@@ -176,11 +177,9 @@ struct VirtualProgram {
       taken += 1
     }
     hitShare = Double(hits) / Double(draws)
-    let unmovedShare = Double(hitsUnmoved) / Double(draws)
+    meanLatency = hitShare * fastLatency + (1 - hitShare) * slowLatency
     let available = max(0, threads * step * 1e9 - self.taken)
-    work += available / (hitShare * fastLatency + (1 - hitShare) * slowLatency)
-    workUnmoved +=
-      threads * step * 1e9 / (unmovedShare * fastLatency + (1 - unmovedShare) * slowLatency)
+    work += available / meanLatency
     self.taken = 0
   }
 

@@ -40,10 +40,14 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var confidence = 3.0
   /// Share by which what comes in must be hotter than what goes out: the hysteresis band.
   public var band = 0.25
-  /// Seconds for which heat is expected to last.
+  /// Seconds for which heat is expected to last, at least.
   ///
   /// Too long a horizon is corrected by the account of what migrations earned.
   public var horizonSeconds = 10.0
+  /// The same at most; in between heat is expected to last as long again as it has lasted.
+  ///
+  /// In large memory the samples of a hot chunk are few, and its move takes a minute to pay.
+  public var horizonSecondsMax = 60.0
   /// How often a migration must pay for itself within the horizon.
   public var margin = 1.5
   /// Factor by which each turn back raises what a chunk's next turn must earn.
@@ -51,6 +55,11 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Seconds after which one turn back is forgotten; a move within this time after its opposite
   /// is a turn.
   public var turnSeconds = 20.0
+
+  /// Seconds for which a chunk that is new, or was brought in, is not sent away.
+  ///
+  /// So long it takes to learn what it is like there.
+  public var graceSeconds = 2.0
 
   /// Concentration within a chunk from which its islands are judged one by one.
   ///
@@ -60,10 +69,12 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Expected coincidences that a chunk's own concentration must outweigh.
   public var splitPrior = 2.0
 
-  /// Share of a tier's bandwidth that migration takes, when it pays somewhat.
-  public var bandwidthShare = 0.25
+  /// Share of its time that the mover copies, when that pays somewhat.
+  ///
+  /// One thread copies; what it takes of the tiers' bandwidth is as much.
+  public var moverShare = 0.25
   /// The same when it pays several times over: a hot set has moved, or the program has just begun.
-  public var bandwidthShareUrgent = 0.6
+  public var moverShareUrgent = 0.8
   /// How often a migration must pay for itself to be urgent.
   public var urgency = 4.0
   /// Bytes per second that one thread copies at most, whatever the tiers could do.
@@ -95,6 +106,10 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var stableSeconds = 5.0
   /// Change of the fast tier's share of accesses that counts as news.
   public var shareChange = 0.05
+  /// Share of all heat that migrations of some seconds bring in, from which on they count as news.
+  ///
+  /// Below it they follow chance.
+  public var gainShare = 0.05
 
   /// The constants as they have been tried.
   public init() {}

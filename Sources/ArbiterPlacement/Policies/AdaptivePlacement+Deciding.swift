@@ -34,11 +34,14 @@ extension AdaptivePlacement {
     var missing: Int
     /// Whether more lies in fast memory than may.
     let isOver: Bool
+    /// Heat that moves to fast memory less what moves away.
+    var gain = 0.0
   }
 
+  /// Returns the heat that moves to fast memory less what moves away.
   mutating func decide(
     _ view: borrowing PlacementView, seconds: Double, into migrations: inout [Migration]
-  ) {
+  ) -> Double {
     let tiers = view.tiers
     var used = bytesUnderWay
     for state in states where state.isKnown {
@@ -55,15 +58,12 @@ extension AdaptivePlacement {
       isOver: used > tiers.fastBytes)
     makePlan(capacity: budget / TierUnit.islandBytes, now: decision.now)
     let isUrgent = plan.rising.first.map { paysUrgently($0, decision) } ?? false
-    let share = isUrgent ? parameters.bandwidthShareUrgent : parameters.bandwidthShare
-    let speed = min(
-      parameters.copyBytesPerSecond, tiers.slow.readBytesPerSecond,
-      tiers.slow.writeBytesPerSecond)
-    account.advance(
-      seconds: seconds, allowance: parameters.allowance, bytesPerSecond: share * max(1e6, speed))
+    let share = isUrgent ? parameters.moverShareUrgent : parameters.moverShare
+    account.advance(seconds: seconds, allowance: parameters.allowance, moverShare: share)
     var victims = 0
     keepReserve(&decision, nextVictim: &victims, into: &migrations)
     exchange(&decision, nextVictim: &victims, into: &migrations)
+    return decision.gain
   }
 
   // MARK: - What might move
@@ -115,8 +115,15 @@ extension AdaptivePlacement {
     return max(0, estimate.mean + (rises ? -margin : margin))
   }
 
+  /// For how long its heat is expected to last: as long again as it has lasted.
+  private func horizon(_ state: ChunkState, now: Int64) -> Float {
+    let age = state.warmSince < now ? Double(now - state.warmSince) / 1e9 : 0
+    return Float(min(parameters.horizonSecondsMax, max(parameters.horizonSeconds, age)))
+  }
+
   private func isNew(_ state: ChunkState, now: Int64) -> Bool {
-    now - state.seenAt < Int64(parameters.shortSeconds * 1e9)
+    let grace = Int64(parameters.graceSeconds * 1e9)
+    return now - state.seenAt < grace || (state.wasPromoted && now - state.movedAt < grace)
   }
 
   private mutating func addWhole(_ index: Int, _ state: ChunkState, now: Int64) {
@@ -126,7 +133,10 @@ extension AdaptivePlacement {
     if slow != 0, bucket >= plan.cut {
       let heat = careful(state, rises: true) / present
       if heat > 0 {
-        plan.rise(PlacementCandidate(chunk: Int32(index), islands: slow, heat: heat))
+        plan.rise(
+          PlacementCandidate(
+            chunk: Int32(index), islands: slow, heat: heat,
+            horizonSeconds: horizon(state, now: now)))
         return
       }
     }
@@ -168,7 +178,10 @@ extension AdaptivePlacement {
     }
     if rising != 0, low > 0 {
       let heat = low * risingShare / Float(rising.nonzeroBitCount)
-      plan.rise(PlacementCandidate(chunk: Int32(index), islands: rising, heat: heat))
+      plan.rise(
+        PlacementCandidate(
+          chunk: Int32(index), islands: rising, heat: heat,
+          horizonSeconds: horizon(state, now: now)))
     } else if falling != 0, !isNew(state, now: now) {
       // Not both at once: a decision names a chunk once, and what is hot is more urgent.
       let heat = high * fallingShare / Float(falling.nonzeroBitCount)
@@ -180,7 +193,7 @@ extension AdaptivePlacement {
 
   /// Gain over cost of bringing a candidate in, if room costs nothing.
   private func paysUrgently(_ candidate: PlacementCandidate, _ decision: Decision) -> Bool {
-    let gain = Double(candidate.heat) * scale.saving * parameters.horizonSeconds
+    let gain = Double(candidate.heat) * scale.saving * Double(candidate.horizonSeconds)
     let cost =
       decision.up.perIsland(candidate.count) + decision.down.nanosecondsPerIsland
     return gain > parameters.urgency * cost
@@ -197,7 +210,8 @@ extension AdaptivePlacement {
       heat -= Double(victim.heat) * (1 + parameters.band)
       cost += decision.down.perIsland(victim.count)
     }
-    return heat * scale.saving * parameters.horizonSeconds > parameters.margin * factor * cost
+    let gain = heat * scale.saving * Double(candidate.horizonSeconds)
+    return gain > parameters.margin * factor * cost
   }
 
   /// Factor by which a chunk that went back and forth must earn more.
@@ -216,7 +230,8 @@ extension AdaptivePlacement {
       let isCold = Double(victim.heat) < Double(islandsMean) * parameters.reserveHeat
       guard decision.isOver || (isCold && account.canSpend) else { return }
       nextVictim += 1
-      decision.missing -= emit(victim, to: .slow, because: .reserve, decision, into: &migrations)
+      let bytes = emit(victim, to: .slow, because: .reserve, &decision, into: &migrations)
+      decision.missing -= bytes
     }
   }
 
@@ -244,18 +259,20 @@ extension AdaptivePlacement {
         continue
       }
       while nextVictim < last {
-        decision.free += emit(
-          plan.falling[nextVictim], to: .slow, because: .exchange, decision, into: &migrations)
+        let bytes = emit(
+          plan.falling[nextVictim], to: .slow, because: .exchange, &decision, into: &migrations)
+        decision.free += bytes
         nextVictim += 1
       }
-      decision.free -= emit(candidate, to: .fast, because: .hot, decision, into: &migrations)
+      let bytes = emit(candidate, to: .fast, because: .hot, &decision, into: &migrations)
+      decision.free -= bytes
     }
   }
 
   /// Appends a decision and books it; returns its bytes.
   private mutating func emit(
     _ candidate: PlacementCandidate, to destination: Tier, because reason: Migration.Reason,
-    _ decision: Decision, into migrations: inout [Migration]
+    _ decision: inout Decision, into migrations: inout [Migration]
   ) -> Int {
     let islands = IslandSet(rawValue: candidate.islands)
     let cost = destination == .fast ? decision.up : decision.down
@@ -263,9 +280,10 @@ extension AdaptivePlacement {
     migrations.append(
       Migration(chunk: candidate.chunk, islands: islands, to: destination, because: reason))
     account.spend(nanoseconds)
-    // Kernel calls are charged as the bytes that could have been copied meanwhile.
-    account.take(bytes: nanoseconds / cost.nanosecondsPerIsland * Double(TierUnit.islandBytes))
+    account.take(nanoseconds)
     let bytes = destination == .fast ? islands.bytes : -islands.bytes
+    let heat = Double(candidate.heat) * Double(islands.count)
+    decision.gain += destination == .fast ? heat : -heat
     let chunk = Int(candidate.chunk)
     states[chunk].underWay = candidate.islands
     states[chunk].underWaySince = decision.now

@@ -33,7 +33,7 @@ extension AdaptivePlacement {
   }
 
   /// Turns the samples since the last step into averages, and into what their groups are worth.
-  mutating func learn(elapsed: Int64) {
+  mutating func learn(elapsed: Int64, now: Int64) {
     let seconds = Double(elapsed) / 1e9
     let shortFactor = Float(exponential(-seconds / parameters.shortSeconds))
     let longFactor = Float(exponential(-seconds / parameters.longSeconds))
@@ -52,13 +52,15 @@ extension AdaptivePlacement {
       state.pending = 0
       state.touched = 0
       let group = HeatGroups.group(
-        long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate)
+        long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate,
+        isSlow: state.slow.nonzeroBitCount > 32)
       state.groups = state.groups << 8 | UInt32(group)
+      state.warmSince = state.long <= HeatGroups.forgotten ? Int64.max : min(state.warmSince, now)
       states[index] = state
     }
     sketch.fade(bySeconds: seconds)
     groups.learn(
       fading: exponential(-seconds / parameters.learningSeconds),
-      priorSeconds: parameters.priorSeconds, unit: scale.unit)
+      priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
   }
 }

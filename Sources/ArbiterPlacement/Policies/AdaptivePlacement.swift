@@ -117,16 +117,15 @@ public struct AdaptivePlacement: PlacementPolicy {
     scale.adapt(to: view.tiers, unit: view.sampleUnit, period: view.samplingPeriodNanoseconds)
     lastStep = now
     let newBytes = refresh(view)
-    learn(elapsed: elapsed)
+    learn(elapsed: elapsed, now: now)
     let seconds = Double(elapsed) / 1e9
     let faded = exponential(-seconds / 10)
     growth = growth * faded + Double(max(newBytes, view.newFastBytes)) / seconds * (1 - faded)
-    let before = migrations.count
-    decide(view, seconds: seconds, into: &migrations)
-    var moved = 0
-    for migration in migrations[before...] { moved += migration.islands.bytes }
+    let gain = decide(view, seconds: seconds, into: &migrations)
+    let heat = Double(groups.mean) * Double(view.chunks.count)
     backOff.advance(
-      seconds: seconds, bytesMoved: moved + newBytes, fastBytes: view.tiers.fastBytes)
+      seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
+      newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)))
   }
 
   /// Takes in what became of a decision.

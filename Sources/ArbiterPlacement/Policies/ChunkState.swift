@@ -34,6 +34,8 @@ struct ChunkState: Sendable {
   var refusals: UInt8 = 0
   /// When it was first seen.
   var seenAt = Int64.min
+  /// Since when it has been warm without a break.
+  var warmSince = Int64.max
   var isKnown = false
   var isMovable = false
   /// The group that it is in, and those of the steps before: the newest lowest.

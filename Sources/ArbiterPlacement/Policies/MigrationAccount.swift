@@ -20,7 +20,7 @@ struct MigrationAccount: Sendable {
   private(set) var earned = 0.0
   /// Nanoseconds that migrations took.
   private(set) var spent = 0.0
-  /// Bytes that may be copied now.
+  /// Nanoseconds that the mover may work now.
   private(set) var tokens = 0.0
   private let stake: Double
 
@@ -42,10 +42,11 @@ struct MigrationAccount: Sendable {
   }
 
   /// Time passes: the allowance, and the tokens of a bucket that holds two steps.
-  mutating func advance(seconds: Double, allowance: Double, bytesPerSecond: Double) {
+  mutating func advance(seconds: Double, allowance: Double, moverShare: Double) {
     if balance < stake { balance = min(stake, balance + seconds * 1e9 * allowance) }
-    tokens = min(tokens + bytesPerSecond * seconds, bytesPerSecond * seconds * 2)
+    let added = seconds * 1e9 * moverShare
+    tokens = min(tokens + added, added * 2)
   }
 
-  mutating func take(bytes: Double) { tokens -= bytes }
+  mutating func take(_ nanoseconds: Double) { tokens -= nanoseconds }
 }

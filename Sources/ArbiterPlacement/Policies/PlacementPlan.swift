@@ -7,6 +7,8 @@ struct PlacementCandidate: Sendable {
   var islands: UInt64
   /// Expected heat per island, nanoseconds per second; the careful side of the estimate.
   var heat: Float
+  /// Seconds for which it is expected to last.
+  var horizonSeconds: Float = 0
 
   var count: Int { islands.nonzeroBitCount }
 }

@@ -17,10 +17,12 @@ struct SampleScale: Sendable {
   var wearFactor = 1.25
   var storeFactorMax = 5.0
 
-  /// Heat of an average sample.
-  var unit: Double { Double(period) }
-  /// The heat that one sample has at most.
-  var unitMax: Float { period * max(1, slowStore) * max(1, fastLoad) }
+  /// Heat of a sample in slow memory, at most.
+  var slowUnit: Double { Double(period * max(1, slowStore)) }
+  /// Heat of a sample in fast memory, at most.
+  var fastUnit: Double { Double(period * max(fastLoad, fastStore)) }
+  /// Heat of a sample, at most.
+  var unitMax: Float { Float(max(slowUnit, fastUnit)) }
 
   mutating func adapt(to tiers: TierPair, unit: SampleUnit, period newPeriod: Int64) {
     if Float(newPeriod) != period {

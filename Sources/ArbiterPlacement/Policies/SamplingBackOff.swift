@@ -8,6 +8,7 @@ struct SamplingBackOff: Sendable {
   private let longest: Int64
   private let stableSeconds: Double
   private let change: Double
+  private let gainMax: Double
   private var newFast = 0.0
   private var newAll = 0.0
   private var fast = 0.0
@@ -15,13 +16,14 @@ struct SamplingBackOff: Sendable {
   private var usualFast = 0.0
   private var usualAll = 0.0
   private var quiet = 0.0
-  private var moved = 0.0
+  private var news = 0.0
 
   init(_ parameters: AdaptiveParameters) {
     shortest = parameters.periodNanoseconds
     longest = max(parameters.periodNanosecondsMax, parameters.periodNanoseconds)
     stableSeconds = parameters.stableSeconds
     change = parameters.shareChange
+    gainMax = parameters.gainShare
     periodNanoseconds = shortest
   }
 
@@ -30,15 +32,18 @@ struct SamplingBackOff: Sendable {
     if !isSlow { newFast += 1 }
   }
 
-  /// Time passes; `bytesMoved` were decided to move, or are new.
-  mutating func advance(seconds: Double, bytesMoved: Int, fastBytes: Int) {
+  /// Time passes.
+  ///
+  /// - Parameters:
+  ///   - gainShare: What was decided to move brings in so much of all heat.
+  ///   - newShare: New memory, as a share of the fast tier.
+  mutating func advance(seconds: Double, gainShare: Double, newShare: Double) {
     let recent = exponential(-seconds / 0.5)
     fast = fast * recent + newFast
     all = all * recent + newAll
-    moved = moved * exponential(-seconds / 5) + Double(bytesMoved)
+    news = news * exponential(-seconds / 5) + gainShare + newShare
     quiet += seconds
-    // A hundredth of the tier within some seconds is placement in progress.
-    if moved > Double(fastBytes) / 100 || isShareNew() {
+    if news > gainMax || isShareNew() {
       quiet = 0
       periodNanoseconds = shortest
     } else if quiet >= stableSeconds {

@@ -3,10 +3,10 @@
  *
  * What the parts of the file back-end share inside a program. Not for anybody outside.
  *
- * Threads. The mover owns every descriptor (slow file, userfaultfd, memfds of shared chunks): it has
- * a table of descriptors of its own, so that a program which closes all descriptors, or opens others
- * under the same numbers, takes none of ours. What needs a descriptor is therefore done by the
- * mover: arb_tier_on_mover.
+ * Threads. The mover owns every descriptor (slow file, userfaultfd, memfds of shared chunks): it
+ * has a table of descriptors of its own, so that a program which closes all descriptors, or opens
+ * others under the same numbers, takes none of ours. What needs a descriptor is therefore done by
+ * the mover: arb_tier_on_mover.
  *
  * The lock. Whoever looks at chunks or changes mappings of managed memory holds it. Signals of the
  * holder are blocked, so that no handler waits for the thread that it interrupted. The holder
@@ -14,8 +14,8 @@
  * and the mover for the lock. The mover lets go of the lock while it copies, and the chunk's `busy`
  * says so: arb_tier_lock_quiet waits until no chunk of a range is busy.
  *
- * System calls are made by instruction, as the library stands in front of the C library's functions,
- * of syscall() too, and as they leave errno alone.
+ * System calls are made by instruction, as the library stands in front of the C library's
+ * functions, of syscall() too, and as they leave errno alone.
  */
 #ifndef ARBITER_TIER_STATE_H
 #define ARBITER_TIER_STATE_H
@@ -80,12 +80,20 @@ typedef struct {
   int32_t mover_thread, watcher_thread;       /* thread numbers, 0 while there is none */
   uint64_t features;                          /* of userfaultfd */
   uint64_t leaving_start, leaving_length;
+  uint64_t busy_address; /* of the chunk that is being moved; 0 for none */
+  uint64_t slow_inode;   /* as the kernel tells of mappings of the slow file */
+  uint64_t cpu_counted[2]; /* of mover and watcher, as added to the seat's counts */
   /* What the holder of the lock wants the mover to do. */
   int64_t (*service)(void *);
   void *service_argument;
   int64_t service_answer;
   uint32_t service_state; /* futex: 0 none, 1 wanted, 2 done */
   uint32_t fault_count;   /* page faults that userfaultfd reported */
+  /* A migration that another thread than the mover asked for: 0 none, 1 being set, 2 wanted,
+   * 3 done. */
+  uint32_t move_state;
+  const ArbTierRequest *move_request;
+  ArbTierOutcome *move_outcome;
   uint32_t remark_kinds;  /* bit n: a remark of kind n was made */
   ArbTierFastFile fast_files[ARB_TIER_FAST_FILES];
 } ArbTierState;
@@ -103,7 +111,7 @@ void arb_tier_mover_unlock(void);
 
 /* Runs body on the mover's thread and waits for its answer; at once where no mover runs, or on the
  * mover itself. The caller holds the lock, and body works under it. Bounded by a chunk's copy. */
-int64_t arb_tier_on_mover(int64_t (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
+int64_t arb_tier_on_mover(int64_t (*body)(void *), void *argument);
 void arb_tier_serve(void); /* the mover's side */
 
 /* In a forked child, at once: forgets page, seat, threads and chunks of the parent, of which
@@ -116,8 +124,9 @@ void arb_tier_leave(void);
 uint32_t arb_tier_find(uint64_t address);
 /* First managed chunk that ends behind *address and begins before end: its index, and *address
  * is set to its end; ARB_TIER_NONE when there is none. Walks a range. */
-uint32_t arb_tier_next(uint64_t *_Nonnull address, uint64_t end);
-/* A new entry, whose fields besides address, generation and slot are zero; or ARB_TIER_NONE. */
+uint32_t arb_tier_next(uint64_t *address, uint64_t end);
+/* A new entry, all of its islands noted as slow though it has no slot yet, as arb_tier_note_islands
+ * then counts what is fast; or ARB_TIER_NONE. */
 uint32_t arb_tier_add(uint64_t address);
 /* Takes a chunk out of management. Its slot is given back unless keeps_slot; its mappings stay. */
 void arb_tier_forget(uint32_t index, int keeps_slot);
@@ -129,8 +138,9 @@ void arb_tier_release_end(int is_gone);
 
 /* --- slots.c; on the mover, under the lock or not --- */
 
-/* A slot that reads as zero and has its room on the device; ARB_TIER_NO_SLOT and *why. */
-uint32_t arb_tier_slot_claim(int *_Nonnull why);
+/* A slot that reads as zero and has its room on the device, `near` if it is free, so that
+ * neighbours' mappings become one; ARB_TIER_NO_SLOT and *why. */
+uint32_t arb_tier_slot_claim(uint32_t near, int *why);
 /* Gives slots back and their room with them. The slots are mapped nowhere in this process. */
 void arb_tier_slot_free(uint32_t slot, uint32_t count);
 /* Makes bytes of a slot zero, and keeps their room. */
@@ -152,7 +162,7 @@ int arb_tier_copy_in(uint32_t slot, uint64_t offset, uint64_t address, uint64_t 
  * absent pages are made zero in the slot where is_stale. Counts the bytes. */
 int arb_tier_copy_present(
     uint32_t index, uint32_t slot, uint64_t offset, uint64_t length, int is_stale,
-    uint64_t *_Nonnull bytes);
+    uint64_t *bytes);
 
 /* --- protect.c; on the mover --- */
 
@@ -163,10 +173,31 @@ void arb_tier_wake(uint64_t start, uint64_t length);
 int arb_tier_register_missing(uint64_t start, uint64_t length);
 void arb_tier_drain_events(void); /* counts faults; lets a waiting mremap go on */
 
+/* --- check.c; on the mover --- */
+
+/* Opens what tells of mappings; without it the hooks are trusted. */
+void arb_tier_check_open(void);
+/* 1 if the kernel does not deny that this part of a chunk is mapped as the table says. */
+int arb_tier_check(uint32_t index, uint64_t offset, uint64_t length, int is_slow);
+
 /* --- move.c; on the mover, the lock held --- */
+
+/* Moves islands, none of which is where it shall be; lets go of the lock meanwhile. A status. */
+int arb_tier_run(
+    uint32_t index, uint64_t islands, int is_to_slow, ArbTierOutcome *outcome);
 
 /* Brings islands back to fast memory; the chunk is not busy and is not forked. */
 int arb_tier_bring_home(uint32_t index, uint64_t islands);
+
+/* --- threads.c --- */
+
+int32_t arb_tier_thread_number(void);
+int64_t arb_tier_now(void);
+/* Sleeps while the word has the value, at most so long. */
+void arb_tier_sleep(uint32_t *word, uint32_t value, int64_t nanoseconds);
+void arb_tier_wake_all(uint32_t *word);
+void arb_tier_ring(void); /* wakes the mover */
+void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome);
 
 /* --- remark.c --- */
 
@@ -185,10 +216,13 @@ typedef enum {
 } ArbTierRemarkKind;
 
 /* One line for the manager, once for each kind. `error` is an errno, 0 for none. */
-void arb_tier_remark(ArbTierRemarkKind kind, const char *_Nonnull text, int error);
+void arb_tier_remark(ArbTierRemarkKind kind, const char *text, int error);
 
 /* --- fork.c, called by the mover at each wake-up, where it is linked in --- */
 
 extern void arb_tier_fork_tend(void) __attribute__((weak));
+/* A forked chunk was unmapped here; its slot stays taken, and is freed (arb_tier_slot_free) by
+ * fork.c when no fork is left. */
+extern void arb_tier_fork_slot_left(uint32_t slot) __attribute__((weak));
 
 #endif

@@ -1,19 +1,22 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlacement
+package import ArbiterPlacement
 
 /// What migrations cost beside their copies, learnt of those that were made.
 ///
 /// A line through CPU time over bytes, by sums that fade: what it shows at no bytes is the cost of
 /// kernel calls and faults. Where all migrations are of one size, the copy is taken at the tiers'
 /// bandwidth.
-struct TierCosts {
+package struct TierCosts {
   private var weight = 0.0
   private var bytes = 0.0
   private var squares = 0.0
   private var nanoseconds = 0.0
   private var products = 0.0
+
+  /// Begins to learn.
+  package init() {}
 
   /// What an older migration counts for each one that came after it.
   private static let fading = 0.98
@@ -23,7 +26,7 @@ struct TierCosts {
   private static let spreadMin = 0.05
 
   /// Takes in a migration that was made.
-  mutating func record(_ outcome: MigrationOutcome) {
+  package mutating func record(_ outcome: MigrationOutcome) {
     guard outcome.status == .moved, outcome.bytesCopied > 0, outcome.cpuNanoseconds > 0 else {
       return
     }
@@ -36,7 +39,7 @@ struct TierCosts {
   }
 
   /// What a migration costs beside its copy; nil until it can be told.
-  func migrationNanoseconds(bytesPerSecond: Double) -> Double? {
+  package func migrationNanoseconds(bytesPerSecond: Double) -> Double? {
     guard weight >= Self.tellingCount, bytesPerSecond > 0 else { return nil }
     let (meanBytes, meanTime) = (bytes / weight, nanoseconds / weight)
     let variance = squares / weight - meanBytes * meanBytes

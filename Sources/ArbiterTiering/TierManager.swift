@@ -111,6 +111,11 @@ public final class TierManager {
       fastBytes: Int(clamping: configuration.fastBytes), fast: .dram, slow: probe.slowTiming,
       migrationNanoseconds: Self.migrationNanosecondsAtFirst)
     heapBytesBefore = Self.heapBytes
+    if policy.scanNanoseconds != nil {
+      remarks.add(
+        "policy \(policy.name) asks for scans of page tables, which a running program is not "
+          + "subjected to: it sees samples alone")
+    }
   }
 
   /// What a migration costs beside its copy until some were made: measured on a virtual machine of
@@ -121,7 +126,8 @@ public final class TierManager {
   package func openTracker(_ tree: SystemTree) {
     do throws(PlatformError) {
       tracker = try SampleTracker(
-        probe.tracker, period: policy.samplingPeriodNanoseconds, tree: tree)
+        probe.tracker, period: policy.samplingPeriodNanoseconds,
+        eventCount: policy.eventsPerSample, tree: tree)
       if let note = tracker?.note { remarks.add(note) }
       heapBytesBefore = Self.heapBytes
     } catch {
@@ -292,7 +298,7 @@ public final class TierManager {
       let view = PlacementView(
         timeNanoseconds: now, chunks: table, tiers: tiers,
         samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
-        newFastBytes: newBytes)
+        newFastBytes: newBytes, sampleUnit: tracker?.backEnd == .pebs ? .accesses : .time)
       policy.step(view, into: &decisions)
     }
     let isMoving = probe.staticReason == nil

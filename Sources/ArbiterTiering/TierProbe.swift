@@ -21,6 +21,19 @@ public struct TierProbe: Sendable {
   /// The nodes of the tiers, of the NUMA back-end.
   public var places: NumaPlaces?
 
+  /// Makes a probe by hand.
+  public init(
+    backEnd: TierBackEndKind, tracker: BackEnd, remarks: [String] = [], slowTiming: TierTiming,
+    staticReason: String? = nil, places: NumaPlaces? = nil
+  ) {
+    self.backEnd = backEnd
+    self.tracker = tracker
+    self.remarks = remarks
+    self.slowTiming = slowTiming
+    self.staticReason = staticReason
+    self.places = places
+  }
+
   /// Finds out what a configuration comes to.
   ///
   /// Opens and closes what it tries; nothing stays behind.

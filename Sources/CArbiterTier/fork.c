@@ -12,20 +12,14 @@
  * So at the moment of the fork an island is either empty, with its bytes in a slot that nobody
  * changes, or fast memory as any other, and the kernel's copy of the page tables is the snapshot.
  * Where userfaultfd is not to be had, parent and child both map the slot privately, for good.
- *
- * A mapping of the slow file by an open file description of its own, which holds a lock of a byte
- * far behind the file's end, goes to the child, and from it to its children: while any of them
- * lives and runs this program the lock is held, and the kernel drops it with the last. */
+ * * sentinel.c tells how long forks live. */
 #define _GNU_SOURCE
 #include "fork_state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Bytes that stand for seats, behind any file's end. */
-#define LOCK_START (1ll << 60)
 #define LOOK_NS 20000000ll
 
 ArbTierFork arb_tier_fork;
@@ -79,69 +73,6 @@ static int make_tables(void) {
   return 1;
 }
 
-/* --- Who lives --- */
-
-static int is_locked(int64_t file, uint32_t seat) {
-  struct flock lock = {
-      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_START + seat, .l_len = 1};
-  int64_t answer = arb_tier_call(SYS_fcntl, file, F_OFD_GETLK, (intptr_t)&lock, 0, 0, 0);
-  /* What cannot be asked is taken to be so. */
-  return answer < 0 || lock.l_type != F_UNLCK;
-}
-
-int arb_tier_seat_forks_live(int slow_fd, uint32_t seat) { return is_locked(slow_fd, seat); }
-
-static int64_t ask(void *unused) {
-  (void)unused;
-  return is_locked(arb_tier_state.slow_fd, arb_tier_state.seat_number);
-}
-
-int arb_tier_forks_live(void) {
-  if (!arb_tier_is_joined() || !__atomic_load_n(&arb_tier_fork.is_pending, __ATOMIC_RELAXED))
-    return 0;
-  arb_tier_lock();
-  int answer = (int)arb_tier_on_mover(ask, NULL);
-  arb_tier_unlock();
-  return answer;
-}
-
-static void make_sentinel(void) {
-  ArbTierFork *fork = &arb_tier_fork;
-  char path[64] = "/proc/thread-self/fd/";
-  char digits[12];
-  int count = 0;
-  uint32_t number = (uint32_t)arb_tier_state.slow_fd;
-  do digits[count++] = (char)('0' + number % 10);
-  while ((number /= 10) != 0);
-  size_t end = strlen(path);
-  while (count > 0) path[end++] = digits[--count];
-  path[end] = 0;
-  int64_t file = arb_tier_call(
-      SYS_openat, AT_FDCWD, (intptr_t)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
-  int64_t answer = file;
-  if (file >= 0) {
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET,
-                         .l_start = LOCK_START + arb_tier_state.seat_number, .l_len = 1};
-    answer = arb_tier_call(SYS_fcntl, file, F_OFD_SETLK, (intptr_t)&lock, 0, 0, 0);
-    fork->sentinel_bytes = ARB_TIER_CHUNK_BYTES;
-    if (answer == 0)
-      answer = arb_tier_call(
-          SYS_mmap, 0, ARB_TIER_CHUNK_BYTES, PROT_NONE, MAP_SHARED, file, 0);
-    arb_tier_call(SYS_close, file, 0, 0, 0, 0, 0);
-  }
-  fork->sentinel = answer < 0 ? 0 : (uint64_t)answer;
-  if (answer >= 0) return;
-  /* The end of this fork will not be seen: what was lent stays so, for as long as this process
-   * holds the description that is locked here. */
-  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET,
-                       .l_start = LOCK_START + arb_tier_state.seat_number, .l_len = 1};
-  int64_t other = arb_tier_call(SYS_fcntl, arb_tier_state.slow_fd, F_OFD_SETLK, (intptr_t)&lock,
-                                0, 0, 0);
-  (void)other;
-  arb_tier_remark(
-      ARB_TIER_REMARK_FORK, "the end of forked processes cannot be seen", (int)-answer);
-}
-
 /* --- Before --- */
 
 /* Both sides map the slot privately, and it is taken for as long as the process lives. */
@@ -179,13 +110,14 @@ static void prepare_run(ArbTierForkRun *run) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[run->index];
   ArbTierForkChunk *fork = arb_tier_fork_chunk(run->index);
   uint64_t offset = run->address - chunk->address, islands = islands_of(run, chunk);
-  int error = run->staging == 0 ? -ENOMEM : arb_tier_map_slot(
+  int error = arb_tier_map_slot(
       run->staging, chunk->slot, offset, run->length, PROT_READ | PROT_WRITE,
       MAP_PRIVATE | MAP_NORESERVE);
-  if ((fork->lent & islands) == islands) {
-    /* Lent already, to an older fork. Without a mapping for the child it comes home. */
+  if (run->is_lent) {
+    /* To an older fork already. Without a mapping for the child it comes home; what came home since
+     * the walk, the child finds present. */
     arb_tier_fork_lock();
-    if (error != 0) error = arb_tier_lent_home(run->index, islands);
+    if (error != 0 && arb_tier_lent_home(run->index, islands) == 0) run->index = ARB_TIER_NONE;
     arb_tier_fork_unlock();
     return;
   }
@@ -201,7 +133,6 @@ static void prepare_run(ArbTierForkRun *run) {
     fork->placed &= ~islands;
     arb_tier_fork_unlock();
   }
-  run->staging = 0;
   run->index = ARB_TIER_NONE;
 }
 
@@ -224,7 +155,8 @@ static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
         runs[run_count] = (ArbTierForkRun){
             .address = chunk->address + first * ARB_TIER_ISLAND_BYTES,
             .length = count * ARB_TIER_ISLAND_BYTES, .staging = *bytes, .index = index,
-            .protection = chunk->protection};
+            .protection = chunk->protection,
+            .is_lent = (arb_tier_fork_chunk(index)->lent >> first & 1) != 0};
       *bytes += count * ARB_TIER_ISLAND_BYTES;
       run_count++;
     }
@@ -235,7 +167,7 @@ static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
 /* What could not be lent is mapped for good, and its chunk is managed no longer. */
 static void give_up(uint32_t index) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
-  if (arb_tier_lent_settle(index) != 0 || chunk->address == 0) return;
+  if (arb_tier_lent_settle(index) != 0) return;
   uint64_t islands = chunk->slow_islands;
   while (islands != 0) {
     uint32_t first, count;
@@ -248,42 +180,63 @@ static void give_up(uint32_t index) {
   arb_tier_forget(index, 1);
 }
 
+/* Where nothing can be lent: all slow memory comes home, or is mapped for good. */
+static void give_all_up(int is_tracked) {
+  uint32_t high = arb_tier_state.seat->chunk_high;
+  for (uint32_t index = 0; index < high; index++) {
+    ArbTierChunk *chunk = &arb_tier_state.chunks[index];
+    if (chunk->address == 0 || chunk->sharing == ARB_TIER_SHARED ||
+        chunk->slot == ARB_TIER_NO_SLOT || chunk->slow_islands == 0)
+      continue;
+    int is_file = arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
+    /* A device cannot be mapped privately, and a slot must not be lent to who is not seen. */
+    if ((!is_file || !is_tracked) && arb_tier_lent_settle(index) == 0) {
+      chunk->held &= (uint8_t)~ARB_TIER_HELD_FORKED;
+      if (chunk->slow_islands == 0 || arb_tier_bring_home(index, UINT64_MAX) == 0) continue;
+    }
+    give_up(index);
+  }
+}
+
+/* Room for the runs and their mappings for the child; 0 where there is none. */
+static int make_room(int is_lendable) {
+  ArbTierFork *fork = &arb_tier_fork;
+  uint64_t bytes = 0;
+  arb_tier_fork_lock();
+  uint32_t count = walk(NULL, &bytes);
+  uint64_t runs = 0;
+  fork->run_count = 0;
+  fork->runs_bytes = count * sizeof(ArbTierForkRun);
+  fork->staging_bytes = bytes;
+  if (count != 0 && is_lendable) {
+    runs = map_empty(fork->runs_bytes, PROT_READ | PROT_WRITE);
+    if (runs != 0) fork->staging = map_empty(bytes, PROT_NONE);
+    if (fork->staging != 0) fork->run_count = walk((ArbTierForkRun *)runs, &bytes);
+    else unmap(&runs, fork->runs_bytes);
+  }
+  fork->runs = (ArbTierForkRun *)runs;
+  arb_tier_fork_unlock();
+  return count == 0 || fork->run_count != 0;
+}
+
 static int64_t prepare(void *unused) {
   (void)unused;
   ArbTierFork *fork = &arb_tier_fork;
-  uint64_t bytes = 0;
-  uint32_t count = walk(NULL, &bytes);
-  int is_lendable = arb_tier_state.is_movable && arb_tier_state.is_started &&
+  int is_tracked = arb_tier_make_sentinel();
+  int is_lendable = arb_tier_state.is_movable && arb_tier_state.is_started && is_tracked &&
                     arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
-  make_sentinel();
-  fork->run_count = 0;
-  if (count == 0) return 0;
-  fork->runs_bytes = count * sizeof(ArbTierForkRun);
-  uint64_t runs = map_empty(fork->runs_bytes, PROT_READ | PROT_WRITE);
-  fork->runs = (ArbTierForkRun *)runs;
-  fork->staging_bytes = bytes;
-  fork->staging = is_lendable && runs != 0 ? map_empty(bytes, PROT_NONE) : 0;
-  if (fork->staging == 0) {
-    uint32_t high = arb_tier_state.seat->chunk_high;
-    for (uint32_t index = 0; index < high; index++)
-      if (arb_tier_state.chunks[index].sharing == ARB_TIER_PRIVATE &&
-          arb_tier_state.chunks[index].slot != ARB_TIER_NO_SLOT)
-        give_up(index);
-    unmap(&runs, fork->runs_bytes);
-    fork->runs = NULL;
-    return 0;
-  }
-  fork->run_count = walk(fork->runs, &bytes);
-  for (uint32_t each = 0; each < count; each++) {
+  if (!make_room(is_lendable)) give_all_up(is_tracked);
+  for (uint32_t each = 0; each < fork->run_count; each++) {
     ArbTierForkRun *run = &fork->runs[each];
     uint32_t index = run->index;
     run->staging += fork->staging;
+    int is_lent = (int)run->is_lent;
     prepare_run(run);
-    if (run->index != ARB_TIER_NONE) continue;
-    /* The chunk's other runs come home, so that all of it can go. */
+    if (is_lent || run->index != ARB_TIER_NONE) continue;
+    /* All of the chunk goes: what was prepared of it comes home, what was not is never lent. */
     give_up(index);
-    for (; each + 1 < count && fork->runs[each + 1].index == index; each++)
-      fork->runs[each + 1].index = ARB_TIER_NONE;
+    for (uint32_t other = 0; other < fork->run_count; other++)
+      if (fork->runs[other].index == index) fork->runs[other].index = ARB_TIER_NONE;
   }
   return 0;
 }
@@ -370,10 +323,9 @@ void arb_tier_fork_tend(void) {
   int64_t now = arb_tier_now();
   if (now - fork->looked_ns < LOOK_NS) return;
   fork->looked_ns = now;
+  /* Not between another thread's preparation and its fork: that thread has the lock. */
   arb_tier_mover_lock();
-  /* Not between another thread's preparation and its fork: the child does not hold the lock yet,
-   * but this thread cannot have ours then. */
-  if (!is_locked(arb_tier_state.slow_fd, arb_tier_state.seat_number)) arb_tier_fold_back();
+  if (!arb_tier_is_locked(arb_tier_state.slow_fd, arb_tier_state.seat_number)) arb_tier_fold_back();
   arb_tier_mover_unlock();
 }
 
@@ -397,32 +349,4 @@ int arb_tier_fork_settle(uint64_t start, uint64_t end) {
   Settlement range = {start, end, 0};
   arb_tier_on_mover(settle, &range);
   return range.error;
-}
-
-/* --- Memory that holds data already --- */
-
-uint64_t arb_tier_capacity(void) {
-  const ArbTierHeader *header = arb_tier_state.header;
-  if (header == NULL) return 0;
-  return header->fast_bytes + (uint64_t)header->slot_count * ARB_TIER_CHUNK_BYTES;
-}
-
-int arb_tier_adopt_touched(uint64_t start, uint64_t length, int protection) {
-  if (!arb_tier_is_joined()) return -ENOTCONN;
-  int answer = 0;
-  arb_tier_lock_quiet(start, length);
-  uint64_t end = start + length;
-  for (uint64_t at = start; at + ARB_TIER_CHUNK_BYTES <= end; at += ARB_TIER_CHUNK_BYTES) {
-    if (arb_tier_find(at) != ARB_TIER_NONE) continue;
-    uint32_t index = arb_tier_add(at);
-    if (index == ARB_TIER_NONE) {
-      answer = -ENOSPC;
-      break;
-    }
-    arb_tier_state.chunks[index].protection = (uint8_t)protection;
-    arb_tier_state.chunks[index].sharing = ARB_TIER_PRIVATE;
-    arb_tier_note_islands(index, 0);
-  }
-  arb_tier_unlock();
-  return answer;
 }

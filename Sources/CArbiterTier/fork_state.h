@@ -21,6 +21,7 @@ typedef struct {
   uint64_t staging; /* where the slot is mapped privately, for the child to move */
   uint32_t index;
   int32_t protection;
+  uint32_t is_lent; /* to an older fork */
 } ArbTierForkRun;
 
 /* A slot's byte. */
@@ -63,6 +64,12 @@ static inline uint64_t arb_tier_next_run(uint64_t *islands, uint32_t *first, uin
   *islands &= ~run;
   return run;
 }
+
+/* 1 if a fork of the process that has, or had, the seat lives; asked of a descriptor of the slow
+ * file. */
+int arb_tier_is_locked(int64_t file, uint32_t seat);
+/* Maps the sentinel that children inherit; 1 if they will be seen. */
+int arb_tier_make_sentinel(void);
 
 /* Brings lent islands of a chunk home; with the fork lock. 0 or a negative errno. */
 int arb_tier_lent_home(uint32_t index, uint64_t islands);

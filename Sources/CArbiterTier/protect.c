@@ -108,6 +108,7 @@ static void give_zero_page(uint64_t address) {
 
 static void take_fault(const struct uffd_msg *message) {
   uint64_t page = message->arg.pagefault.address & ~4095ull;
+  if (arb_tier_fork_fault(page)) return;
   if ((int32_t)message->arg.pagefault.feat.ptid == arb_tier_state.mover_thread) {
     give_zero_page(page);
     return;

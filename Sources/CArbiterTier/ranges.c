@@ -103,7 +103,7 @@ static int64_t end_release(void *argument) {
     if (state->locals[index].leaving == 0) continue;
     uint32_t slot = state->chunks[index].slot;
     int is_forked = (state->chunks[index].held & ARB_TIER_HELD_FORKED) != 0;
-    if (slot != ARB_TIER_NO_SLOT && is_forked && arb_tier_fork_slot_left != NULL)
+    if (slot != ARB_TIER_NO_SLOT && is_forked)
       arb_tier_fork_slot_left(slot);
     arb_tier_forget(index, 1);
     if (slot == ARB_TIER_NO_SLOT || is_forked) continue;

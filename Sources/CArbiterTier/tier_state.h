@@ -220,9 +220,14 @@ void arb_tier_remark(ArbTierRemarkKind kind, const char *text, int error);
 
 /* --- fork.c, called by the mover at each wake-up, where it is linked in --- */
 
-extern void arb_tier_fork_tend(void) __attribute__((weak));
+void arb_tier_fork_tend(void);
+/* 1 if a page that somebody waits for was lent, and has come home; by whoever reads events. */
+int arb_tier_fork_fault(uint64_t page);
+/* Brings home what is lent of a range, so that its chunks are as if no fork had been; with the lock
+ * held. 0 or a negative errno: some of it is still HELD_FORKED. */
+int arb_tier_fork_settle(uint64_t start, uint64_t end);
 /* A forked chunk was unmapped here; its slot stays taken, and is freed (arb_tier_slot_free) by
  * fork.c when no fork is left. */
-extern void arb_tier_fork_slot_left(uint32_t slot) __attribute__((weak));
+void arb_tier_fork_slot_left(uint32_t slot);
 
 #endif

@@ -37,24 +37,21 @@ long arb_protect(uint64_t start, uint64_t length, long protection) {
   uint64_t bytes = length;
   if (!arb_is_on() || !arb_is_range(start, &bytes))
     return arb_raw(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
-  int is_managed = arb_tier_overlaps(start, bytes);
+  long answer;
   if ((protection & ~(long)(PROT_READ | PROT_WRITE)) != 0) {
     int status = arb_give_up(start, bytes);
     if (status != 0) return status;
-  } else if (is_managed) {
+  }
+  if (arb_tier_overlaps(start, bytes)) {
     ArbVisit visit = arb_enter();
-    int status = arb_tier_protect(start, bytes, (int)protection);
+    answer = arb_tier_protect(start, bytes, (int)protection); /* makes the call */
     arb_leave(visit);
-    if (status != 0) return status;
-  }
-  long answer = arb_raw(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
-  if (arb_is_error(answer)) {
-    /* What has the new protection now, and what the old one, only the kernel knows. */
-    if (is_managed) arb_hold(start, bytes, ARB_TIER_HELD_MIXED);
-    arb_ranges_remove(start, start + bytes);
   } else {
-    protected(start, start + bytes, protection);
+    answer = arb_raw(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
   }
+  /* After a failure, what has the new protection only the kernel knows. */
+  if (arb_is_error(answer)) arb_ranges_remove(start, start + bytes);
+  else protected(start, start + bytes, protection);
   return answer;
 }
 

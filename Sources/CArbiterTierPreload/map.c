@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "preload.h"
 
+#include <sys/types.h>
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -117,6 +119,7 @@ static long map_over(uint64_t address, uint64_t length, long protection, long fl
   long answer = arb_tier_release_begin(address, length);
   if (answer == 0) {
     answer = arb_raw(SYS_mmap, (long)address, (long)length, protection, flags, fd, offset);
+    if (arb_is_error(answer)) arb_tier_release_failed();
     arb_tier_unlock();
   }
   arb_leave(visit);
@@ -129,7 +132,7 @@ long arb_map(uint64_t address, uint64_t length, long protection, long flags, lon
   int is_fixed = (flags & MAP_FIXED) != 0 && (flags & MAP_FIXED_NOREPLACE) == 0;
   int wants = is_wanted(length, protection, flags) && arb_is_range(0, &bytes);
   if (wants && !arb_is_on()) wants = length >= ARB_TIER_CHUNK_BYTES && arb_join_again();
-  if (!arb_is_on() || (!wants && !is_fixed))
+  if (!arb_is_on())
     return arb_raw(SYS_mmap, (long)address, (long)length, protection, flags, fd, offset);
   if (is_reservation(length, flags)) wants = 0;
   long populate = flags & MAP_POPULATE;
@@ -142,7 +145,15 @@ long arb_map(uint64_t address, uint64_t length, long protection, long flags, lon
   } else {
     answer = arb_raw(SYS_mmap, (long)address, (long)length, protection, flags, fd, offset);
   }
-  if (!wants || arb_is_error(answer)) return answer;
+  if (arb_is_error(answer)) return answer;
+  if (!is_fixed && arb_tier_overlaps((uint64_t)answer, length)) {
+    /* What was managed here was unmapped behind our back. Nobody knows the new memory yet, so it
+     * can be mapped once more, while nothing moves. */
+    long again = map_over((uint64_t)answer, arb_round_up(length, ARB_PAGE_BYTES), protection,
+                          (flags & ~(long)MAP_FIXED_NOREPLACE) | MAP_FIXED, fd, offset);
+    if (arb_is_error(again)) return answer;
+  }
+  if (!wants) return answer;
   note_new((uint64_t)answer, bytes, protection, flags);
   if (populate != 0 && protection != PROT_NONE) {
     /* Once it lies where it is to lie. That it may fail is in the promise of MAP_POPULATE. */
@@ -163,6 +174,7 @@ long arb_unmap(uint64_t address, uint64_t length) {
   long answer = arb_tier_release_begin(address, bytes);
   if (answer == 0) {
     answer = arb_raw(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0);
+    if (arb_is_error(answer)) arb_tier_release_failed();
     arb_tier_unlock();
   }
   arb_leave(visit);
@@ -175,7 +187,7 @@ ARB_EXPORT void *mmap(void *address, size_t length, int protection, int flags, i
 }
 
 ARB_EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd,
-                        off64_t offset) {
+                        int64_t offset) {
   return (void *)arb_answer(arb_map((uint64_t)address, length, protection, flags, fd, offset));
 }
 

@@ -11,6 +11,9 @@
 #include <linux/futex.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/shm.h>
+#include <sys/uio.h>
 
 /* Numbers that headers of Debian 12 may lack, and those that the stub below knows. */
 #define NUMBER_MSEAL 462

@@ -28,6 +28,8 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Short, so that a new phase of the program is believed soon.
   public var learningSeconds = 3.0
+  /// Time constant of what puts the learned in doubt, in seconds.
+  public var doubtSeconds = 0.8
   /// Seconds of an average chunk's heat that each group is given before it has any of its own.
   ///
   /// Draws groups of few chunks to the mean: eight steps.

@@ -61,6 +61,7 @@ extension AdaptivePlacement {
     sketch.fade(bySeconds: seconds)
     groups.learn(
       fading: exponential(-seconds / parameters.learningSeconds),
+      exponential(-seconds / parameters.doubtSeconds),
       priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
   }
 }

@@ -13,6 +13,7 @@
 // G1  Uniform use: all groups have the same heat afterwards, however their chunks came into them.
 // G2  A stream of sequential passes: chunks that were hot just now are no hotter afterwards.
 // G3  A hot set that moved: the group "was hot, now falling" turns cold within a few steps.
+// G5  A group whose chunks have changed lately is judged by them.
 // G4  Groups of few chunks are drawn towards the level below and have a large error.
 
 /// The heat that chunks turned out to have, by what they looked like before.
@@ -32,6 +33,32 @@ struct HeatGroups: Sendable {
     var heat = 0.0
     var squares = 0.0
     var count = 0.0
+
+    mutating func add(heat: Double, seconds: Double) {
+      self.seconds += seconds
+      self.heat += heat
+      squares += heat * heat
+      count += 1
+    }
+
+    mutating func fade(_ factor: Double) {
+      seconds *= factor
+      heat *= factor
+      squares *= factor
+      count *= factor
+    }
+
+    /// Expected heat, drawn to what is known beforehand by so many seconds; `unit` is the heat of
+    /// one sample.
+    func estimate(prior: Estimate, weighing priorSeconds: Double, unit: Double) -> Estimate {
+      let seconds = seconds + priorSeconds
+      let heat = heat + priorSeconds * Double(prior.mean)
+      // Spread among the group's chunks, and at least what samples of equal rates would show.
+      let spread = squares - self.heat * self.heat / (count + 1)
+      let priorError = priorSeconds * Double(prior.error)
+      let error = (max(spread, heat * unit) + priorError * priorError).squareRoot() / seconds
+      return Estimate(mean: Float(heat / seconds), error: Float(error))
+    }
   }
 
   /// What is expected of a group, in nanoseconds per second.
@@ -40,7 +67,9 @@ struct HeatGroups: Sendable {
     var error: Float = 0
   }
 
+  /// What was seen within some seconds, and within the last one.
   private var groups = [Group](repeating: Group(), count: count)
+  private var recent = [Group](repeating: Group(), count: count)
   private(set) var estimates = [Estimate](repeating: Estimate(), count: count)
   /// Mean over all chunks.
   private(set) var mean: Float = 0
@@ -60,42 +89,41 @@ struct HeatGroups: Sendable {
   /// Takes in the heat of a chunk, which had been in the group, over an interval.
   mutating func observe(group: UInt8, heat: Double, seconds: Double) {
     guard group != Self.unknown else { return }
-    groups[Int(group)].seconds += seconds
-    groups[Int(group)].heat += heat
-    groups[Int(group)].squares += heat * heat
-    groups[Int(group)].count += 1
+    groups[Int(group)].add(heat: heat, seconds: seconds)
+    recent[Int(group)].add(heat: heat, seconds: seconds)
   }
 
-  /// Fades what was learned and computes the estimates; the units are the heat of one
-  /// sample in fast and in slow memory.
+  /// Computes the estimates and fades what was learned.
+  ///
+  /// - Parameters:
+  ///   - factor: What is left of it until the next step.
+  ///   - recentFactor: The same for what corrects it.
+  ///   - priorSeconds: Seconds by which a group is drawn to the level below.
+  ///   - fastUnit: Heat of one sample in fast memory.
+  ///   - slowUnit: Heat of one sample in slow memory.
   mutating func learn(
-    fading factor: Double, priorSeconds: Double, fastUnit: Double, slowUnit: Double
+    fading factor: Double, _ recentFactor: Double, priorSeconds: Double, fastUnit: Double,
+    slowUnit: Double
   ) {
     var all = Group()
     for group in groups {
       all.seconds += group.seconds
       all.heat += group.heat
     }
-    let overall = all.seconds > 0 ? all.heat / all.seconds : 0
-    mean = Float(overall)
+    mean = all.seconds > 0 ? Float(all.heat / all.seconds) : 0
+    let groupsPerLevel = Self.trendCount * Self.tierCount
     for index in groups.indices {
-      let group = groups[index]
+      let unit = index % Self.tierCount == 0 ? fastUnit : slowUnit
       // G4: what is known of the level below serves until chunks of this one have been seen.
-      let isLowest = index < Self.trendCount * Self.tierCount
-      let below = isLowest ? Estimate(mean: mean) : estimates[index - Self.trendCount * Self.tierCount]
-      let prior = priorSeconds * Double(below.mean)
-      let seconds = group.seconds + priorSeconds
-      let heat = group.heat + prior
-      // Spread among the group's chunks, and at least what samples of equal rates would show.
-      let spread = group.squares - group.heat * group.heat / (group.count + 1)
-      let chance = heat * (index % Self.tierCount == 0 ? fastUnit : slowUnit)
-      let priorError = isLowest ? 0 : priorSeconds * Double(below.error)
-      let error = (max(spread, chance) + priorError * priorError).squareRoot() / seconds
-      estimates[index] = Estimate(mean: Float(heat / seconds), error: Float(error))
-      groups[index].seconds *= factor
-      groups[index].heat *= factor
-      groups[index].squares *= factor
-      groups[index].count *= factor
+      let below = index < groupsPerLevel ? Estimate(mean: mean) : estimates[index - groupsPerLevel]
+      var estimate = groups[index].estimate(prior: below, weighing: priorSeconds, unit: unit)
+      // G5: what is no longer so is not held on to.
+      let now = recent[index].estimate(prior: estimate, weighing: priorSeconds, unit: unit)
+      let margin = 2 * now.error
+      estimate.mean = min(max(estimate.mean, now.mean - margin), now.mean + margin)
+      estimates[index] = estimate
+      groups[index].fade(factor)
+      recent[index].fade(recentFactor)
     }
   }
 }

@@ -36,7 +36,9 @@ public final class FileBackEnd: TierBackEnd {
   private var departed = ArbTierCounts()
   private var isStopped = false
   private var nextCare: Int64 = 0
-  private var careNanoseconds: Int64 = 0
+  private var nextSweep: Int64 = 0
+  /// What looks at everybody's memory maps took since the last care.
+  private var sweepNanoseconds: Int64 = 0
   private let pins: PinScan
 
   /// Entries that are read at a time.
@@ -95,8 +97,9 @@ public final class FileBackEnd: TierBackEnd {
       }
     }
     guard isTimeForCare else { return }
-    careNanoseconds = arb_tier_now_ns() - now
-    nextCare = now + max(Self.carePeriod, careNanoseconds * Self.careShare)
+    let cost = arb_tier_now_ns() - now - sweepNanoseconds
+    sweepNanoseconds = 0
+    nextCare = now + max(Self.carePeriod, cost * Self.careShare)
   }
 
   private func note(_ words: ArbTierSeatWords, ofSeat number: Int) {
@@ -223,6 +226,12 @@ public final class FileBackEnd: TierBackEnd {
   private func clear(_ number: Int, _ now: Int64) {
     guard let seat = seats[number] else { return }
     if seat.counts.forks > 0 {
+      guard now >= nextSweep else { return }
+      defer {
+        let cost = arb_tier_now_ns() - now
+        sweepNanoseconds += cost
+        nextSweep = now + max(Self.quietNanoseconds, cost * Self.careShare)
+      }
       let own = page.slots(ofSeat: number)
       let used =
         own.isEmpty

@@ -1,13 +1,13 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlatform
+package import ArbiterPlatform
 
 /// Looks for open files through which memory may be written past the page tables: by a device, or
 /// by the kernel on pages that it has pinned.
 ///
 /// The last resort behind the functions that the library in the program stands in front of.
-struct PinScan {
+package struct PinScan {
   /// Targets of descriptors, by how they begin, and what is said of them.
   private static let targets = [
     ("anon_inode:[io_uring]", "an io_uring"), ("anon_inode:[vfio", "a VFIO device"),
@@ -24,12 +24,12 @@ struct PinScan {
 
   private let tree: SystemTree
 
-  init(tree: SystemTree) { self.tree = tree }
+  package init(tree: SystemTree) { self.tree = tree }
 
   /// What of a process was opened that pins memory, in words; nil for nothing.
   ///
   /// A descriptor may be set to O_DIRECT later: those of files are looked at each time.
-  func find(process: Int32) -> String? {
+  package func find(process: Int32) -> String? {
     let folder = "/proc/\(process)/fd"
     for name in tree.entries(folder) {
       guard let target = tree.linkTarget("\(folder)/\(name)") else { continue }

@@ -118,6 +118,9 @@ int arb_tier_join(int page_fd, int slow_fd) {
     state->slow_fd = state->uffd = state->pagemap_fd = state->maps_fd = -1;
     return answer;
   }
+  struct stat facts;
+  if (arb_tier_call(SYS_fstat, state->slow_fd, (intptr_t)&facts, 0, 0, 0, 0) == 0)
+    state->slow_bytes = (uint64_t)facts.st_size;
   state->low = UINT64_MAX;
   state->high = 0;
   state->pagemap_fd = (int32_t)arb_tier_call(

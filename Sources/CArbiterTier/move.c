@@ -333,7 +333,8 @@ static int promote(Move *move, uint64_t islands) {
 int arb_tier_run(uint32_t index, uint64_t islands, int is_to_slow, ArbTierOutcome *outcome) {
   uint32_t slot = arb_tier_state.chunks[index].slot;
   Move move = {.index = index, .slot = slot, .outcome = outcome};
-  int error = is_to_slow ? demote(&move, islands) : promote(&move, islands);
+  int error = arb_tier_slots_check();
+  if (error == 0) error = is_to_slow ? demote(&move, islands) : promote(&move, islands);
   int status = status_of(error);
   if (status == ARB_TIER_FULL)
     arb_tier_remark(
@@ -353,6 +354,7 @@ int arb_tier_bring_home(uint32_t index, uint64_t islands) {
   islands &= chunk->slow_islands;
   if (islands == 0) return 0;
   if (!arb_tier_state.is_movable) return -EPERM;
+  if (arb_tier_slots_check() != 0) return -EIO;
   uint64_t busy = arb_tier_state.busy_address;
   arb_tier_state.busy_address = chunk->address;
   int error = promote(&move, islands);

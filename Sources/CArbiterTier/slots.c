@@ -12,6 +12,7 @@
 #include <linux/falloc.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static int64_t allocate(int mode, uint64_t offset, uint64_t length) {
   int64_t answer;
@@ -136,6 +137,14 @@ void arb_tier_slot_free(uint32_t slot, uint32_t count) {
   }
   if (slot < __atomic_load_n(&state->header->slot_hint, __ATOMIC_RELAXED))
     __atomic_store_n(&state->header->slot_hint, slot, __ATOMIC_RELAXED);
+}
+
+int arb_tier_slots_check(void) {
+  ArbTierState *state = &arb_tier_state;
+  struct stat facts;
+  if (state->header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX) return 0;
+  if (arb_tier_call(SYS_fstat, state->slow_fd, (intptr_t)&facts, 0, 0, 0, 0) != 0) return -EIO;
+  return (uint64_t)facts.st_size < state->slow_bytes ? -EIO : 0;
 }
 
 int arb_tier_map_slot(

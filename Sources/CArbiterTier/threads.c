@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define STACK_BYTES (256u << 10)
@@ -164,10 +165,17 @@ static void take_descriptors(void) {
   }
 }
 
+/* While these two are kept from a processor, threads of the program may be waiting for them. Where
+ * the process may not ask for it, they take their turn. */
+static void hurry(void) {
+  arb_tier_call(SYS_setpriority, PRIO_PROCESS, arb_tier_thread_number(), -15, 0, 0, 0);
+}
+
 static void *watch(void *unused) {
   (void)unused;
   ArbTierState *state = &arb_tier_state;
   prctl(PR_SET_NAME, "arb-watcher");
+  hurry();
   state->watcher_thread = arb_tier_thread_number();
   for (;;) {
     struct pollfd event = {.fd = state->uffd, .events = POLLIN};
@@ -223,6 +231,7 @@ static void *run_mover(void *unused) {
   (void)unused;
   ArbTierState *state = &arb_tier_state;
   prctl(PR_SET_NAME, "arb-mover");
+  hurry();
   begin_mover();
   /* Release, with arb_tier_start and arb_tier_on_mover. */
   __atomic_store_n(&state->is_started, 1, __ATOMIC_RELEASE);

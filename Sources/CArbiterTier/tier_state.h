@@ -81,6 +81,7 @@ typedef struct {
   uint64_t features;                          /* of userfaultfd */
   uint64_t leaving_start, leaving_length;
   uint64_t busy_address; /* of the chunk that is being moved; 0 for none */
+  uint64_t slow_bytes;   /* of the slow file, when it was joined */
   uint64_t slow_inode;   /* as the kernel tells of mappings of the slow file */
   uint64_t cpu_counted[2]; /* of mover and watcher, as added to the seat's counts */
   /* What the holder of the lock wants the mover to do. */
@@ -141,6 +142,9 @@ void arb_tier_release_end(int is_gone);
 /* A slot that reads as zero and has its room on the device, `near` if it is free, so that
  * neighbours' mappings become one; ARB_TIER_NO_SLOT and *why. */
 uint32_t arb_tier_slot_claim(uint32_t near, int *why);
+/* -EIO if somebody has cut the slow file: a write would make it longer again, and what was lost
+ * would then read as zero. */
+int arb_tier_slots_check(void);
 /* Gives slots back and their room with them. The slots are mapped nowhere in this process. */
 void arb_tier_slot_free(uint32_t slot, uint32_t count);
 /* Makes bytes of a slot zero, and keeps their room. */

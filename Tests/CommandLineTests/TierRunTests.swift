@@ -7,7 +7,7 @@ import Glibc
 import Testing
 
 /// A folder in which programs run with their memory placed; notes of sessions lie in it too.
-private struct TierPlace {
+private final class TierPlace {
   let folder = TemporaryFolder()
 
   func script(_ text: String) throws -> Outcome {

@@ -79,7 +79,8 @@ struct TierTests {
   }
 
   @Test func `CSV has a name for every column and a field for every name`() throws {
-    let lines = TierFixture.summary(try TierFixture.bareNote().reading).csv.split(separator: "\n")
+    let lines = TierFixture.summary(try TierFixture.bareNote().reading).csv
+      .split(whereSeparator: \.isNewline)
     #expect(lines.count == 2)
     let fields = lines.map { $0.split(separator: ",", omittingEmptySubsequences: false) }
     #expect(fields[0].count == fields[1].count && Set(fields[0]).count == fields[0].count)

@@ -11,7 +11,7 @@ extension TierOptions {
   func configuration() throws -> TierConfiguration {
     guard let fast, let slow else { throw UsageError("--fast and --slow are missing", hint: "") }
     var configuration = TierConfiguration(
-      fastBytes: UInt64(fast.bytes), slow: slow, policy: policy.make(seed: seed))
+      fastBytes: UInt64(fast.bytes), slow: slow, policy: try policy.make(seed: seed))
     configuration.slowBytes = slowSize.map { UInt64($0.bytes) }
     configuration.usesHugePages = asksForHugePages
     configuration.managesHeaps = !leavesHeaps
@@ -36,7 +36,10 @@ extension TierOptions {
 
 extension TierPolicyWord {
   /// Makes the policy.
-  func make(seed: UInt64) -> any PlacementPolicy {
-    AdaptivePlacement()
+  func make(seed: UInt64) throws(Failure) -> any PlacementPolicy {
+    guard let policy = PlacementPolicies.named(rawValue, seed: seed) else {
+      throw Failure(ExitCode.ourFault, "there is no policy \(rawValue)")
+    }
+    return policy
   }
 }

@@ -1,6 +1,14 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+/// What samples stand for, in one session.
+public enum SampleUnit: String, Sendable, Hashable, CaseIterable {
+  /// Equal times of a thread: what waits longer is met more often (timer sampling).
+  case time
+  /// Equal numbers of accesses, however long each of them took (events of a processor).
+  case accesses
+}
+
 /// What a policy sees when it decides.
 public struct PlacementView: ~Copyable {
   /// Now, in nanoseconds of the session's clock; virtual in simulations.
@@ -13,17 +21,20 @@ public struct PlacementView: ~Copyable {
   public let samplingPeriodNanoseconds: Int64
   /// Bytes of fast memory that new allocations took since the last step.
   public let newFastBytes: Int
+  /// What the samples stand for.
+  public let sampleUnit: SampleUnit
 
   /// Makes a view.
   public init(
     timeNanoseconds: Int64, chunks: ChunkTable, tiers: TierPair, samplingPeriodNanoseconds: Int64,
-    newFastBytes: Int = 0
+    newFastBytes: Int = 0, sampleUnit: SampleUnit = .time
   ) {
     self.timeNanoseconds = timeNanoseconds
     self.chunks = chunks
     self.tiers = tiers
     self.samplingPeriodNanoseconds = samplingPeriodNanoseconds
     self.newFastBytes = newFastBytes
+    self.sampleUnit = sampleUnit
   }
 }
 
@@ -42,11 +53,21 @@ public protocol PlacementPolicy: Sendable {
   /// placement is stable.
   var samplingPeriodNanoseconds: Int64 { get }
 
+  /// Events of each kind from one sample to the next, for policies that count events of a
+  /// processor; nil for those that are content with time.
+  var eventsPerSample: Int? { get }
+
+  /// Nanoseconds from one scan of all accessed bits to the next; nil for policies that want none.
+  var scanNanoseconds: Int64? { get }
+
   /// Takes in one sample. Costs a few array accesses; allocates only for chunks it has never seen.
   mutating func record(_ sample: TierSample)
 
   /// Takes in that accessed bits prove islands idle: not touched for so long.
   mutating func recordIdle(chunk: Int, islands: IslandSet, forNanoseconds: Int64)
+
+  /// Takes in that a scan found a chunk's accessed bit set, at most once per scan.
+  mutating func recordAccessed(chunk: Int)
 
   /// Decides, once per step; appends decisions in the order in which they should be carried out.
   mutating func step(_ view: borrowing PlacementView, into migrations: inout [Migration])
@@ -59,6 +80,15 @@ public protocol PlacementPolicy: Sendable {
 }
 
 extension PlacementPolicy {
+  /// Nil: counts time.
+  public var eventsPerSample: Int? { nil }
+
+  /// Nil: wants no scans.
+  public var scanNanoseconds: Int64? { nil }
+
+  /// Ignores the bit: policies that count samples have no use for it.
+  public mutating func recordAccessed(chunk: Int) {}
+
   /// Ignores the proof: policies of old have no use for it.
   public mutating func recordIdle(chunk: Int, islands: IslandSet, forNanoseconds: Int64) {}
 }

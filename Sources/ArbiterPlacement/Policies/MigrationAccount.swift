@@ -1,0 +1,53 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+// Whether migrations pay is measured, not only expected.
+//
+// A1  Earned: accesses to islands that lie in fast memory only because a policy moved them there,
+//     less those to islands that lie in slow memory only because it moved them away; each at the
+//     difference of the tiers. Together that is the gain over first-touch placement.
+// A2  Spent: the time that copies and kernel calls took.
+// A3  The balance starts at a stake, small against a run, and grows by a share of elapsed time.
+//     While it is empty nothing is moved but what lies in slow memory because it was moved there:
+//     that only goes back. So no program loses more than stake and share to migrations that do
+//     not pay, whatever it does.
+// A4  The balance has a ceiling, since long success does not pay for long failure, and a floor.
+
+/// What migrations earned and cost, and how fast they may go.
+struct MigrationAccount: Sendable {
+  /// Nanoseconds of threads' time that may be spent.
+  private(set) var balance: Double
+  /// Nanoseconds of threads' time that were gained over first touch.
+  private(set) var earned = 0.0
+  /// Nanoseconds that migrations took.
+  private(set) var spent = 0.0
+  /// Nanoseconds that the mover may work now.
+  private(set) var tokens = 0.0
+  private let stake: Double
+
+  init(stake: Double) {
+    self.stake = stake
+    balance = stake
+  }
+
+  var canSpend: Bool { balance > 0 }
+
+  mutating func earn(_ nanoseconds: Double) {
+    earned += nanoseconds
+    balance = max(-stake, min(balance + nanoseconds, stake * 8))
+  }
+
+  mutating func spend(_ nanoseconds: Double) {
+    spent += nanoseconds
+    balance -= nanoseconds
+  }
+
+  /// Time passes: the allowance, and the tokens of a bucket that holds two steps.
+  mutating func advance(seconds: Double, allowance: Double, moverShare: Double) {
+    if balance < stake { balance = min(stake, balance + seconds * 1e9 * allowance) }
+    let added = seconds * 1e9 * moverShare
+    tokens = min(tokens + added, added * 2)
+  }
+
+  mutating func take(_ nanoseconds: Double) { tokens -= nanoseconds }
+}

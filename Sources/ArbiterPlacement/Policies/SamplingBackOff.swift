@@ -1,0 +1,69 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+/// How often to sample: often while placement changes, seldom while it is stable.
+struct SamplingBackOff: Sendable {
+  private(set) var periodNanoseconds: Int64
+  private let shortest: Int64
+  private let longest: Int64
+  private let stableSeconds: Double
+  private let change: Double
+  private let gainMax: Double
+  private var newFast = 0.0
+  private var newAll = 0.0
+  private var fast = 0.0
+  private var all = 0.0
+  private var usualFast = 0.0
+  private var usualAll = 0.0
+  private var quiet = 0.0
+  private var news = 0.0
+
+  init(_ parameters: AdaptiveParameters) {
+    shortest = parameters.periodNanoseconds
+    longest = max(parameters.periodNanosecondsMax, parameters.periodNanoseconds)
+    stableSeconds = parameters.stableSeconds
+    change = parameters.shareChange
+    gainMax = parameters.gainShare
+    periodNanoseconds = shortest
+  }
+
+  mutating func count(isSlow: Bool) {
+    newAll += 1
+    if !isSlow { newFast += 1 }
+  }
+
+  /// Time passes.
+  ///
+  /// - Parameters:
+  ///   - seconds: Since the last step.
+  ///   - gainShare: What was decided to move brings in so much of all heat.
+  ///   - newShare: New memory, as a share of the fast tier.
+  mutating func advance(seconds: Double, gainShare: Double, newShare: Double) {
+    let recent = exponential(-seconds / 0.5)
+    fast = fast * recent + newFast
+    all = all * recent + newAll
+    news = news * exponential(-seconds / 5) + gainShare + newShare
+    quiet += seconds
+    if news > gainMax || isShareNew() {
+      quiet = 0
+      periodNanoseconds = shortest
+    } else if quiet >= stableSeconds {
+      quiet = 0
+      periodNanoseconds = min(periodNanoseconds * 2, longest)
+    }
+    let usual = exponential(-seconds / 10)
+    usualFast = usualFast * usual + newFast
+    usualAll = usualAll * usual + newAll
+    newFast = 0
+    newAll = 0
+  }
+
+  /// Whether the share of samples in fast memory differs from what is usual, chance excluded.
+  private func isShareNew() -> Bool {
+    guard all >= 8, usualAll >= 8 else { return false }
+    let usual = usualFast / usualAll
+    let now = fast / all
+    let variance = max(usual * (1 - usual), 0.02) * (1 / all + 1 / usualAll)
+    return abs(now - usual) > change + 3 * variance.squareRoot()
+  }
+}

@@ -68,6 +68,8 @@ let package = Package(
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
+    .executableTarget(
+      name: "tier-migrate", dependencies: [.product(name: "CArbiterTier", package: "arbiter")]),
     .executableTarget(name: "account-cost", linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],

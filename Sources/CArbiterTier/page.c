@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -111,7 +112,12 @@ int arb_tier_take_outcome(ArbTierSeat *seat, ArbTierOutcome *outcome) {
 
 int arb_tier_seat_is_left(ArbTierSeat *seat) {
   if (seat->state == ARB_TIER_SEAT_LEFT) return 1;
-  if (seat->state != ARB_TIER_SEAT_TAKEN) return 0;
+  if (seat->state == ARB_TIER_SEAT_JOINING && kill(seat->process, 0) != 0 && errno == ESRCH) {
+    seat->state = ARB_TIER_SEAT_LEFT;
+    return 1;
+  }
+  /* Acquire, with the mover's release: it held the mutex before it said so. */
+  if (__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE) != ARB_TIER_SEAT_TAKEN) return 0;
   int answer = pthread_mutex_trylock(&seat->owner);
   if (answer != EOWNERDEAD && answer != 0) return 0;
   if (answer == EOWNERDEAD) pthread_mutex_consistent(&seat->owner);
@@ -127,7 +133,7 @@ void arb_tier_seat_clear(void *page, uint32_t number) {
   uint32_t *slots = arb_tier_slots(page);
   for (uint32_t slot = 0; slot < header->slot_count; slot++) {
     if (__atomic_load_n(&slots[slot], __ATOMIC_RELAXED) != number + 1) continue;
-    __atomic_store_n(&slots[slot], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&slots[slot], ARB_TIER_SLOT_STALE, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&header->slots_used, 1, __ATOMIC_RELAXED);
   }
   __atomic_fetch_add(&header->fast_free_bytes, (int64_t)seat->fast_bytes, __ATOMIC_RELAXED);

@@ -32,13 +32,22 @@ int arb_tier_join(int page_fd, int slow_fd);
 /* 1 while a page is joined. */
 int arb_tier_is_joined(void);
 
-/* Starts mover and watcher, if they do not run: at the first memory that is managed. */
+/* Starts mover and watcher, if they do not run, and closes what arb_tier_join opened in the
+ * caller's table of descriptors: the mover has one of its own. Not to be called from inside an
+ * allocator, as a new thread allocates. */
 int arb_tier_start(void);
 
 /* Puts plain anonymous memory, mapped just now and not yet touched, under management: chunks that
  * lie wholly inside begin in fast memory while the budget lasts, the others in slow memory.
  * Returns how many chunks began slow, or a negative errno (then nothing is managed). */
 int64_t arb_tier_adopt(uint64_t start, uint64_t length, int protection, ArbTierSharing sharing);
+
+/* The same for memory that may hold data, whose chunks are not managed yet: all begin fast, beyond
+ * the budget if need be. 0, or a negative errno. */
+int arb_tier_adopt_touched(uint64_t start, uint64_t length, int protection);
+
+/* Bytes that both tiers of the joined page hold together. */
+uint64_t arb_tier_capacity(void);
 
 /* 1 if managed chunks overlap the range; without lock, and 0 for most memory after two loads. */
 int arb_tier_overlaps(uint64_t start, uint64_t length);
@@ -49,14 +58,18 @@ int arb_tier_overlaps(uint64_t start, uint64_t length);
 int arb_tier_release_begin(uint64_t start, uint64_t length);
 void arb_tier_unlock(void);
 
+/* Between the two, when the real call failed: the chunks stay under management. */
+void arb_tier_release_failed(void);
+
 /* Copies all slow islands of a range back into plain anonymous memory and takes its chunks out of
  * management: what follows is the kernel's business alone. -ENOMEM and others: as it was. */
 int arb_tier_home(uint64_t start, uint64_t length);
 
-/* What MADV_DONTNEED promises, for slow islands: they read as zero from now on. */
+/* What MADV_DONTNEED promises, for slow islands: they read as zero from now on. -EBUSY where a
+ * fork still reads the slot. */
 int arb_tier_discard(uint64_t start, uint64_t length);
 
-/* The program changed the protection of a range, or is about to: kept for later mappings. */
+/* mprotect, and what it did kept for later mappings. 0 or the call's own negative errno. */
 int arb_tier_protect(uint64_t start, uint64_t length, int protection);
 
 /* Holds chunks in place for a reason (ARB_TIER_HELD_...), or lets them go. */
@@ -65,11 +78,10 @@ void arb_tier_hold(uint64_t start, uint64_t length, uint8_t why, int is_held);
 /* Holds everything, for good: something was opened that writes past page tables. */
 void arb_tier_freeze(const char *_Nonnull why);
 
-/* Around a fork. Before it: waits for the migration under way, and maps slow islands of private
- * chunks private over the same slots, so that both processes go on with what was there and see
- * none of the other's stores; a sentinel mapping goes to the child. After it the parent goes on; its
- * forked chunks are folded back when arb_tier_forks_live says that no copy is left. The child
- * is not managed until it joins anew; what it inherited stays right and where it is. */
+/* Around a fork; the lock is held in between. See fork.c. The child maps the slots of slow islands
+ * privately, and they do not change while it lives; the parent brings an island home when it is
+ * touched. So both go on with what was there, and see none of the other's stores. The child is not
+ * managed until it joins anew; what it inherited stays right and where it is. */
 void arb_tier_fork_prepare(void);
 void arb_tier_fork_parent(void);
 void arb_tier_fork_child(void);
@@ -78,7 +90,11 @@ void arb_tier_fork_child(void);
  * asked of a lock that the kernel drops with the last memory map that inherited the sentinel. */
 int arb_tier_forks_live(void);
 
-/* One migration, by the caller's thread; what the mover calls. */
+/* The same for the process that had a seat, by whoever has the slow file open: the manager, before
+ * it gives the slots of a seat that was left to others. */
+int arb_tier_seat_forks_live(int slow_fd, uint32_t seat);
+
+/* One migration, done by the mover and waited for. */
 void arb_tier_move(const ArbTierRequest *_Nonnull request, ArbTierOutcome *_Nonnull outcome);
 
 #endif

@@ -41,6 +41,10 @@
 #define ARB_TIER_CHUNKS_MAX (1u << 20) /* of one seat: 2 TiB */
 #define ARB_TIER_NO_SLOT UINT32_MAX
 
+/* A slot's word: 0 free and zero, this free with old bytes in it, else the number of the seat that
+ * has it plus one. */
+#define ARB_TIER_SLOT_STALE 0x80000000u
+
 /* What can be done with the slow file. */
 typedef enum {
   ARB_TIER_SLOW_FILE = 0,       /* read, write and fallocate work: a file system, DAX or not */
@@ -145,6 +149,7 @@ typedef enum {
   ARB_TIER_SEAT_FREE = 0,
   ARB_TIER_SEAT_TAKEN = 1,
   ARB_TIER_SEAT_LEFT = 2, /* its process is gone; the manager gives its slots back */
+  ARB_TIER_SEAT_JOINING = 3, /* claimed; its mover has not begun, so that nobody holds the mutex */
 } ArbTierSeatState;
 
 typedef struct {

@@ -1,0 +1,131 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * userfaultfd: how the program is made to wait where an island is being moved.
+ *
+ * A range is registered for stores to pages that are there and for any access to pages that are
+ * not: a page that was never touched has no entry which could be write-protected, and would come
+ * into being, unprotected, by the first store. */
+#define _GNU_SOURCE
+#include "tier_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
+#endif
+/* Of /dev/userfaultfd, which headers of Linux before 6.1 do not know. */
+#define DEVICE_NEW _IO(0xAA, 0x00)
+
+static int64_t control(uint64_t command, void *argument) {
+  return arb_tier_call(
+      SYS_ioctl, arb_tier_state.uffd, (int64_t)command, (intptr_t)argument, 0, 0, 0);
+}
+
+static int64_t open_plain(void) {
+  int64_t file = arb_tier_call(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+  if (file >= 0) return file;
+  int64_t device = arb_tier_call(
+      SYS_openat, AT_FDCWD, (intptr_t) "/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0, 0, 0);
+  if (device < 0) return file;
+  file = arb_tier_call(SYS_ioctl, device, DEVICE_NEW, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+  arb_tier_call(SYS_close, device, 0, 0, 0, 0, 0);
+  return file;
+}
+
+int arb_tier_protect_open(void) {
+  const uint64_t needed =
+      UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID;
+  const uint64_t wishes[] = {needed | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, needed};
+  int64_t answer = -ENOSYS;
+  for (int wish = 0; wish < 2; wish++) {
+    answer = open_plain();
+    if (answer < 0) return (int)answer;
+    arb_tier_state.uffd = (int32_t)answer;
+    struct uffdio_api api = {.api = UFFD_API, .features = wishes[wish]};
+    answer = control(UFFDIO_API, &api);
+    if (answer == 0) {
+      arb_tier_state.features = wishes[wish];
+      return 0;
+    }
+    arb_tier_call(SYS_close, arb_tier_state.uffd, 0, 0, 0, 0, 0);
+    arb_tier_state.uffd = -1;
+  }
+  return (int)answer;
+}
+
+static int enroll(uint64_t start, uint64_t length, uint64_t mode) {
+  struct uffdio_register request = {.range = {start, length}, .mode = mode};
+  int64_t answer = -EAGAIN;
+  for (int turn = 0; turn < 100 && answer == -EAGAIN; turn++)
+    answer = control(UFFDIO_REGISTER, &request);
+  return (int)answer;
+}
+
+int arb_tier_register_missing(uint64_t start, uint64_t length) {
+  return enroll(start, length, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static int write_protect(uint64_t start, uint64_t length, uint64_t mode) {
+  struct uffdio_writeprotect request = {.range = {start, length}, .mode = mode};
+  int64_t answer = -EAGAIN;
+  for (int turn = 0; turn < 100 && answer == -EAGAIN; turn++)
+    answer = control(UFFDIO_WRITEPROTECT, &request);
+  return (int)answer;
+}
+
+int arb_tier_protect_begin(uint64_t start, uint64_t length) {
+  int answer =
+      enroll(start, length, UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING);
+  if (answer == 0) answer = write_protect(start, length, UFFDIO_WRITEPROTECT_MODE_WP);
+  if (answer != 0) arb_tier_protect_undo(start, length);
+  return answer;
+}
+
+void arb_tier_protect_undo(uint64_t start, uint64_t length) {
+  write_protect(start, length, 0);
+  struct uffdio_range range = {start, length};
+  control(UFFDIO_UNREGISTER, &range);
+  arb_tier_wake(start, length);
+}
+
+void arb_tier_wake(uint64_t start, uint64_t length) {
+  struct uffdio_range range = {start, length};
+  control(UFFDIO_WAKE, &range);
+}
+
+/* A page that was gone when the mover read it, as the kernel took back what the program had
+ * given up: it reads as zero, and stores to it wait like all others. */
+static void give_zero_page(uint64_t address) {
+  static const char zeros[4096] __attribute__((aligned(4096)));
+  struct uffdio_copy copy = {
+      .dst = address, .src = (uintptr_t)zeros, .len = 4096, .mode = UFFDIO_COPY_MODE_WP};
+  if (control(UFFDIO_COPY, &copy) != 0) arb_tier_wake(address, 4096);
+}
+
+static void take_fault(const struct uffd_msg *message) {
+  uint64_t page = message->arg.pagefault.address & ~4095ull;
+  if (arb_tier_fork_fault(page)) return;
+  if ((int32_t)message->arg.pagefault.feat.ptid == arb_tier_state.mover_thread) {
+    give_zero_page(page);
+    return;
+  }
+  __atomic_fetch_add(&arb_tier_state.fault_count, 1, __ATOMIC_RELAXED);
+  /* Whoever waits where nothing is moved has missed the wake-up. */
+  uint64_t busy = __atomic_load_n(&arb_tier_state.busy_address, __ATOMIC_ACQUIRE);
+  if (page - busy >= ARB_TIER_CHUNK_BYTES) arb_tier_wake(page, 4096);
+}
+
+void arb_tier_drain_events(void) {
+  struct uffd_msg messages[16];
+  for (int turn = 0; turn < 64; turn++) {
+    int64_t bytes = arb_tier_call(
+        SYS_read, arb_tier_state.uffd, (intptr_t)messages, sizeof messages, 0, 0, 0);
+    if (bytes <= 0) return;
+    for (uint64_t each = 0; each < (uint64_t)bytes / sizeof messages[0]; each++)
+      if (messages[each].event == UFFD_EVENT_PAGEFAULT) take_fault(&messages[each]);
+  }
+}

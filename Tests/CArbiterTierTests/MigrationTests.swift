@@ -1,0 +1,68 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterTestSupport
+import Testing
+
+/// Runs `Programs/migrate.c`, which plays a managed program and its manager.
+@Suite struct `migrations inside a program` {
+  /// Whether userfaultfd may be used here: nothing can be moved without it.
+  static let isPermitted = Shell.succeeds(
+    """
+    test "$(id -u)" = 0 || test -w /dev/userfaultfd ||
+      test "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 1
+    """)
+
+  /// Compiles the program into a folder and runs a case of it with the slow file at a path.
+  func run(_ name: String, slow: String, folder: borrowing TemporaryFolder) throws {
+    let root = Shell.quoted(Shell.repositoryFolder)
+    let seconds = Shell.succeeds(#"test -n "${ARBITER_LONG-}""#) ? 60 : 2
+    let outcome = try Shell.run(
+      """
+      cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include -o migrate \
+        \(root)/Tests/CArbiterTierTests/Programs/migrate.c \(root)/Sources/CArbiterTier/*.c \
+        -lpthread || exit 70
+      timeout -s KILL \(seconds + 60) ./migrate \(name) \(Shell.quoted(slow)) \
+        \(ProcessSeed.value) \(seconds)
+      """, in: folder.path)
+    print("\(name), seed \(ProcessSeed.value): \(outcome.output)")
+    #expect(
+      outcome.code == 0 && outcome.output.hasSuffix("ok\n"),
+      "seed \(ProcessSeed.value): \(outcome.code) \(outcome.output) \(outcome.error)")
+  }
+
+  @Test(.enabled(if: isPermitted), arguments: ["private", "huge", "shared"])
+  func `no store is lost and no page is seen empty while chunks move`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted && Shell.succeeds("test -w /dev/shm")))
+  func `the slow file may lie in memory`() throws {
+    let folder = TemporaryFolder()
+    let memory = TemporaryFolder(in: "/dev/shm")
+    try run("private", slow: "\(memory.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file"])
+  func `a migration that fails leaves all as it was`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  /// Before Linux 6.11 the kernel does not tell what is mapped, and the hooks are trusted.
+  static let kernelTells = Shell.succeeds(
+    #"printf '6.11\n%s\n' "$(uname -r)" | sort -VC"#)
+
+  @Test(.enabled(if: isPermitted && kernelTells))
+  func `memory that was mapped anew unseen is let alone`() throws {
+    let folder = TemporaryFolder()
+    try run("unseen", slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted), arguments: ["descriptors", "ranges"])
+  func `a program may close, discard, protect and unmap what it likes`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+}

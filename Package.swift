@@ -258,9 +258,9 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlatform",
-        "ArbiterProfiler", "ArbiterReport", "ArbiterTestSupport", "ArbiterTrace",
-        "ArbiterWorkloads", "CommandSpec",
+        "ArbiterCommands", "ArbiterCore", "ArbiterDevice", "ArbiterMetrics", "ArbiterPlacement",
+        "ArbiterPlatform", "ArbiterProfiler", "ArbiterReport", "ArbiterTestSupport",
+        "ArbiterTiering", "ArbiterTrace", "ArbiterWorkloads", "CommandSpec",
       ],
       exclude: ["bad-input.txt", "Programs"], swiftSettings: strict),
     tests(of: "CommandSpec", sees: ["ArbiterTestSupport"]),

@@ -4,7 +4,7 @@
 internal import ArbiterReport
 internal import Glibc
 
-/// The file that `--output` names.
+/// The file that `--output` or another option names.
 ///
 /// A plain file is replaced by one rename when its new contents are whole. Anything else (a
 /// terminal, a pipe, a device) is written to as it stands: a rename would put a file in its place.
@@ -19,14 +19,19 @@ struct OutputFile: Sendable {
   }
 
   private let named: String
+  private let option: String
   private let target: String
   private let kind: Kind
 
   /// Looks at the place before a long computation.
   ///
+  /// - Parameters:
+  ///   - path: The place.
+  ///   - option: The option that names it.
   /// - Throws: ``Failure`` where the place is a folder or could not be written.
-  init(_ path: String) throws(Failure) {
+  init(_ path: String, option: String = "output") throws(Failure) {
     named = path
+    self.option = option
     if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(path) {
       (target, kind) = (path, .standardOutput)
       return
@@ -34,13 +39,13 @@ struct OutputFile: Sendable {
     var facts = stat()
     // SAFETY: `facts` outlives the call.
     guard unsafe stat(path, &facts) == 0 else {
-      guard errno == ENOENT else { throw Self.failure(path, errno) }
+      guard errno == ENOENT else { throw Self.failure(option, path, errno) }
       (target, kind) = (path, .plain)
       try probe()
       return
     }
     switch facts.st_mode & S_IFMT {
-    case S_IFDIR: throw Self.failure(path, EISDIR)
+    case S_IFDIR: throw Self.failure(option, path, EISDIR)
     case S_IFREG:
       // Below /dev and /proc a plain file is an open descriptor of somebody's.
       let isDescriptor = path.hasPrefix("/dev/") && !path.hasPrefix("/dev/shm/")
@@ -49,7 +54,7 @@ struct OutputFile: Sendable {
         return
       }
       (target, kind) = (Self.resolved(path), .plain)
-      guard unsafe access(target, W_OK) == 0 else { throw Self.failure(path, errno) }
+      guard unsafe access(target, W_OK) == 0 else { throw Self.failure(option, path, errno) }
       try probe()
     default: (target, kind) = (path, .stream)
     }
@@ -67,7 +72,7 @@ struct OutputFile: Sendable {
 
   private func probe() throws(Failure) {
     let descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Self.failure(named, errno) }
+    guard descriptor >= 0 else { throw Self.failure(option, named, errno) }
     close(descriptor)
     _ = unsafe unlink(partial)
   }
@@ -78,26 +83,28 @@ struct OutputFile: Sendable {
     case .standardOutput: try Console.write(text)
     case .stream:
       let descriptor = unsafe open(target, O_WRONLY | O_APPEND | O_CLOEXEC)
-      guard descriptor >= 0 else { throw Self.failure(named, errno) }
+      guard descriptor >= 0 else { throw Self.failure(option, named, errno) }
       let number = Console.writeAll(text, to: descriptor)
       let closed = close(descriptor) == 0 ? 0 : errno
-      for failed in [number, closed] where failed != 0 { throw Self.failure(named, failed) }
+      for failed in [number, closed] where failed != 0 { throw Self.failure(option, named, failed) }
     case .plain:
       do throws(ReportError) {
         try FileSystem.write(text, to: partial)
         try FileSystem.rename(partial, to: target)
       } catch {
         _ = unsafe unlink(partial)
-        throw Self.failure(named, error.errorNumber)
+        throw Self.failure(option, named, error.errorNumber)
       }
     }
   }
 
-  private static func failure(_ path: String, _ number: Int32) -> Failure {
+  private static func failure(
+    _ option: String, _ path: String, _ number: Int32
+  ) -> Failure {
     let isDenied = number == EACCES || number == EPERM
     return Failure(
       isDenied ? ExitCode.permission : ExitCode.inputOutput,
-      "cannot write --output=\(path): \(Console.reason(number))",
+      "cannot write --\(option)=\(path): \(Console.reason(number))",
       hint: hint(number))
   }
 

@@ -52,6 +52,7 @@ public enum Tool {
       "Machine",
       [
         Entry("run") { Verb(RunOptions.command) },
+        Entry("tier") { Verb(TierOptions.command) },
         Entry("bench") { Verb(BenchOptions.command) },
         Entry("doctor") { Verb(DoctorOptions.command) },
       ]

@@ -20,6 +20,9 @@ public protocol TierBackEnd {
   /// Which back-end it is.
   var kind: TierBackEndKind { get }
 
+  /// Manages a process from now on, and those that it starts: the program, as soon as it runs.
+  mutating func follow(_ process: Int32)
+
   /// Brings the table up to date: chunks that programs mapped, unmapped or locked since.
   ///
   /// Calls `removed` with the number of each chunk that is gone, before its number is used again.
@@ -40,11 +43,22 @@ public protocol TierBackEnd {
   /// Accesses of programs that had to wait for a migration, and how long they did at most.
   var stalls: Figure<TierStalls> { get }
 
+  /// Bytes of memory that it keeps about chunks, beside the table.
+  var metadataBytes: UInt64 { get }
+
   /// What went wrong or is given up, as one line each, since the last call.
   mutating func takeRemarks() -> [String]
 
   /// Stops moving; what was placed stays where it is, and programs run on.
   mutating func stop()
+}
+
+extension TierBackEnd {
+  /// Nothing: programs that join by themselves need not be followed.
+  public mutating func follow(_ process: Int32) {}
+
+  /// Nothing beside the heap.
+  public var metadataBytes: UInt64 { 0 }
 }
 
 /// Accesses that had to wait for a migration.

@@ -13,7 +13,7 @@ private final class RingSource: AccessSource {
   let backEnd = BackEnd.pebs
   let ring: FakeRing
   private let resolver: AccessResolver
-  private var reading = PreciseReading(storeEvent: 2)
+  private var reading = PreciseReading(storeEvents: 2)
 
   init(_ ring: FakeRing) throws {
     self.ring = ring

@@ -12,9 +12,8 @@ struct VerbTests {
     let run = try arbiter("")
     #expect(run.code == 0 && run.error.isEmpty)
     for verb in [
-      "compare", "simulate", "fidelity", "sensitivity", "top", "record", "trace", "run", "bench",
-      "doctor",
-      "explain", "completions", "version",
+      "compare", "simulate", "fidelity", "sensitivity", "top", "record", "trace", "run", "tier",
+      "bench", "doctor", "explain", "completions", "version",
     ] {
       #expect(run.output.contains("\n  \(verb) "))
     }
@@ -29,9 +28,8 @@ struct VerbTests {
   }
 
   @Test(arguments: [
-    "compare", "simulate", "fidelity", "sensitivity", "top", "record", "trace", "run", "bench",
-    "doctor",
-    "explain", "completions", "version",
+    "compare", "simulate", "fidelity", "sensitivity", "top", "record", "trace", "run", "tier",
+    "bench", "doctor", "explain", "completions", "version",
   ])
   func `help on a verb fits the width of the terminal and names its page`(verb: String) throws {
     for width in [60, 80, 120] {

@@ -39,7 +39,7 @@ struct Exporter {
     let took = SystemClock.monotonicRawNanoseconds() - began
     readingCount += 1
     let families = metrics.families(
-      of: reading,
+      of: reading, tiers: TierSession.notes(),
       .init(
         count: readingCount, unixSeconds: Self.unixSeconds, durationSeconds: Double(took) / 1e9))
     return MetricsPage(families, readNanoseconds: reading.timeNanoseconds)

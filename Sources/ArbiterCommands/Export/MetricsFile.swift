@@ -10,12 +10,18 @@ internal import Glibc
 /// of power the figures are worth nothing.
 struct MetricsFile: Sendable {
   private let path: String
+  private let option: String
   private let target: String
   private let partial: String
 
   /// Names the file; the one behind a link is replaced, not the link.
-  init(_ path: String) {
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - option: The option that names it.
+  init(_ path: String, option: String = "textfile") {
     self.path = path
+    self.option = option
     target = OutputFile.resolved(path)
     // The collector reads names that end in .prom, so this one must not.
     partial = "\(target).partial-\(getpid())"
@@ -49,15 +55,17 @@ struct MetricsFile: Sendable {
     guard unsafe stat(path, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG else { return }
     if facts.st_mode & S_IFMT == S_IFDIR { throw failure(EISDIR) }
     throw Failure(
-      ExitCode.usage, "--textfile=\(path) is no plain file",
-      hint: "name a file, or leave --textfile out and add --once to see the metrics here")
+      ExitCode.usage, "--\(option)=\(path) is no plain file",
+      hint: option == "textfile"
+        ? "name a file, or leave --textfile out and add --once to see the metrics here"
+        : "name a file")
   }
 
   private func failure(_ number: Int32) -> Failure {
     let isDenied = number == EACCES || number == EPERM
     return Failure(
       isDenied ? ExitCode.permission : ExitCode.inputOutput,
-      "cannot write --textfile=\(path): \(Console.reason(number))",
+      "cannot write --\(option)=\(path): \(Console.reason(number))",
       hint: hint(number))
   }
 

@@ -6,6 +6,7 @@ internal import ArbiterMetrics
 internal import ArbiterPlatform
 package import ArbiterProfiler
 package import ArbiterReport
+package import ArbiterTiering
 
 /// Makes metrics of readings, one after the other.
 ///
@@ -40,9 +41,9 @@ package struct WatchMetrics: Sendable {
     roster = TaskRoster(namedMax: tasksMax)
   }
 
-  /// Makes the metrics of a reading.
+  /// Makes the metrics of a reading, and of sessions of `arbiter tier`.
   package mutating func families(
-    of reading: WatchReading, _ facts: ReadingFacts
+    of reading: WatchReading, tiers: [TierNote] = [], _ facts: ReadingFacts
   ) -> [MetricFamily] {
     var collector = MetricsCollector()
     Self.addExporter(facts, to: &collector)
@@ -65,6 +66,7 @@ package struct WatchMetrics: Sendable {
         MetricValue(UInt64(count)), to: TaskMetrics.count, [MetricLabel("state", state)])
     }
     SamplingMetrics.add(reading.sampling, to: &collector)
+    for note in tiers { TierMetrics.add(note, to: &collector) }
     for sentence in Set(reading.blindSpots.map(MetricsCollector.stable)).sorted() {
       collector.add(
         MetricValue(UInt64(1)), to: Self.blindSpot, [MetricLabel("sentence", sentence)])

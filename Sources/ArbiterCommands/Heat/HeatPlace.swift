@@ -11,29 +11,34 @@ struct HeatPlace {
   let command: [String]
   /// Whether standard output belongs to a program that was run.
   let leavesStandardOutput: Bool
+  /// The option that names the file.
+  let option: String
   private let file: OutputFile?
 
   /// Looks at the place before a long run.
   init(
-    _ options: HeatOptions, command: [String], leavesStandardOutput: Bool
+    _ options: HeatOptions, command: [String], leavesStandardOutput: Bool,
+    option: String = "output"
   ) throws(Failure) {
     self.options = options
     self.command = command
     self.leavesStandardOutput = leavesStandardOutput
-    file = if let path = options.output.output { try OutputFile(path) } else { nil }
-    if options.picture == .png { try Self.checkGnuplot(options.output.output ?? "") }
+    self.option = option
+    file =
+      if let path = options.output.output { try OutputFile(path, option: option) } else { nil }
+    if options.picture == .png { try Self.checkGnuplot(option, options.output.output ?? "") }
   }
 
   /// A picture that cannot be drawn is better known before the program runs than after.
-  private static func checkGnuplot(_ path: String) throws(Failure) {
+  private static func checkGnuplot(_ option: String, _ path: String) throws(Failure) {
     let folders = (Console.environment("PATH") ?? "").split(separator: ":")
     guard !folders.contains(where: { unsafe access("\($0)/gnuplot", X_OK) == 0 }) else { return }
-    throw noGnuplot(path)
+    throw noGnuplot(option, path)
   }
 
-  private static func noGnuplot(_ path: String) -> Failure {
+  private static func noGnuplot(_ option: String, _ path: String) -> Failure {
     Failure(
-      ExitCode.unavailable, "cannot draw --output=\(path): gnuplot is not installed",
+      ExitCode.unavailable, "cannot draw --\(option)=\(path): gnuplot is not installed",
       hint: "install gnuplot-nox, or name a file that ends in .svg")
   }
 
@@ -68,7 +73,7 @@ struct HeatPlace {
     switch form {
     case .svg: try file?.write(result.picture.svg())
     case .png:
-      guard try result.picture.drawPNG(to: path) == .drawn else { throw Self.noGnuplot(path) }
+      guard try result.picture.drawPNG(to: path) == .drawn else { throw Self.noGnuplot(option, path) }
     }
     if !options.output.isQuiet {
       Console.note(HeatText.summary(result, width: Console.error(options.output.color).columns))

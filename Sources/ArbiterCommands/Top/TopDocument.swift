@@ -5,6 +5,7 @@ internal import ArbiterDevice
 internal import ArbiterMetrics
 internal import ArbiterProfiler
 internal import ArbiterReport
+internal import ArbiterTiering
 
 /// A figure of a frame: its name in JSON and CSV, its meaning and how it is read.
 ///
@@ -276,6 +277,9 @@ enum TopDocument {
             WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0)
           })),
       .init(
+        "tiers",
+        .array(view.tiers.map { WatchField<TierNote>.object(WatchField<TierNote>.all, $0) })),
+      .init(
         "sampling",
         WatchField<Figure<WatchedSampling>>.object(
           WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)),
@@ -288,13 +292,14 @@ enum TopDocument {
     return
       (WatchField<WatchInterval>.all.map(\.name) + WatchField<DeviceInterval>.all.map(\.name)
       + WatchField<TaskInterval>.all.map(\.name)
+      + WatchField<TierNote>.all.map(\.name)
       + WatchField<Figure<WatchedSampling>>.all.map(\.name)).filter { known.insert($0).inserted }
   }
 
   /// The first line of CSV.
   static var csvHeader: String { CSV.row(["row", "frame", "unix_seconds"] + names) }
 
-  /// One frame as rows: of the machine, each device, each task and the sampling.
+  /// One frame as rows: of the machine, each device, task and session of tiers, and the sampling.
   static func csv(_ view: TopView, frame: Int, unixSeconds: Double) -> String {
     func row<Subject>(_ kind: String, _ fields: [WatchField<Subject>], _ subject: Subject) -> String
     {
@@ -309,6 +314,7 @@ enum TopDocument {
     return row("machine", WatchField<WatchInterval>.all, interval)
       + interval.devices.map { row("device", WatchField<DeviceInterval>.all, $0) }.joined()
       + interval.tasks.map { row("task", WatchField<TaskInterval>.all, $0) }.joined()
+      + view.tiers.map { row("tier", WatchField<TierNote>.all, $0) }.joined()
       + row("sampling", WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)
   }
 

@@ -5,12 +5,14 @@ internal import ArbiterDevice
 internal import ArbiterMetrics
 package import ArbiterProfiler
 internal import ArbiterReport
+package import ArbiterTiering
 
 // The live screen as lines of text. Pure: the same interval, state and size give the same lines,
 // never more than the window has rows, never wider than it is.
 //
 //   title, processors        always
 //   devices                  at most a third of the rows
+//   sessions of two tiers    where there are any: at most a quarter
 //   tasks                    what is left
 //   remarks                  why figures are missing: where there is room
 //   keys                     the last row
@@ -32,11 +34,16 @@ package struct TopView: Sendable {
   /// The time of day, as 14:05:59.
   package var clock: String
   package var interval: WatchInterval
+  /// The sessions of `arbiter tier` that live.
+  package var tiers: [TierNote]
 
-  package init(place: TopPlace, clock: String, interval: WatchInterval) {
+  package init(
+    place: TopPlace, clock: String, interval: WatchInterval, tiers: [TierNote] = []
+  ) {
     self.place = place
     self.clock = clock
     self.interval = interval
+    self.tiers = tiers
   }
 }
 
@@ -83,7 +90,10 @@ package enum TopScreen {
     var lines = heading(view, state, width: columns).map(\.text)
     let devices = deviceLines(view, width: columns)
     let tasks = taskLines(view, state, width: columns)
-    lines += [""] + devices.map(\.text) + [""] + tasks.map(\.text)
+    lines += [""] + devices.map(\.text)
+    let tiers = tierLines(view, width: columns)
+    if !tiers.isEmpty { lines += [""] + tiers.map(\.text) }
+    lines += [""] + tasks.map(\.text)
     let remarks = remarks(view, width: columns)
     if !remarks.isEmpty { lines += [""] + remarks }
     return lines
@@ -99,6 +109,8 @@ package enum TopScreen {
     var lines = heading(view, state, width: width) + space
     let devices = deviceLines(view, width: width)
     lines += shortened(devices, to: max(2, rows / 3), what: "devices") + space
+    let tiers = tierLines(view, width: width)
+    if !tiers.isEmpty { lines += shortened(tiers, to: max(2, rows / 4), what: "sessions") + space }
     var notes = remarks(view, width: width).map { TopLine($0, .dim) }
     // Tasks keep at least four lines, header included.
     let left = rows - lines.count
@@ -171,6 +183,8 @@ package enum TopScreen {
         + "EQ-W: media writes + media reads / 3. WA, RA: media bytes / iMC bytes. "
         + "s/GiB: CPU seconds of all processors per GiB moved.",
       "Bytes per second; k, M, G are powers of 1000. DELAY and CPU of tasks: 100% is one thread.",
+      "Under arbiter tier: FAST and SLOW are bytes that lie there, HITS the share of accesses of "
+        + "the last seconds that met FAST, UP and DOWN bytes moved so far.",
       "- is unavailable, never 0; the remarks say why.",
     ]
     let long =
@@ -275,6 +289,7 @@ package enum TopScreen {
       add("WRITE/s of \(task.task.process)", task.writeRate.reason)
       add("MAPPED of \(task.task.process)", task.task.mappedBytes.reason)
     }
+    for (subject, reason) in tierReasons(view) { add(subject, reason) }
     let lines = reasons.map { entry in
       let named = entry.subjects.prefix(3).joined(separator: ", ")
       let more = entry.subjects.count > 3 ? " and \(entry.subjects.count - 3) more" : ""

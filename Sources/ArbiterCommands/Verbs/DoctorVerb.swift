@@ -16,8 +16,8 @@ struct DoctorOptions: Equatable {
     abstract: "Say what this machine has for slow memory, and what follows.",
     discussion: """
       Looks at processors, memory nodes, persistent memory, DAX and counters, and at what can be \
-      sampled, decoded and served here. Reads only; needs no privileges, and says unknown where it \
-      may not look.
+      sampled, decoded, placed and served here. Reads only; needs no privileges, and says unknown \
+      where it may not look.
       """,
     initial: DoctorOptions(),
     groups: [
@@ -34,7 +34,8 @@ struct DoctorOptions: Equatable {
 
   private static func doctor(_ options: DoctorOptions) throws -> Int32 {
     let report = MachineReport.gather()
-    let findings = report.findings + [preloadFinding] + SeeingFindings.gather()
+    let findings =
+      report.findings + [preloadFinding] + SeeingFindings.gather() + TierFindings.gather()
     switch options.format {
     case .text: try Console.write(text(report, findings, on: Console.output(options.color)))
     case .json: try Console.write(json(report, findings).document())

@@ -65,7 +65,8 @@ struct TopOptions: Equatable {
       Each interval it shows every interleave set with the bandwidth of memory controller and \
       medium, write and read amplification, equivalent writes, CPU seconds per GiB, the delay in \
       force and the source of these figures; and every program that uses slow memory with what it \
-      stores, its share, the time its gates made it wait and its CPU time.
+      stores, its share, the time its gates made it wait and its CPU time. Programs under arbiter \
+      tier are shown with how much of their memory is fast and how many accesses meet it.
 
       What programs store is counted exactly where they run under arbiter run. Others are \
       sampled, as arbiter account does it, where they use slow memory or are named: source timer \
@@ -132,7 +133,9 @@ private final class TopRun {
   }
 
   private func view(_ reading: WatchReading) -> TopView {
-    TopView(place: place, clock: Self.timeOfDay, interval: tracker.add(reading))
+    TopView(
+      place: place, clock: Self.timeOfDay, interval: tracker.add(reading),
+      tiers: TierSession.notes())
   }
 
   // MARK: Frames

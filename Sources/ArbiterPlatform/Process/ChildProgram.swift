@@ -19,6 +19,14 @@ public struct ChildProgram: Sendable {
     public var userSeconds: Double
     /// CPU seconds in the kernel for the same.
     public var systemSeconds: Double
+
+    /// Makes an ending.
+    package init(code: Int32, signal: Int32?, userSeconds: Double, systemSeconds: Double) {
+      self.code = code
+      self.signal = signal
+      self.userSeconds = userSeconds
+      self.systemSeconds = systemSeconds
+    }
   }
 
   /// The kernel's number of the process.

@@ -5,6 +5,8 @@
 public struct ProcessMapping: Sendable, Hashable {
   /// Its addresses.
   public var addresses: Range<UInt64>
+  /// Whether it may be read; what may not is a guard, or only reserved.
+  public var isReadable = true
   /// Whether it may be written.
   public var isWritable: Bool
   /// Whether others that map the same see what is stored.
@@ -59,6 +61,7 @@ public struct ProcessMapping: Sendable, Hashable {
       let offset = UInt64(words[2], radix: 16), let inode = UInt64(words[4])
     else { return nil }
     addresses = ends[0]..<ends[1]
+    isReadable = flags[0] == UInt8(ascii: "r")
     isWritable = flags[1] == UInt8(ascii: "w")
     isShared = flags[3] == UInt8(ascii: "s")
     fileOffset = offset

@@ -9,24 +9,24 @@ package struct PreciseReading: Sendable {
   /// Samples whose access could be told.
   package private(set) var resolvedCount: UInt64 = 0
   private var widthBytes = 0.0
-  private let storeEvent: UInt32
+  private let storeEvents: [UInt32]
 
   /// Bytes that an access is taken to have before any was resolved.
   private static let likelyWidth = 8.0
 
   /// Begins to read.
   ///
-  /// - Parameter storeEvent: The place of the stores among the sampler's events; all others are
+  /// - Parameter storeEvents: The places of the stores among the sampler's events; all others are
   ///   loads.
-  package init(storeEvent: UInt32) {
-    self.storeEvent = storeEvent
+  package init(storeEvents: UInt32...) {
+    self.storeEvents = storeEvents
   }
 
   /// Tells what a sample stands for.
   package mutating func read(
     _ sample: ArbSample, by resolver: AccessResolver, _ body: (SampledAccess) -> Void
   ) {
-    let isStore = sample.event == storeEvent
+    let isStore = storeEvents.contains(sample.event)
     var isResolved = false
     resolver.resolve(sample) { access in
       // Of a copy, the event's own side; a read-modify-write retires as a store and as a load.

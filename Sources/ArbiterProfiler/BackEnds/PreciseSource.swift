@@ -16,7 +16,7 @@ public struct PreciseSource: AccessSource {
   public let backEnd = BackEnd.pebs
   /// Whom it samples.
   public let feed: SampleFeed
-  private var reading = PreciseReading(storeEvent: 0)
+  private var reading = PreciseReading(storeEvents: 0, 2)
 
   /// Prepares to sample.
   ///
@@ -32,6 +32,25 @@ public struct PreciseSource: AccessSource {
     feed = try SampleFeed(
       [SampledEvent(.stores, period: period), SampledEvent(.loads, period: period)],
       followsChildren: followsChildren, tree: tree)
+  }
+
+  /// Prepares to sample at one of two distances at a time: the first, until another is selected.
+  ///
+  /// Of the sampler's events the first two are stores and loads at the first distance, and the next
+  /// two at the other.
+  ///
+  /// - Parameters:
+  ///   - period: The first distance.
+  ///   - longer: The other.
+  ///   - tree: Where the kernel describes the machine.
+  /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
+  public init(
+    everyEvents period: UInt64, orElse longer: UInt64, tree: SystemTree = SystemTree()
+  ) throws(PlatformError) {
+    let events = [period, longer].flatMap {
+      [SampledEvent(.stores, period: $0), SampledEvent(.loads, period: $0)]
+    }
+    feed = try SampleFeed(events, selected: [0, 1], tree: tree)
   }
 
   /// What became of the samples so far.

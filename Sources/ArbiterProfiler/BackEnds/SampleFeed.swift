@@ -31,17 +31,19 @@ public final class SampleFeed {
   ///
   /// - Parameters:
   ///   - events: What is sampled.
+  ///   - selected: Those that are taken at first, by their indices; nil for all.
   ///   - followsChildren: Whether processes that sampled ones start are sampled too.
   ///   - tree: Where the kernel describes the machine.
   /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
   public init(
-    _ events: [SampledEvent], followsChildren: Bool = true, tree: SystemTree = SystemTree()
+    _ events: [SampledEvent], selected: Set<Int>? = nil, followsChildren: Bool = true,
+    tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
     var options = Sampler.Options()
     options.tellsTasks = true
     options.followsChildren = followsChildren
     resolver = try AccessResolver()
-    sampler = try Sampler(events, options: options, tree: tree)
+    sampler = try Sampler(events, selected: selected, options: options, tree: tree)
     unsafe room = .allocate(capacity: Self.roomCount)
     unsafe room.initialize(repeating: ArbSample())
   }

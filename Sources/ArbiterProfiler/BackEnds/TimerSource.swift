@@ -39,6 +39,22 @@ public struct TimerSource: AccessSource {
       [.clock(everyNanoseconds: period)], followsChildren: followsChildren, tree: tree)
   }
 
+  /// Prepares to sample at one of several distances at a time: the first, until another is selected.
+  ///
+  /// - Parameters:
+  ///   - periods: The distances, each once: one to four.
+  ///   - followsChildren: Whether processes that sampled ones start are sampled too.
+  ///   - tree: Where the kernel describes the machine.
+  /// - Throws: ``PlatformError`` where this machine or this user cannot sample, or nothing decodes.
+  public init(
+    everyNanosecondsOfOne periods: [UInt64], followsChildren: Bool = true,
+    tree: SystemTree = SystemTree()
+  ) throws(PlatformError) {
+    feed = try SampleFeed(
+      periods.map { .clock(everyNanoseconds: $0) }, selected: [0],
+      followsChildren: followsChildren, tree: tree)
+  }
+
   /// What became of the samples so far.
   public var losses: SamplingLosses {
     var losses = feed.sampler.losses

@@ -94,6 +94,25 @@ extension Sampler {
     }
   }
 
+  /// Takes other events from now on, of all threads, those included that have inherited theirs.
+  ///
+  /// A program that begins meanwhile may still take the first selection: to be called again now and
+  /// then, which changes nothing elsewhere.
+  ///
+  /// - Parameter indices: The events to take, by their indices.
+  public func select(_ indices: Set<Int>) {
+    selected = indices
+    guard !isStopped else { return }
+    for target in targets {
+      for descriptors in target.threads.values {
+        // Opened event by event for one processor after the other: see ``open``.
+        for (place, descriptor) in descriptors.enumerated() {
+          _ = arb_sampling_switch(descriptor, indices.contains(place % events.count) ? 1 : 0)
+        }
+      }
+    }
+  }
+
   /// Stops all events for good and keeps what they have in the rings, to be drained.
   public func stop() {
     for target in targets {
@@ -181,9 +200,12 @@ extension Sampler {
     for (place, processor) in rings.processors.enumerated() {
       for (index, event) in events.enumerated() {
         var specification = specifications[index]
+        if atExec && selected.contains(index) {
+          specification.flags |= UInt32(ARB_EVENT_AT_EXEC)
+        }
         if atExec {
           // The program is a process of its own, which only this lets inherit.
-          specification.flags |= UInt32(ARB_EVENT_AT_EXEC | ARB_EVENT_TO_PROCESSES)
+          specification.flags |= UInt32(ARB_EVENT_TO_PROCESSES)
         }
         let descriptor = unsafe arb_sampling_open(&specification, thread, Int32(processor))
         if descriptor == -Int64(ESRCH) { return }
@@ -193,7 +215,7 @@ extension Sampler {
         }
         target.threads[thread, default: []].append(Int32(descriptor))
         try connect(Int32(descriptor), place: place, event: index, owner: thread)
-        if !atExec { _ = arb_sampling_switch(Int32(descriptor), 1) }
+        if !atExec && selected.contains(index) { _ = arb_sampling_switch(Int32(descriptor), 1) }
       }
     }
   }

@@ -57,21 +57,26 @@ public final class Sampler: CustomStringConvertible {
   var lostWhileOpen: UInt64 = 0
   var isStopped = false
   var closedRedundantCount: UInt64 = 0
+  /// Which events are taken now; the others are open and rest.
+  var selected: Set<Int>
 
   /// Makes a sampler of no process yet.
   ///
   /// - Parameters:
-  ///   - events: What is sampled: at least one event and at most four, each kind once.
+  ///   - events: What is sampled: at least one event and at most four, each once.
+  ///   - selected: Those that are taken at first, by their indices; nil for all.
   ///   - options: What else to ask for.
   ///   - tree: Where the kernel describes the machine.
   /// - Throws: ``PlatformError`` where this machine has no such event, where the kernel does not
   ///   let this user sample, or where it grants no memory for rings.
   public init(
-    _ events: [SampledEvent], options: Options = Options(), tree: SystemTree = SystemTree()
+    _ events: [SampledEvent], selected: Set<Int>? = nil, options: Options = Options(),
+    tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
     precondition(1...ARB_FORMAT_MAX ~= events.count, "\(events.count) events")
-    precondition(Set(events.map(\.kind)).count == events.count, "a kind of event twice")
+    precondition(Set(events).count == events.count, "an event twice")
     self.events = events
+    self.selected = selected ?? Set(events.indices)
     self.options = options
     self.tree = tree
     specifications = try Self.specifications(of: events, options, tree: tree)

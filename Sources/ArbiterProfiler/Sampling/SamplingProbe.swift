@@ -68,8 +68,9 @@ extension Sampler {
       specification.flags =
         options.followsChildren
         ? UInt32(ARB_EVENT_TO_PROCESSES) : UInt32(ARB_EVENT_TO_THREADS)
-      // One event of a thread is enough to tell what the thread does.
-      if options.tellsTasks && list.isEmpty {
+      // One event of a thread is enough to tell what the thread does; of those that differ in their
+      // period alone, one is taken at a time, and those that rest tell nothing.
+      if options.tellsTasks && event.kind == events[0].kind {
         specification.flags |= UInt32(ARB_EVENT_TELLS_TASKS)
       }
       list.append(specification)

@@ -202,7 +202,10 @@ public final class ControlSeat {
 
   // MARK: Files
 
-  private static func prepare(_ folder: String) throws(PlatformError) {
+  /// Makes the runtime folder, or checks that it is this user's alone.
+  ///
+  /// - Throws: ``PlatformError`` where it is not, or cannot be made.
+  public static func prepare(_ folder: String) throws(PlatformError) {
     if unsafe mkdir(folder, 0o700) != 0 && errno != EEXIST {
       throw PlatformError(
         errorNumber: errno, path: folder, action: "make the runtime folder",

@@ -14,6 +14,13 @@ public struct PreloadLibrary: Sendable, Hashable {
   /// Where the library lies; an absolute path.
   public let path: String
 
+  /// Makes a library that lies somewhere else.
+  ///
+  /// - Parameter path: Where; an absolute path.
+  public init(path: String) {
+    self.path = path
+  }
+
   /// Finds the library: where the variable says, beside the executable, in ../lib/arbiter.
   ///
   /// - Parameters:

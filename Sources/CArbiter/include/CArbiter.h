@@ -193,6 +193,32 @@ int64_t arb_copy_checked(
 /* Reserves `byte_count` bytes of a file on its medium from offset 0. */
 int64_t arb_file_allocate(int descriptor, int64_t byte_count);
 
+/* Pages and memory nodes. */
+
+/* Moves pages of a process to nodes, or tells where they lie where `nodes` is NULL. Each status is
+ * a node or a negative errno; those that the kernel did not get to stay as they were. With
+ * `moves_shared` pages that several processes map move too, which needs CAP_SYS_NICE. Returns 0,
+ * or how many pages were not moved. */
+int64_t arb_pages_move(
+    int process, size_t count, const uint64_t *_Nonnull addresses, const int32_t *_Nullable nodes,
+    int32_t *_Nonnull status, int moves_shared);
+
+/* 0 where this thread may move pages that several processes map, -EPERM where not. */
+int64_t arb_pages_may_move_shared(void);
+
+/* What a thread says of where its memory is to come from. */
+typedef struct {
+  int32_t mode;
+  uint64_t nodes[16];
+} ArbMemoryPolicy;
+
+/* Lets new memory of the calling thread, and of what it starts, come from the node it runs on, by
+ * a policy that keeps the kernel's balancing of nodes away from it. Notes what was in force. */
+int64_t arb_memory_policy_local(ArbMemoryPolicy *_Nonnull before);
+
+/* Puts back into force what was noted. */
+int64_t arb_memory_policy_restore(const ArbMemoryPolicy *_Nonnull before);
+
 /* Return addresses of the calling thread, innermost first, by the C library's unwinder. Writes at
  * most `count` of them and returns how many. The first call may allocate. */
 int32_t arb_return_addresses(uintptr_t *_Nonnull addresses, int32_t count);

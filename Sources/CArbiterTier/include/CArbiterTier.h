@@ -4,6 +4,7 @@
 #define CARBITERTIER_H
 
 #include "tier.h"
+#include "tier_manager.h"
 #include "tier_page.h"
 
 #endif

@@ -1,0 +1,49 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArbiterMetrics
+internal import ArbiterPlacement
+internal import ArbiterPlatform
+internal import ArbiterProfiler
+internal import CArbiterTier
+
+extension TierManager {
+  /// How memory is placed now, and what was done for it so far.
+  ///
+  /// - Complexity: A pass over all chunks.
+  public var reading: TierReading {
+    var (fast, slow) = (UInt64(0), UInt64(0))
+    table.forEach { _, chunk in
+      let slowBytes = chunk.presentIslands.intersection(chunk.slowIslands).bytes
+      slow += UInt64(slowBytes)
+      fast += UInt64(chunk.presentIslands.bytes - slowBytes)
+    }
+    let losses = isFinished ? tally.losses : tracker?.losses ?? tally.losses
+    let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
+    let failure = trackerFailure ?? "nothing tracks accesses in this session"
+    return TierReading(
+      timeNanoseconds: tally.endNanoseconds ?? now, backEnd: backEnd.kind, policy: policy.name,
+      tracker: Figure(tracker?.backEnd.rawValue, otherwise: failure),
+      samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
+      fastCapacityBytes: configuration.fastBytes, fastBytes: fast, slowBytes: slow,
+      metadataBytes: metadataBytes,
+      fastHitShare: tracker == nil ? .unavailable(failure) : hits.overall,
+      recentFastHitShare: tracker == nil ? .unavailable(failure) : hits.recent,
+      managedSampleCount: tally.managedSampleCount, sampleCount: losses.sampleCount,
+      lostSampleCount: losses.lostCount, promotionCount: tally.promotionCount,
+      demotionCount: tally.demotionCount, promotedBytes: tally.promotedBytes,
+      demotedBytes: tally.demotedBytes, refusals: tally.refusals, stalls: backEnd.stalls,
+      trackerNanoseconds: tally.trackerNanoseconds, moverNanoseconds: backEnd.moverNanoseconds,
+      processes: backEnd.processes)
+  }
+
+  /// The page, and what this process's heap has grown by since the session began: the table, the
+  /// policy's memory of chunks and all else that grows with them.
+  private var metadataBytes: UInt64 {
+    let heap = Self.heapBytes
+    return backEnd.metadataBytes + (heap > heapBytesBefore ? heap - heapBytesBefore : 0)
+  }
+
+  /// Bytes of this process's heap that are in use.
+  static var heapBytes: UInt64 { arb_tier_heap_bytes() }
+}

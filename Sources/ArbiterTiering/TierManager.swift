@@ -1,0 +1,341 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A session: samples -> chunks -> the policy -> migrations -> what became of them.
+//
+// M1  No failure in here ends a program or the session: what is refused is told once, and what was
+//     placed stays where it is.
+// M2  Each decision of the policy has one outcome that it is told, also where it was never queued.
+// M3  A number is forgotten by the policy before anybody uses it again.
+// M4  Nothing waits: a step drains, decides, submits and returns.
+
+internal import ArbiterPlacement
+public import ArbiterPlatform
+internal import ArbiterProfiler
+
+/// Places the memory of a program and of what it starts, for as long as it runs.
+///
+/// Belongs to one thread: every call comes from there.
+public final class TierManager {
+  /// How the session works, and why so.
+  public let probe: TierProbe
+
+  let configuration: TierConfiguration
+  let observer: (any TierObserver)?
+  var backEnd: any TierBackEnd
+  var tracker: SampleTracker?
+  var trackerFailure: String?
+  var policy: any PlacementPolicy
+  var table = ChunkTable()
+  var tiers: TierPair
+  var tally = TierTally()
+  var hits = HitShare()
+  var costs = TierCosts()
+  var remarks = RemarkList()
+  let beganNanoseconds = SystemClock.monotonicRawNanoseconds()
+
+  /// Bytes of the heap before anything was managed.
+  var heapBytesBefore: UInt64 = 0
+
+  private let preload: TierPreload?
+  private let file: FileBackEnd?
+  private var decisions: [Migration] = []
+  private var outcomes: [MigrationOutcome] = []
+  private var openCount = 0
+  private var nextStep: Int64 = 0
+  private var nextLook: Int64 = 0
+  /// Chunks that the observer knows.
+  private var shown: [ManagedChunk?] = []
+  private var fastBytesBefore = 0
+  private var movedBytesSince = 0
+  private(set) var isFinished = false
+
+  /// Time between two looks at samples and chunks: short while something moves.
+  private static let lookNanoseconds: Int64 = 10_000_000
+  private static let calmLookNanoseconds: Int64 = 40_000_000
+  /// Time between two looks for what became of migrations.
+  private static let outcomeNanoseconds: Int64 = 4_000_000
+
+  /// Prepares a session; no program runs yet.
+  ///
+  /// - Parameters:
+  ///   - configuration: What is placed, where and how.
+  ///   - probe: How; of the same configuration.
+  ///   - observer: Who is told of everything; nil for nobody.
+  ///   - libraryOverride: The value of ``TierPreload/variable``; nil where it is not set.
+  ///   - tree: Where the kernel describes the machine.
+  /// - Throws: ``PlatformError`` where slow memory or the library cannot be had.
+  public convenience init(
+    _ configuration: TierConfiguration, probe: TierProbe, observer: (any TierObserver)? = nil,
+    libraryOverride: String? = nil, tree: SystemTree = SystemTree()
+  ) throws(PlatformError) {
+    var preload: TierPreload?
+    let backEnd: any TierBackEnd
+    switch (probe.backEnd, configuration.slow, probe.places) {
+    case (.file, .path(let path), _):
+      preload = try TierPreload(
+        managesHeaps: configuration.managesHeaps, override: libraryOverride,
+        executable: TierPreload.ownExecutable, tree: tree)
+      backEnd = try FileBackEnd(
+        fastBytes: configuration.fastBytes, path: path, slowBytes: configuration.slowBytes,
+        options: FileBackEnd.options(configuration, probe), tree: tree)
+    case (.numa, _, let places?): backEnd = try NumaBackEnd(places: places, tree: tree)
+    default:
+      throw PlatformError(
+        .invalidArgument, reason: "the session was probed for other slow memory",
+        nextStep: "probe the configuration that is used")
+    }
+    self.init(
+      configuration, probe: probe, backEnd: backEnd, preload: preload, observer: observer)
+    openTracker(tree)
+    if configuration.managesHeaps, let preload, preload.allocator == nil {
+      remarks.add(
+        "heaps are not managed: there is no \(TierPreload.allocatorName); install Debian's package "
+          + "libjemalloc2")
+    }
+  }
+
+  /// A session on a back-end of the caller's.
+  package init(
+    _ configuration: TierConfiguration, probe: TierProbe, backEnd: any TierBackEnd,
+    preload: TierPreload? = nil, observer: (any TierObserver)? = nil
+  ) {
+    self.configuration = configuration
+    self.probe = probe
+    self.backEnd = backEnd
+    self.preload = preload
+    self.observer = observer
+    file = backEnd as? FileBackEnd
+    policy = configuration.policy
+    tiers = TierPair(
+      fastBytes: Int(clamping: configuration.fastBytes), fast: .dram, slow: probe.slowTiming,
+      migrationNanoseconds: Self.migrationNanosecondsAtFirst)
+    heapBytesBefore = Self.heapBytes
+    if policy.scanNanoseconds != nil {
+      remarks.add(
+        "policy \(policy.name) asks for scans of page tables, which a running program is not "
+          + "subjected to: it sees samples alone")
+    }
+  }
+
+  /// What a migration costs beside its copy until some were made: measured on a virtual machine of
+  /// 2 processors, 1.3 us to protect, 7 us to remap and as much to make fresh memory ready.
+  private static let migrationNanosecondsAtFirst = 20_000.0
+
+  /// Opens what samples; without it memory is placed where it first falls.
+  package func openTracker(_ tree: SystemTree) {
+    do throws(PlatformError) {
+      tracker = try SampleTracker(
+        probe.tracker, period: policy.samplingPeriodNanoseconds,
+        eventCount: policy.eventsPerSample, tree: tree)
+      if let note = tracker?.note { remarks.add(note) }
+      heapBytesBefore = Self.heapBytes
+    } catch {
+      trackerFailure = error.reason
+      remarks.add("accesses are not tracked, and nothing is moved: \(error)")
+    }
+  }
+
+  // MARK: The program
+
+  /// The variables that the program is to start with.
+  ///
+  /// - Parameter environment: The variables of whoever starts it, as NAME=value.
+  /// - Returns: The same with what the back-end needs.
+  public func environment(adding environment: [String]) -> [String] {
+    guard let preload, let file else { return environment }
+    return preload.environment(
+      adding: environment, page: file.page.descriptor, slow: file.slow.descriptor)
+  }
+
+  /// Starts the program and manages it, and what it starts, from its first instruction on.
+  ///
+  /// - Parameter start: Starts it with the variables of ``environment(adding:)``; runs on a thread
+  ///   of its own, while the caller waits.
+  /// - Returns: The program.
+  /// - Throws: ``PlatformError`` of `start`.
+  public func launch(
+    _ start: () throws(PlatformError) -> ChildProgram
+  ) throws(PlatformError) -> ChildProgram {
+    let child =
+      if let tracker {
+        try tracker.launch { () throws(PlatformError) in try begin(start) }
+      } else {
+        try begin(start)
+      }
+    backEnd.follow(child.process)
+    return child
+  }
+
+  private func begin(
+    _ start: () throws(PlatformError) -> ChildProgram
+  ) throws(PlatformError) -> ChildProgram {
+    probe.backEnd == .numa ? try NumaPlaces.startingLocally(start) : try start()
+  }
+
+  /// Says what of a program cannot be managed, as remarks.
+  public func examine(_ program: ProgramFile) {
+    guard probe.backEnd == .file else { return }
+    if program.changesRights {
+      remarks.add(
+        "\(program.path) runs with the rights of its owner (setuid): no library can be put into it, "
+          + "and nothing of it is managed")
+    } else if program.linkage == .static {
+      remarks.add(
+        "\(program.path) is statically linked: no library can be put into it, and only what it "
+          + "starts may be managed")
+    }
+  }
+
+  // MARK: A step
+
+  /// Does what is due: takes in samples and outcomes, decides, submits.
+  ///
+  /// - Returns: Nanoseconds after which it is to be called again, at most.
+  @discardableResult
+  public func step() -> Int64 {
+    guard !isFinished else { return Int64.max }
+    let began = SystemClock.threadCPUNanoseconds()
+    defer {
+      tally.trackerNanoseconds += UInt64(max(0, SystemClock.threadCPUNanoseconds() - began))
+    }
+    let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
+    takeOutcomes(now)
+    if now >= nextLook {
+      refresh(now)
+      drain(now)
+      let isCalm = openCount == 0 && (tracker?.periodNanoseconds ?? 0) >= 4_000_000
+      nextLook = now + (isCalm ? Self.calmLookNanoseconds : Self.lookNanoseconds)
+    }
+    if now >= nextStep {
+      decide(now)
+      nextStep = now + max(1_000_000, policy.stepNanoseconds)
+    }
+    for remark in backEnd.takeRemarks() { remarks.add(remark) }
+    let next = min(nextLook, nextStep) - now
+    return max(500_000, openCount > 0 ? min(next, Self.outcomeNanoseconds) : next)
+  }
+
+  private func takeOutcomes(_ now: Int64) {
+    var table = take()
+    backEnd.takeOutcomes(&table) { outcomes.append($0) }
+    self.table = table
+    for outcome in outcomes { complete(outcome, now, wasQueued: true) }
+    outcomes.removeAll(keepingCapacity: true)
+  }
+
+  /// The table, alone: what is changed while others hold it is copied.
+  private func take() -> ChunkTable {
+    defer { table = ChunkTable() }
+    return table
+  }
+
+  private func complete(_ outcome: MigrationOutcome, _ now: Int64, wasQueued: Bool) {
+    if wasQueued { openCount = max(0, openCount - 1) }
+    tally.record(outcome)
+    costs.record(outcome)
+    if outcome.status == .moved {
+      movedBytesSince +=
+        outcome.migration.destination == .fast ? outcome.bytesCopied : -outcome.bytesCopied
+    }
+    policy.complete(outcome)
+    observer?.completed(outcome, of: table[Int(outcome.migration.chunk)], time: now)
+  }
+
+  private func refresh(_ now: Int64) {
+    var table = take()
+    backEnd.refresh(&table) { number in
+      policy.forget(chunk: number)
+      if shown.indices.contains(number), shown[number] != nil {
+        shown[number] = nil
+        observer?.vanished(number, time: now)
+      }
+    }
+    self.table = table
+    if observer != nil { showNew(now) }
+  }
+
+  private func showNew(_ now: Int64) {
+    while shown.count < table.capacity { shown.append(nil) }
+    table.forEach { number, chunk in
+      if shown[number] == nil { observer?.appeared(number, chunk, time: now) }
+      shown[number] = chunk
+    }
+  }
+
+  private func drain(_ now: Int64) {
+    hits.advance(to: now)
+    guard let tracker else { return }
+    tracker.drain { access in
+      guard let address = access.address,
+        let number = table.index(process: access.process, address: address),
+        let chunk = table[number]
+      else { return }
+      let offset = Int(address % UInt64(TierUnit.chunkBytes))
+      let island = offset / TierUnit.islandBytes
+      let sample = TierSample(
+        chunk: Int32(number), island: UInt8(island), isStore: access.isStore,
+        weight: Float(access.weight))
+      tally.managedSampleCount += 1
+      hits.record(
+        weight: access.weight, isFast: !chunk.slowIslands.contains(IslandSet(island: island)))
+      policy.record(sample)
+      observer?.sampled(sample, process: access.process, address: address, time: now)
+    }
+  }
+
+  private func decide(_ now: Int64) {
+    if let cost = costs.migrationNanoseconds(
+      bytesPerSecond: min(tiers.slow.readBytesPerSecond, tiers.slow.writeBytesPerSecond))
+    {
+      tiers.migrationNanoseconds = cost
+    }
+    let fastBytes = table.fastBytes
+    let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)
+    (fastBytesBefore, movedBytesSince) = (fastBytes, 0)
+    decisions.removeAll(keepingCapacity: true)
+    do {
+      let view = PlacementView(
+        timeNanoseconds: now, chunks: table, tiers: tiers,
+        samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
+        newFastBytes: newBytes, sampleUnit: tracker?.backEnd == .pebs ? .accesses : .time)
+      policy.step(view, into: &decisions)
+    }
+    let isMoving = probe.staticReason == nil
+    for migration in decisions {
+      guard let chunk = table[Int(migration.chunk)], isMoving, chunk.isMovable else {
+        complete(
+          MigrationOutcome(migration, status: isMoving ? .stale : .busy), now, wasQueued: false)
+        continue
+      }
+      if backEnd.submit(migration, of: chunk) {
+        openCount += 1
+        observer?.decided(migration, of: chunk, time: now)
+      } else {
+        complete(MigrationOutcome(migration, status: .busy), now, wasQueued: false)
+      }
+    }
+    tracker?.select(periodNanoseconds: policy.samplingPeriodNanoseconds, now: now)
+  }
+
+  // MARK: The end
+
+  /// What is to be told since the last call, one line each.
+  public func takeRemarks() -> [String] { remarks.take() }
+
+  /// Stops sampling and moving, and lets the programs be: what was placed stays where it is.
+  ///
+  /// The reading stays as it was. A second call does nothing.
+  public func finish() {
+    guard !isFinished else { return }
+    let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
+    drain(now)
+    takeOutcomes(now)
+    for remark in backEnd.takeRemarks() { remarks.add(remark) }
+    tally.losses = tracker?.losses ?? tally.losses
+    tally.endNanoseconds = now
+    tracker?.stop()
+    backEnd.stop()
+    isFinished = true
+  }
+}

@@ -1,0 +1,135 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterMetrics
+import ArbiterPlacement
+import ArbiterPlatform
+import ArbiterProfiler
+import ArbiterRuntime
+import ArbiterTiering
+import Glibc
+import Testing
+
+@Suite struct `hit shares` {
+  @Test func `are missing without samples and never certain with few`() throws {
+    var share = HitShare()
+    #expect(share.overall.value == nil)
+    share.record(weight: 5, isFast: true)
+    let one = try #require(share.overall.value)
+    #expect(one.value == 1)
+    #expect(one.standardError > 0.3)
+    for _ in 0..<9_999 { share.record(weight: 5, isFast: true) }
+    let many = try #require(share.overall.value)
+    #expect(many.standardError < 0.001)
+  }
+
+  @Test func `have the error of a binomial share, and a larger one of uneven weights`() throws {
+    var even = HitShare()
+    var uneven = HitShare()
+    for number in 0..<1000 {
+      even.record(weight: 1, isFast: number % 4 != 0)
+      uneven.record(weight: number % 10 == 0 ? 50 : 1, isFast: number % 4 != 0)
+    }
+    let first = try #require(even.overall.value)
+    #expect(abs(first.value - 0.75) < 1e-9)
+    #expect(abs(first.standardError - (0.75 * 0.25 / 1000).squareRoot()) < 1e-4)
+    let second = try #require(uneven.overall.value)
+    #expect(second.standardError > 2 * first.standardError)
+  }
+
+  @Test func `of the last seconds forget what was before`() throws {
+    var share = HitShare()
+    share.advance(to: 0)
+    for _ in 0..<100 { share.record(weight: 1, isFast: false) }
+    share.advance(to: 3_000_000_000)
+    for _ in 0..<100 { share.record(weight: 1, isFast: true) }
+    #expect(try #require(share.recent.value).value == 0.5)
+    share.advance(to: 6_000_000_000)
+    #expect(try #require(share.recent.value).value == 1)
+    share.advance(to: 60_000_000_000)
+    #expect(share.recent.value == nil)
+    #expect(try #require(share.overall.value).value == 0.5)
+  }
+}
+
+@Suite struct `costs of migrations` {
+  private static func outcome(bytes: Int, nanoseconds: Int64) -> MigrationOutcome {
+    MigrationOutcome(
+      Migration(chunk: 0, islands: .all, to: .fast, because: .hot), status: .moved,
+      bytesCopied: bytes, cpuNanoseconds: nanoseconds)
+  }
+
+  @Test func `are a line through what was measured`() throws {
+    var costs = TierCosts()
+    #expect(costs.migrationNanoseconds(bytesPerSecond: 1e9) == nil)
+    for number in 1...100 {
+      let bytes = (number % 64 + 1) << 15
+      costs.record(Self.outcome(bytes: bytes, nanoseconds: Int64(bytes / 4) + 25_000))
+    }
+    let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 1e9))
+    #expect(abs(cost - 25_000) < 500)
+  }
+
+  @Test func `take the copy at the bandwidth where all are of one size`() throws {
+    var costs = TierCosts()
+    for _ in 0..<20 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 1_100_000)) }
+    let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 4e9))
+    #expect(abs(cost - (1_100_000 - Double(2 << 20) / 4)) < 1)
+  }
+}
+
+@Suite struct `sampling for tiers` {
+  /// Stores into a buffer, round and round, for some time.
+  private static func store(into buffer: UnsafeMutableRawBufferPointer, milliseconds: Int64) {
+    let end = SystemClock.monotonicRawNanoseconds() + milliseconds * 1_000_000
+    var round: UInt64 = 0
+    while SystemClock.monotonicRawNanoseconds() < end {
+      for offset in stride(from: 0, to: buffer.count, by: 64) {
+        unsafe buffer.storeBytes(of: round, toByteOffset: offset, as: UInt64.self)
+      }
+      round += 1
+    }
+  }
+
+  @Test func `changes its period while threads run`() throws {
+    let tracker: SampleTracker
+    do {
+      tracker = try SampleTracker(.timer, period: 1_000_000)
+    } catch {
+      // Somebody forbids sampling on this machine; the reason is the profiler's own test.
+      withKnownIssue("sampling is not permitted here: \(error)", isIntermittent: true) {
+        Issue.record("not sampled")
+      }
+      return
+    }
+    defer { tracker.stop() }
+    try tracker.add(process: getpid())
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 4096)
+    defer { unsafe buffer.deallocate() }
+    func weights(milliseconds: Int64) -> [Double] {
+      tracker.drain { _ in }
+      unsafe Self.store(into: buffer, milliseconds: milliseconds)
+      var weights: [Double] = []
+      tracker.drain { weights.append($0.weight) }
+      return weights
+    }
+    let first = weights(milliseconds: 200)
+    #expect(tracker.periodNanoseconds == 1_000_000)
+    #expect(!first.isEmpty && first.allSatisfy { $0 == 1_000_000 })
+    tracker.select(periodNanoseconds: 15_000_000, now: 1_000_000_000)
+    #expect(tracker.periodNanoseconds == 16_000_000)
+    let second = weights(milliseconds: 400)
+    #expect(!second.isEmpty && second.allSatisfy { $0 == 16_000_000 })
+    // A second change comes too soon, a third one does not.
+    tracker.select(periodNanoseconds: 1_000_000, now: 1_050_000_000)
+    #expect(tracker.periodNanoseconds == 16_000_000)
+    tracker.select(periodNanoseconds: 1_000_000, now: 1_500_000_000)
+    #expect(tracker.periodNanoseconds == 1_000_000)
+    #expect(!weights(milliseconds: 100).isEmpty)
+  }
+
+  @Test func `refuses back-ends that see no accesses`() {
+    #expect(throws: PlatformError.self) { try SampleTracker(.faults, period: 1_000_000) }
+    #expect(throws: PlatformError.self) { try SampleTracker(.gates, period: 1_000_000) }
+  }
+}

@@ -206,10 +206,7 @@ enum SummaryGlossary {
       + MeasureFindings.glossary
       + TopDocument.glossary
       + TierFindings.glossary
-<<<<<<< HEAD
       + TierSummary.glossary
     return all.filter { seen.insert($0.0).inserted }.map { (name: $0.0, meaning: $0.1) }
   }()
 }
-=======
->>>>>>> verb

@@ -53,6 +53,8 @@ let package = Package(
     .library(name: "ArbiterCrashTesting", targets: ["ArbiterCrashTesting"]),
     // The mechanism alone, for the benchmarks in C.
     .library(name: "CArbiterGate", targets: ["CArbiterGate"]),
+    // The mover alone, for the benchmark in C.
+    .library(name: "CArbiterTier", targets: ["CArbiterTier"]),
     // Lies beside the tool, which finds it there; see decision 0008.
     .library(name: "arbiter-preload", type: .dynamic, targets: ["CArbiterPreload"]),
     .library(name: "arbiter-tier", type: .dynamic, targets: ["CArbiterTierPreload"]),

@@ -73,6 +73,8 @@ let package = Package(
       name: "tier-overhead",
       dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
       swiftSettings: strict),
+    .executableTarget(
+      name: "tier-migrate", dependencies: [.product(name: "CArbiterTier", package: "arbiter")]),
     .executableTarget(name: "account-cost", linkerSettings: [.linkedLibrary("m")]),
     .executableTarget(
       name: "simulator-speed", dependencies: [.product(name: "ArbiterModel", package: "arbiter")],

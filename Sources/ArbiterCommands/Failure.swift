@@ -106,9 +106,11 @@ package struct Failure: Error, Equatable {
 }
 
 /// The bytes of a file that the user has named with an option.
-func readFile(_ path: String, for option: String) throws(Failure) -> [UInt8] {
+func readFile(
+  _ path: String, for option: String, bytesMax: Int = 1 << 20
+) throws(Failure) -> [UInt8] {
   do {
-    return Array(try FileSystem.read(path, bytesMax: 1 << 20).utf8)
+    return Array(try FileSystem.read(path, bytesMax: bytesMax).utf8)
   } catch {
     let isDenied = error.errorNumber == EACCES || error.errorNumber == EPERM
     let isTrouble = [EIO, ENOMEM, EMFILE, ENFILE].contains(error.errorNumber)

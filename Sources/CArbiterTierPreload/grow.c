@@ -80,7 +80,8 @@ static long grow(uint64_t old, uint64_t old_length, uint64_t new_length, long fl
   int status = arb_give_up(old, old_length);
   if (status != 0) return status;
   /* Readable and writable for the moment, for what has to be copied. */
-  long target = arb_map_aligned(new_length, (long)known.protection, MAP_PRIVATE | MAP_ANONYMOUS);
+  long target =
+      arb_tier_map_aligned(new_length, (long)known.protection, MAP_PRIVATE | MAP_ANONYMOUS);
   if (arb_is_error(target)) return target;
   move_pieces(old, old_length, (uint64_t)target);
   arb_raw(SYS_munmap, (long)old, (long)old_length, 0, 0, 0, 0);

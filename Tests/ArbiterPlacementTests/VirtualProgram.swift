@@ -25,6 +25,9 @@ enum Pattern {
   /// Ranges of hot chunks that follow each other after so many seconds.
   case phases(firsts: [Int], count: Int, seconds: Double)
 
+  /// The same, after so many accesses.
+  case turns(firsts: [Int], count: Int, accesses: Double)
+
   func draw(
     chunks: Int, seconds: Double, accesses: Double, from random: inout SeededRandom
   ) -> Place {
@@ -47,6 +50,10 @@ enum Pattern {
     case .hotAndSequential(let first, let count, let accessesPerChunk):
       if random.below(2) == 0 { return Place(chunk: first + random.below(count), island: island) }
       return Pattern.sequential(accessesPerChunk: accessesPerChunk)
+        .draw(chunks: chunks, seconds: seconds, accesses: accesses, from: &random)
+    case .turns(let firsts, let count, let length):
+      let first = firsts[Int(accesses / length) % firsts.count]
+      return Pattern.hotRange(first: first, count: count)
         .draw(chunks: chunks, seconds: seconds, accesses: accesses, from: &random)
     case .phases(let firsts, let count, let duration):
       let first = firsts[Int(seconds / duration) % firsts.count]

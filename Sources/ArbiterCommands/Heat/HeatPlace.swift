@@ -73,7 +73,9 @@ struct HeatPlace {
     switch form {
     case .svg: try file?.write(result.picture.svg())
     case .png:
-      guard try result.picture.drawPNG(to: path) == .drawn else { throw Self.noGnuplot(option, path) }
+      guard try result.picture.drawPNG(to: path) == .drawn else {
+        throw Self.noGnuplot(option, path)
+      }
     }
     if !options.output.isQuiet {
       Console.note(HeatText.summary(result, width: Console.error(options.output.color).columns))

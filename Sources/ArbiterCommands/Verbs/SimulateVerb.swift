@@ -27,6 +27,7 @@ struct SimulateOptions: Equatable {
   var warmUp: TimeSpan?
   var duration: TimeSpan?
   var trace = ReplayOptions()
+  var tiers = TierSimulationOptions()
   var seed: UInt64 = 1
   var isDryRun = false
   var report = "none"
@@ -57,7 +58,7 @@ struct SimulateOptions: Equatable {
           completion: .words(ProfileLibrary.embedded.names), help: "Kind of module."),
         .init(
           "modules", \.modules, placeholder: "<COUNT>",
-          help: "Modules of the interleave set, 1 to 12."),
+          help: "Modules of the interleave set, 1 to 12; with --tiers 6 unless given."),
         .init(
           "vary", \.vary,
           help: "A number of the profile and the values that runs give it: KEY=A..B, "
@@ -69,7 +70,8 @@ struct SimulateOptions: Equatable {
       [
         .init(
           "threads", \.threads,
-          help: "Numbers of threads, each a run; by default 1,2,4,8,16,26, or those of the trace."),
+          help: "Numbers of threads, each a run; by default 1,2,4,8,16,26, or those of the trace; "
+            + "with --tiers one number, by default 8."),
         .init("pattern", \.pattern, help: "Order of each thread's addresses."),
         .init("store", \.store, help: "Non-temporal stores, stores with clwb, or plain stores."),
         .init("access", \.access, help: "Size of each access."),
@@ -79,6 +81,7 @@ struct SimulateOptions: Equatable {
         .init("think", \.think, help: "Time of its own that a thread spends after each access."),
       ]),
     ReplayOptions.group.within(\.trace),
+    TierSimulationOptions.group.within(\.tiers),
     SchemeOptions.group(fixedDelayWith: [.baseline, .fence]).within(\.admission),
     OptionGroup(
       "Run",
@@ -88,7 +91,8 @@ struct SimulateOptions: Equatable {
           help: "Virtual time before the measurement; by default 12 periods, with a trace none."),
         .init(
           "duration", \.duration,
-          help: "Virtual time of the measurement: 20ms unless given, with a trace until its end."),
+          help: "Virtual time of the measurement: 20ms unless given, with a trace until its end; "
+            + "with --tiers that of the work in fast memory, 60s unless given."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
         .init(
           "dry-run", \.isDryRun,
@@ -134,6 +138,7 @@ struct SimulateOptions: Equatable {
         hint: "leave out --format")
     }
     try options.trace.validate()
+    try options.tiers.validate(duration: options.duration, threads: options.threads)
     // Whatever the model refuses beyond what has a message of its own.
     if let problem = options.workload.problem { throw UsageError(problem) }
   }
@@ -237,6 +242,10 @@ extension SimulateOptions {
       than recorded are clones in ranges of their own; Documentation/Replay.md says more. With \
       --record the simulated threads make such a recording, in virtual time.
 
+      With --tiers no writers run: a program's data lies in fast and in slow memory, and policies \
+      decide what lies where, in virtual time, from samples or a recording of arbiter tier. The \
+      profile's modules are the slow memory; Documentation/Placement.md says what is modelled.
+
       The same options and the same seed give the same results on every machine.
       """,
     initial: SimulateOptions(), groups: groups,
@@ -254,6 +263,9 @@ extension SimulateOptions {
       Example(
         "A recorded program, as it was and with 26 threads",
         "simulate --trace=program.trace --threads=4,26"),
+      Example(
+        "Who places data best when the hot part of it moves",
+        "simulate --tiers=moving --policies=arbiter,hemem-paper,first-touch"),
       Example("What would be run", "simulate --threads=4 --dry-run"),
     ],
     seeAlso: ["arbiter-compare", "arbiter-explain"],
@@ -263,6 +275,8 @@ extension SimulateOptions {
   private static func simulate(_ invocation: Invocation<SimulateOptions>) throws -> Int32 {
     let options = invocation.options
     try ReplayOptions.checkGiven(invocation.given, options.trace)
+    try options.tiers.checkGiven(invocation.given)
+    if let source = options.tiers.tiers { return try simulateTiers(source, invocation) }
     let replay = try options.trace.trace.map { path throws(Failure) in try ReplaySource(path) }
     let device = try loadProfile(options.profile)
     let place = ReportPlace(options.report)

@@ -29,7 +29,9 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Short, so that a new phase of the program is believed soon.
   public var learningSeconds = 3.0
   /// Time constant of what puts the learned in doubt, in seconds.
-  public var doubtSeconds = 0.8
+  public var doubtSeconds = 0.4
+  /// Time constant of the heat of slow memory that all estimates together must not exceed.
+  public var balanceSeconds = 0.3
   /// Seconds of an average chunk's heat that each group is given before it has any of its own.
   ///
   /// Draws groups of few chunks to the mean: eight steps.

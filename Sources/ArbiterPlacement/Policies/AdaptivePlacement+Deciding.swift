@@ -112,7 +112,7 @@ extension AdaptivePlacement {
   private func careful(_ state: ChunkState, rises: Bool) -> Float {
     let estimate = groups.estimates[Int(state.group)]
     let margin = Float(parameters.confidence) * estimate.error
-    return max(0, estimate.mean + (rises ? -margin : margin))
+    return max(0, rises ? estimate.mean * balance - margin : estimate.mean + margin)
   }
 
   /// For how long its heat is expected to last: as long again as it has lasted.
@@ -241,7 +241,9 @@ extension AdaptivePlacement {
     guard decision.now >= fullUntil else { return }
     var refused = 0
     for candidate in plan.rising {
-      guard account.tokens > 0, account.canSpend, refused < 64 else { return }
+      guard account.tokens > 0, refused < 64 else { return }
+      let isReturn = states[Int(candidate.chunk)].lowered & candidate.islands != 0
+      guard account.canSpend || isReturn else { continue }
       let need = IslandSet(rawValue: candidate.islands).bytes
       let factor = turnFactor(candidate.chunk, decision)
       // Look first whether there is room enough and all of it pays; then take it.

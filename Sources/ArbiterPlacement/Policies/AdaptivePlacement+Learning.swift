@@ -41,20 +41,26 @@ extension AdaptivePlacement {
     let shortRate = (1 - shortFactor) / Float(seconds)
     let longRate = (1 - longFactor) / Float(seconds)
     let unit = scale.unitMax
+    var slowHeat = 0.0
+    groups.clearMembers()
     for index in states.indices where states[index].isKnown {
       var state = states[index]
+      let isSlow = state.slow.nonzeroBitCount > TierUnit.islandsPerChunk / 2
       // What comes in one burst is not trusted: at most a sample, or three times what is usual.
       let usual = max(state.short * shortRate, state.long * longRate) * Float(seconds)
       let heat = min(state.pending, unit + 2 * usual)
-      groups.observe(group: state.groupBefore, heat: Double(heat), seconds: seconds)
+      groups.observe(
+        group: state.groupBefore, justBefore: state.group, heat: Double(heat), seconds: seconds)
       state.short = state.short * shortFactor + heat
       state.long = state.long * longFactor + heat
       state.pending = 0
       state.touched = 0
       let group = HeatGroups.group(
         long: state.long, shortRate: state.short * shortRate, longRate: state.long * longRate,
-        isSlow: state.slow.nonzeroBitCount > 32)
+        isSlow: isSlow)
       state.groups = state.groups << 8 | UInt32(group)
+      groups.addMember(group)
+      if isSlow { slowHeat += Double(heat) }
       state.warmSince = state.long <= HeatGroups.forgotten ? Int64.max : min(state.warmSince, now)
       states[index] = state
     }
@@ -63,5 +69,12 @@ extension AdaptivePlacement {
       fading: exponential(-seconds / parameters.learningSeconds),
       exponential(-seconds / parameters.doubtSeconds),
       priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
+    // G6: the groups lag behind; what all of slow memory got just now does not.
+    let faded = exponential(-seconds / parameters.balanceSeconds)
+    slowHeatNow = slowHeatNow * faded + slowHeat
+    slowSecondsNow = slowSecondsNow * faded + seconds
+    let expected = groups.expectedSlowHeat * slowSecondsNow
+    let chance = 2 * (slowHeatNow * scale.slowUnit).squareRoot() + scale.slowUnit
+    balance = expected > 0 ? Float(min(1, (slowHeatNow + chance) / expected)) : 1
   }
 }

@@ -47,6 +47,11 @@ public struct AdaptivePlacement: PlacementPolicy {
   var scale = SampleScale()
   var backOff: SamplingBackOff
   var plan = PlacementPlan()
+  /// Heat of slow memory within about a step, and the time in which it had it.
+  var slowHeatNow = 0.0
+  var slowSecondsNow = 0.0
+  /// By what the heat that is expected of slow memory is too large: 1 or less.
+  var balance: Float = 1
   /// Time of the last step; nil before the first.
   var lastStep: Int64?
   /// Bytes per second by which managed memory grows, averaged.
@@ -82,12 +87,12 @@ public struct AdaptivePlacement: PlacementPolicy {
     if chunk >= states.count { grow(to: chunk + 1) }
     let bit = UInt64(1) << UInt64(sample.island)
     let isSlow = states[chunk].slow & bit != 0
-    let heat = scale.heat(of: sample, isSlow: isSlow)
+    let (heat, saving) = scale.weigh(sample, isSlow: isSlow)
     backOff.count(isSlow: isSlow)
     if states[chunk].raised & bit != 0 {
-      account.earn(Double(heat) * scale.saving)
+      account.earn(saving)
     } else if states[chunk].lowered & bit != 0 {
-      account.earn(-Double(heat) * scale.saving)
+      account.earn(-saving)
     }
     states[chunk].pending += heat
     states[chunk].idle &= ~bit

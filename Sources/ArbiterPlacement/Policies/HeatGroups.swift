@@ -13,8 +13,11 @@
 // G1  Uniform use: all groups have the same heat afterwards, however their chunks came into them.
 // G2  A stream of sequential passes: chunks that were hot just now are no hotter afterwards.
 // G3  A hot set that moved: the group "was hot, now falling" turns cold within a few steps.
-// G5  A group whose chunks have changed lately is judged by them.
+// G5  A group whose chunks are colder now than those before them were is judged by them: when the
+//     hottest have been moved, the others that look like them are those that only look like them.
 // G4  Groups of few chunks are drawn towards the level below and have a large error.
+// G6  Together the groups expect no more heat of slow memory than it has now: what is expected of
+//     a group lags behind when its hottest chunks have just been moved.
 
 /// The heat that chunks turned out to have, by what they looked like before.
 struct HeatGroups: Sendable {
@@ -70,6 +73,7 @@ struct HeatGroups: Sendable {
   /// What was seen within some seconds, and within the last one.
   private var groups = [Group](repeating: Group(), count: count)
   private var recent = [Group](repeating: Group(), count: count)
+  private var members = [Int](repeating: 0, count: count)
   private(set) var estimates = [Estimate](repeating: Estimate(), count: count)
   /// Mean over all chunks.
   private(set) var mean: Float = 0
@@ -86,11 +90,27 @@ struct HeatGroups: Sendable {
   /// Nanoseconds of heat that are as good as none: a sixteenth of a sample of 1 ms.
   static let forgotten: Float = 62_500
 
-  /// Takes in the heat of a chunk, which had been in the group, over an interval.
-  mutating func observe(group: UInt8, heat: Double, seconds: Double) {
-    guard group != Self.unknown else { return }
-    groups[Int(group)].add(heat: heat, seconds: seconds)
-    recent[Int(group)].add(heat: heat, seconds: seconds)
+  /// Counts chunks by the group that they are in now.
+  mutating func clearMembers() {
+    for index in members.indices { members[index] = 0 }
+  }
+
+  mutating func addMember(_ group: UInt8) { members[Int(group)] += 1 }
+
+  /// Heat that all chunks in slow memory are expected to have, nanoseconds per second.
+  var expectedSlowHeat: Double {
+    var sum = 0.0
+    for index in stride(from: 1, to: Self.count, by: Self.tierCount) {
+      sum += Double(members[index]) * Double(estimates[index].mean)
+    }
+    return sum
+  }
+
+  /// Takes in the heat of a chunk over an interval; it had been in one group some steps before and
+  /// in the other one just before.
+  mutating func observe(group: UInt8, justBefore: UInt8, heat: Double, seconds: Double) {
+    if group != Self.unknown { groups[Int(group)].add(heat: heat, seconds: seconds) }
+    if justBefore != Self.unknown { recent[Int(justBefore)].add(heat: heat, seconds: seconds) }
   }
 
   /// Computes the estimates and fades what was learned.
@@ -115,12 +135,19 @@ struct HeatGroups: Sendable {
     for index in groups.indices {
       let unit = index % Self.tierCount == 0 ? fastUnit : slowUnit
       // G4: what is known of the level below serves until chunks of this one have been seen.
-      let below = index < groupsPerLevel ? Estimate(mean: mean) : estimates[index - groupsPerLevel]
+      // The lowest level has one group per tier.
+      var below = Estimate(mean: mean, error: mean)
+      if index >= Self.tierCount {
+        below =
+          estimates[
+            index < 2 * groupsPerLevel ? index % Self.tierCount : index - groupsPerLevel]
+        // Chunks of the next level may be quite different.
+        below.error = max(below.error, below.mean / 3)
+      }
       var estimate = groups[index].estimate(prior: below, weighing: priorSeconds, unit: unit)
       // G5: what is no longer so is not held on to.
       let now = recent[index].estimate(prior: estimate, weighing: priorSeconds, unit: unit)
-      let margin = 2 * now.error
-      estimate.mean = min(max(estimate.mean, now.mean - margin), now.mean + margin)
+      estimate.mean = min(estimate.mean, now.mean + 2 * now.error)
       estimates[index] = estimate
       groups[index].fade(factor)
       recent[index].fade(recentFactor)

@@ -8,9 +8,10 @@
 //     difference of the tiers. Together that is the gain over first-touch placement.
 // A2  Spent: the time that copies and kernel calls took.
 // A3  The balance starts at a stake, small against a run, and grows by a share of elapsed time.
-//     Nothing is moved while it is empty, so no program loses more than stake and share to
-//     migrations that do not pay, whatever it does.
-// A4  The balance has a ceiling: long success does not pay for long failure.
+//     While it is empty nothing is moved but what lies in slow memory because it was moved there:
+//     that only goes back. So no program loses more than stake and share to migrations that do
+//     not pay, whatever it does.
+// A4  The balance has a ceiling, since long success does not pay for long failure, and a floor.
 
 /// What migrations earned and cost, and how fast they may go.
 struct MigrationAccount: Sendable {
@@ -33,7 +34,7 @@ struct MigrationAccount: Sendable {
 
   mutating func earn(_ nanoseconds: Double) {
     earned += nanoseconds
-    balance = min(balance + nanoseconds, stake * 8)
+    balance = max(-stake, min(balance + nanoseconds, stake * 8))
   }
 
   mutating func spend(_ nanoseconds: Double) {

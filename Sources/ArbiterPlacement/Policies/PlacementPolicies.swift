@@ -8,9 +8,7 @@ public enum PlacementPolicies {
     "arbiter", "hemem-paper", "hemem-release", "scan", "first-touch", "random",
   ]
 
-  /// Makes the policy of a name; nil where there is none.
-  ///
-  /// - Parameter seed: What the random one draws from; the others do not use it.
+  /// Makes the policy of a name, the random one from the seed; nil where there is none.
   public static func named(_ name: String, seed: UInt64 = 1) -> (any PlacementPolicy)? {
     switch name {
     case "arbiter": AdaptivePlacement()

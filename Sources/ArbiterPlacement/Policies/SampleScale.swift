@@ -9,9 +9,12 @@ struct SampleScale: Sendable {
   private var period: Float = 1_000_000
   private var meanWeight: Float = 0
   private var weights = 0
-  private var fastLoad: Float = 1
   private var fastStore: Float = 1
   private var slowStore: Float = 1
+  private var loadSaving: Float = 0
+  private var storeSaving: Float = 0
+  private var fastTime: Float = 1
+  private var fastStoreTime: Float = 1
   /// Share of a chunk's heat that fast memory saves.
   private(set) var saving = 0.0
   var wearFactor = 1.25
@@ -20,7 +23,7 @@ struct SampleScale: Sendable {
   /// Heat of a sample in slow memory, at most.
   var slowUnit: Double { Double(period * max(1, slowStore)) }
   /// Heat of a sample in fast memory, at most.
-  var fastUnit: Double { Double(period * max(fastLoad, fastStore)) }
+  var fastUnit: Double { Double(period * max(fastTime, fastStore)) }
   /// Heat of a sample, at most.
   var unitMax: Float { Float(max(slowUnit, fastUnit)) }
 
@@ -36,7 +39,10 @@ struct SampleScale: Sendable {
     let loads = ratio(tiers.slow.loadNanoseconds, tiers.fast.loadNanoseconds)
     let stores = ratio(tiers.slow.storeNanoseconds, tiers.fast.storeNanoseconds)
     saving = max(1 - 1 / loads, 1 - 1 / stores)
-    fastLoad = unit == .time ? Float(loads) : 1
+    loadSaving = Float(1 - 1 / loads)
+    storeSaving = Float(1 - 1 / stores)
+    fastStoreTime = unit == .time ? Float(stores) : 1
+    fastTime = unit == .time ? Float(loads) : 1
     let penalty = tiers.slow.loadNanoseconds - tiers.fast.loadNanoseconds
     let storePenalty = tiers.slow.storeNanoseconds - tiers.fast.storeNanoseconds
     let relative = penalty > 0 ? max(1, storePenalty / penalty) : 1
@@ -44,7 +50,10 @@ struct SampleScale: Sendable {
     fastStore = slowStore * (unit == .time ? Float(stores) : 1)
   }
 
-  mutating func heat(of sample: TierSample, isSlow: Bool) -> Float {
+  /// Returns the heat of a sample and the time that fast memory saves or would save of it.
+  ///
+  /// Heat counts wear as well, time does not.
+  mutating func weigh(_ sample: TierSample, isSlow: Bool) -> (heat: Float, saving: Double) {
     var share: Float = 1
     let weight = sample.weight
     if weight > 0, weight.isFinite {
@@ -52,8 +61,12 @@ struct SampleScale: Sendable {
       meanWeight += (weight - meanWeight) / Float(weights)
       share = min(weight / meanWeight, 16)
     }
-    let factor: Float =
-      isSlow ? (sample.isStore ? slowStore : 1) : (sample.isStore ? fastStore : fastLoad)
-    return share * factor * period
+    let time = share * period
+    if sample.isStore {
+      let slowTime = isSlow ? time : time * fastStoreTime
+      return (time * (isSlow ? slowStore : fastStore), Double(slowTime * storeSaving))
+    }
+    let slowTime = isSlow ? time : time * fastTime
+    return (time * (isSlow ? 1 : fastTime), Double(slowTime * loadSaving))
   }
 }

@@ -35,6 +35,7 @@ struct SamplingBackOff: Sendable {
   /// Time passes.
   ///
   /// - Parameters:
+  ///   - seconds: Since the last step.
   ///   - gainShare: What was decided to move brings in so much of all heat.
   ///   - newShare: New memory, as a share of the fast tier.
   mutating func advance(seconds: Double, gainShare: Double, newShare: Double) {

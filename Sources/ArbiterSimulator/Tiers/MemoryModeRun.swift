@@ -42,14 +42,15 @@ struct MemoryModeRun {
       let costs = zip(mix.parts, hits).map { cost($0, hitShare: $1) }
       let flow = TierFlow(costs, threads: Double(machine.threads), fastFree: 1, slowFree: 1)
       rate = flow.accessesPerSecond
-      let accesses = min(rate * quantum, size.accesses - done)
+      let accesses = min(
+        rate * quantum, size.accesses - done, max(1, mix.accessesLeft.rounded(.up)))
       let part = accesses / (rate * quantum)
       done += accesses
       seconds += quantum * part
       outcome.programWriteBytes += flow.slowWriteBytesPerSecond * quantum * part
       recorder.add(
         &outcome, accesses: accesses, hits: accesses * flow.hitShare, seconds: seconds, mix: mix,
-        costs: costs)
+        costs: costs, movedBytes: 0)
       approach(mix, accesses: accesses)
       if !progress(done / size.accesses) { break }
     }

@@ -7,8 +7,8 @@ public import ArbiterPlacement
 public struct TierContender: Sendable {
   /// How it decides.
   public enum Kind: Sendable {
-    /// By a policy, from samples; made with a seed.
-    case policy(@Sendable (UInt64) -> any PlacementPolicy, TierSampling, TierMechanism)
+    /// By a policy, from samples or scans as it asks for them; made with a seed.
+    case policy(@Sendable (UInt64) -> any PlacementPolicy, TierMechanism)
     /// The processor's own cache of lines, Memory Mode.
     case memoryMode
     /// By knowing the stream.
@@ -30,4 +30,27 @@ public struct TierContender: Sendable {
   public static let oracle = TierContender("oracle", .oracle)
   /// Fast memory as a direct-mapped cache.
   public static let memoryMode = TierContender("memory-mode", .memoryMode)
+}
+
+extension TierContender {
+  /// Leaves everything where it was put first.
+  public static let firstTouch = TierContender(
+    "first-touch", .policy({ _ in FirstTouchPlacement() }, .arbiter))
+  /// Arbiter's own policy.
+  public static let arbiter = TierContender(
+    "arbiter", .policy({ _ in AdaptivePlacement() }, .arbiter))
+  /// HeMem with the numbers of its paper.
+  public static let hememPaper = hemem(.paper)
+  /// HeMem with the numbers of its release.
+  public static let hememRelease = hemem(.release)
+  /// Accessed bits in page tables, read and cleared once per second.
+  public static let scan = TierContender(
+    "scan", .policy({ _ in ScanPlacement() }, .hemem))
+
+  /// HeMem with a set of parameters.
+  public static func hemem(_ parameters: HeMemParameters) -> TierContender {
+    TierContender(
+      parameters.name,
+      .policy({ _ in HeMemPlacement(parameters) }, .hemem))
+  }
 }

@@ -13,6 +13,8 @@ public struct TierOutcome: Sendable {
     public var hotShare: Double?
     /// Accesses per second during the interval.
     public var accessesPerSecond: Double
+    /// Bytes that were copied between the memories so far.
+    public var migratedBytes: Double
   }
 
   /// Virtual time that the work took, in seconds.

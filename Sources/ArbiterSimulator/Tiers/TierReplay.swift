@@ -39,14 +39,7 @@ public struct TierReplay {
     self.policy = policy
     self.mechanism = mechanism
     let tiers = recording.header.tiers
-    func memory(_ timing: TierTiming) -> TierMemory {
-      TierMemory(
-        timing: timing, streamLoadNanoseconds: timing.loadNanoseconds,
-        streamStoreNanoseconds: 0, blockBytes: TierMemory.lineBytes)
-    }
-    machine = TierMachine(
-      fast: memory(tiers.fast), slow: memory(tiers.slow),
-      fastBytes: fastBytes ?? tiers.fastBytes, threads: 1)
+    machine = TierMachine(recorded: tiers, fastBytes: fastBytes ?? tiers.fastBytes)
     mover = TierMover(machine: machine, mechanism: mechanism, chunkCount: 0)
     period = recording.header.samplingPeriodNanoseconds
   }
@@ -92,7 +85,8 @@ public struct TierReplay {
       outcome.course.append(
         TierOutcome.Point(
           seconds: seconds, hitShare: pointHits / pointAccesses, hotShare: nil,
-          accessesPerSecond: pointAccesses / (seconds - pointBegin)))
+          accessesPerSecond: pointAccesses / (seconds - pointBegin),
+          migratedBytes: Double(mover.promotedBytes + mover.demotedBytes)))
     }
     (pointAccesses, pointHits, pointBegin) = (0, 0, seconds)
   }
@@ -188,7 +182,8 @@ public struct TierReplay {
     var migrations: [Migration] = []
     let view = PlacementView(
       timeNanoseconds: now, chunks: table, tiers: machine.pair,
-      samplingPeriodNanoseconds: period, newFastBytes: newFastBytes)
+      samplingPeriodNanoseconds: period, newFastBytes: newFastBytes,
+      sampleUnit: recording.header.weightUnit == .accesses ? .accesses : .time)
     policy.step(view, into: &migrations)
     newFastBytes = 0
     for migration in migrations where !mover.submit(migration) {

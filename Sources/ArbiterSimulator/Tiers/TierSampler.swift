@@ -4,17 +4,10 @@
 internal import ArbiterCore
 internal import ArbiterPlacement
 
-/// How a policy's samples are taken.
-public enum TierSampling: Sendable, Hashable {
-  /// By a timer of every thread's CPU time, with the period that the policy asks for: accesses are
-  /// drawn by the time that threads spend at them.
-  case timer
-  /// By counters of loads from fast memory, of loads from slow memory and of stores, each of which
-  /// gives a sample every so many events: accesses are drawn by their number.
-  case events(Int)
-  /// None: a policy that looks at accessed bits, or at nothing.
-  case none
-}
+// A timer of every thread's CPU time, with the period that the policy asks for, draws accesses by
+// the time that threads spend at them. Counters of loads from fast memory, of loads from slow memory
+// and of stores each give a sample every so many events: accesses are drawn by their number. A scan
+// finds a chunk's accessed bit set if there was any access since the scan before.
 
 /// Draws samples from what the threads do.
 struct TierSampler {
@@ -22,6 +15,7 @@ struct TierSampler {
   private var loadsOfFast = 0.0
   private var loadsOfSlow = 0.0
   private var stores = 0.0
+  private var sinceScan: [(mix: AccessMix, accesses: Double)] = []
 
   init(seed: UInt64) { random = SeededRandom(seed: seed, stream: 21) }
 
@@ -76,6 +70,32 @@ struct TierSampler {
     while stores >= period {
       stores -= period
       draw(mix, by: \.storeShare, isStore: true, slow: slow, where: { _ in true }, body)
+    }
+  }
+
+  /// Notes accesses for the next scan.
+  mutating func count(accesses: Double, _ mix: AccessMix) {
+    if sinceScan.last?.mix.version == mix.version {
+      sinceScan[sinceScan.count - 1].accesses += accesses
+    } else {
+      sinceScan.append((mix, accesses))
+    }
+  }
+
+  /// Draws which chunks' accessed bits are set, and clears them.
+  mutating func scan(chunkCount: Int, _ body: (Int) -> Void) {
+    var expected = [Double](repeating: 0, count: chunkCount)
+    for (mix, accesses) in sinceScan {
+      for part in mix.parts {
+        for chunk in part.chunks {
+          expected[chunk] += accesses * part.share * part.weight(ofChunk: chunk, islands: .max)
+        }
+      }
+    }
+    sinceScan.removeAll(keepingCapacity: true)
+    for (chunk, count) in expected.enumerated()
+    where count > 0 && random.unit() >= PortableMath.exp(-count) {
+      body(chunk)
     }
   }
 

@@ -88,12 +88,12 @@ public struct TierSimulation: Sendable {
       return run.outcome(limit: limit, progress: progress)
     case .oracle:
       var run = TierRun(
-        machine: machine, stream: stream, size: size, mechanism: .arbiter, sampling: .none,
+        machine: machine, stream: stream, size: size, mechanism: .arbiter,
         decider: .oracle(TierOracle(machine: machine)), seed: seed)
       return run.outcome(limit: limit, progress: progress)
-    case .policy(let make, let sampling, let mechanism):
+    case .policy(let make, let mechanism):
       var run = TierRun(
-        machine: machine, stream: stream, size: size, mechanism: mechanism, sampling: sampling,
+        machine: machine, stream: stream, size: size, mechanism: mechanism,
         decider: .policy(make(seed)), seed: seed)
       return run.outcome(limit: limit, progress: progress)
     }
@@ -111,7 +111,6 @@ struct TierRun {
   private let machine: TierMachine
   private var stream: any TierStream
   private let size: TierStreamSize
-  private let sampling: TierSampling
   private var decider: Decider
   private var mover: TierMover
   private var sampler: TierSampler
@@ -119,20 +118,24 @@ struct TierRun {
   private var recorder: CourseRecorder
   private var pending: ArraySlice<Migration> = []
   private var nextStep: Int64 = 0
+  private var nextScan: Int64 = 0
   private var period: Int64 = 1_000_000
   private var time: Int64 = 0
   private var rate = 0.0
+  /// Length of the last quantum in nanoseconds, which may have been cut.
+  private var elapsed = Double(TierSimulation.quantumNanoseconds)
+  /// Samples per second of a thread.
+  private var samplingLoad = 0.0
   private var costs: [PartCost] = []
   private var costKey = (mix: Int.min, placement: Int.min)
 
   init(
     machine: TierMachine, stream: any TierStream, size: TierStreamSize, mechanism: TierMechanism,
-    sampling: TierSampling, decider: Decider, seed: UInt64
+    decider: Decider, seed: UInt64
   ) {
     self.machine = machine
     self.stream = stream
     self.size = size
-    self.sampling = sampling
     self.decider = decider
     mover = TierMover(machine: machine, mechanism: mechanism, chunkCount: stream.chunkCount)
     sampler = TierSampler(seed: seed)
@@ -143,7 +146,9 @@ struct TierRun {
           process: 1, address: UInt64(chunk + 1) * UInt64(TierUnit.chunkBytes),
           slowIslands: IslandSet(rawValue: islands)))
     }
-    if case .policy(let policy) = decider { period = policy.samplingPeriodNanoseconds }
+    if case .policy(let policy) = decider {
+      period = policy.samplingPeriodNanoseconds
+    }
   }
 
   mutating func outcome(limit: Double, progress: (Double) -> Bool) -> TierOutcome {
@@ -153,17 +158,19 @@ struct TierRun {
     rate = Double(machine.threads) / machine.slow.timing.loadNanoseconds * 1e9
     while done < size.accesses, Double(time) < limit * 1e9 {
       let mix = stream.mix(done: done, next: max(1, rate * quantum * 1e-9))
-      let moved = mover.run(nanoseconds: quantum)
+      let moved = mover.run(nanoseconds: elapsed)
       let (flow, share) = flow(mix, moved, &outcome)
       let wanted = flow.accessesPerSecond * quantum * 1e-9
-      let accesses = min(wanted, size.accesses - done)
+      // The quantum is cut where the mix ends, at least at one access so that the work ends.
+      let accesses = min(wanted, size.accesses - done, max(1, mix.accessesLeft.rounded(.up)))
       let part = accesses / wanted
       done += accesses
-      time += Int64(quantum * part)
+      elapsed = max(1, quantum * part)
+      time += Int64(elapsed)
       outcome.programWriteBytes += flow.slowWriteBytesPerSecond * quantum * 1e-9 * part
       recorder.add(
         &outcome, accesses: accesses, hits: accesses * flow.hitShare, seconds: Double(time) * 1e-9,
-        mix: mix, costs: costs)
+        mix: mix, costs: costs, movedBytes: Double(mover.promotedBytes + mover.demotedBytes))
       sample(mix, flow, accesses: accesses, cpuNanoseconds: share * quantum * part, &outcome)
       decide(mix)
       rate = flow.accessesPerSecond
@@ -193,7 +200,8 @@ struct TierRun {
         PartCost($0, fastShare: $0.fastShare(slow: mover.slow), on: machine)
       }
     }
-    let seconds = Double(TierSimulation.quantumNanoseconds) * 1e-9
+    // What was moved took the time of the quantum before; the next is about as long.
+    let seconds = elapsed * 1e-9
     let (up, down) = (Double(moved.promotedBytes), Double(moved.demotedBytes))
     let (fast, slow) = (machine.fast.timing, machine.slow.timing)
     let fastUse = (up / fast.writeBytesPerSecond + down / fast.readBytesPerSecond) / seconds
@@ -204,7 +212,9 @@ struct TierRun {
     let free = TierFlow(costs, threads: all, fastFree: fastFree, slowFree: slowFree)
     let lost = stalls(mix, moved, perThread: free.accessesPerSecond * 1e-9 / all)
     outcome.stallSeconds += lost * 1e-9 * all
-    let threads = all * max(0.02, 1 - lost / Double(TierSimulation.quantumNanoseconds))
+    let sampling = samplingLoad * machine.sampleNanoseconds * 1e-9
+    let threads =
+      all * max(0.02, 1 - lost / elapsed - sampling)
     if threads == all { return (free, all) }
     return (TierFlow(costs, threads: threads, fastFree: fastFree, slowFree: slowFree), threads)
   }
@@ -249,9 +259,16 @@ struct TierRun {
     // The policy must not be held twice while it changes: its arrays would be copied.
     decider = .oracle(TierOracle(machine: machine))
     var count = 0
-    switch sampling {
-    case .none: break
-    case .timer:
+    if let events = policy.eventsPerSample {
+      sampler.drawByEvents(
+        accesses: accesses, period: events, mix, costs, slow: mover.slow
+      ) { sample in
+        policy.record(sample)
+        count += 1
+      }
+      samplingLoad = Double(count) / (elapsed * 1e-9 * Double(machine.threads))
+    } else {
+      samplingLoad = 1e9 / Double(period)
       sampler.drawByTime(
         count: cpuNanoseconds / Double(period) * machine.addressedShare, weight: Float(period),
         mix, costs, flow, slow: mover.slow
@@ -259,12 +276,12 @@ struct TierRun {
         policy.record(sample)
         count += 1
       }
-    case .events(let period):
-      sampler.drawByEvents(
-        accesses: accesses, period: period, mix, costs, slow: mover.slow
-      ) { sample in
-        policy.record(sample)
-        count += 1
+    }
+    if let interval = policy.scanNanoseconds {
+      sampler.count(accesses: accesses, mix)
+      if time >= nextScan {
+        nextScan = time + interval
+        sampler.scan(chunkCount: stream.chunkCount) { policy.recordAccessed(chunk: $0) }
       }
     }
     outcome.sampleCount += count
@@ -287,7 +304,8 @@ struct TierRun {
       var migrations: [Migration] = []
       let view = PlacementView(
         timeNanoseconds: time, chunks: table, tiers: machine.pair,
-        samplingPeriodNanoseconds: period)
+        samplingPeriodNanoseconds: period,
+        sampleUnit: policy.eventsPerSample == nil ? .time : .accesses)
       policy.step(view, into: &migrations)
       for migration in migrations where !mover.submit(migration) {
         policy.complete(MigrationOutcome(migration, status: .busy))
@@ -304,13 +322,14 @@ struct CourseRecorder {
   private var (accesses, hits, totalAccesses, totalHits) = (0.0, 0.0, 0.0, 0.0)
   private var (quanta, begin, end) = (0, 0.0, 0.0)
   private var hot: Double?
+  private var moved = 0.0
   private var version: Int?
 
   init(quantaPerPoint: Int) { self.quantaPerPoint = quantaPerPoint }
 
   mutating func add(
     _ outcome: inout TierOutcome, accesses own: Double, hits ownHits: Double, seconds: Double,
-    mix: AccessMix, costs: [PartCost]
+    mix: AccessMix, costs: [PartCost], movedBytes: Double
   ) {
     let hotIndex = mix.parts.firstIndex { $0.isHot }
     if let hotIndex {
@@ -324,6 +343,7 @@ struct CourseRecorder {
     } else {
       hot = nil
     }
+    moved = movedBytes
     accesses += own
     hits += ownHits
     totalAccesses += own
@@ -343,7 +363,7 @@ struct CourseRecorder {
     outcome.course.append(
       TierOutcome.Point(
         seconds: end, hitShare: hits / accesses, hotShare: hot,
-        accessesPerSecond: accesses / (end - begin)))
+        accessesPerSecond: accesses / (end - begin), migratedBytes: moved))
     (accesses, hits, quanta, begin) = (0, 0, 0, end)
   }
 }

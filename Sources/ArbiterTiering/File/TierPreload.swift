@@ -20,7 +20,7 @@ public struct TierPreload: Sendable, Hashable {
   public let allocator: String?
 
   /// Where Debian and others put libraries.
-  private static let folders = [
+  public static let folders = [
     "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
     "/usr/lib64", "/usr/lib", "/usr/local/lib",
   ]

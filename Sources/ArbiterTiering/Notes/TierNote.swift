@@ -39,8 +39,9 @@ public struct TierNote: Sendable {
     ("demotions", \.demotionCount), ("promoted_bytes", \.promotedBytes),
     ("demoted_bytes", \.demotedBytes), ("tracker_ns", \.trackerNanoseconds),
   ]
-  private static let shares: [(String, any WritableKeyPath<TierReading, Figure<Estimate>> & Sendable)] =
-    [("fast_hits", \.fastHitShare), ("recent_fast_hits", \.recentFastHitShare)]
+  private static let shares:
+    [(String, any WritableKeyPath<TierReading, Figure<Estimate>> & Sendable)] =
+      [("fast_hits", \.fastHitShare), ("recent_fast_hits", \.recentFastHitShare)]
 
   // MARK: Writing
 

@@ -67,6 +67,7 @@ extension TierNote {
   /// - Parameters:
   ///   - folder: The runtime folder; there may be none.
   ///   - tree: Where processes are looked up.
+  /// - Returns: The notes; none where there is no such folder.
   public static func read(in folder: String, from tree: SystemTree = SystemTree()) -> [TierNote] {
     let files = SystemTree(root: folder)
     return TierNoteFile.names(in: folder).compactMap { name in

@@ -2,30 +2,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterPlacement
-internal import ArbiterPlatform
+package import ArbiterPlatform
 
 /// A stretch of a process's addresses that holds anonymous memory.
-struct MemoryArea: Hashable {
+package struct MemoryArea: Hashable {
   /// Which memory it is, where other processes may map the same.
-  struct Identity: Hashable {
-    var device: UInt64
-    var inode: UInt64
+  package struct Identity: Hashable {
+    package var device: UInt64
+    package var inode: UInt64
   }
 
-  var addresses: Range<UInt64>
+  package var addresses: Range<UInt64>
   /// Nil where it is the process's own.
-  var identity: Identity?
+  package var identity: Identity?
   /// Where in the shared memory it begins.
-  var offset: UInt64 = 0
+  package var offset: UInt64 = 0
 
   /// The chunks that lie wholly inside.
-  var chunks: StrideTo<UInt64> {
+  package var chunks: StrideTo<UInt64> {
     let size = UInt64(TierUnit.chunkBytes)
     let first = (addresses.lowerBound &+ size - 1) / size * size
     return stride(from: first, to: max(first, addresses.upperBound / size * size), by: Int(size))
   }
 
-  var chunkCount: Int {
+  package var chunkCount: Int {
     let size = UInt64(TierUnit.chunkBytes)
     let first = (addresses.lowerBound &+ size - 1) / size
     return Int(max(first, addresses.upperBound / size) - first)
@@ -41,7 +41,7 @@ struct MemoryArea: Hashable {
   /// Anonymous memory that can be read, of the process's own or shared, which no file system keeps;
   /// the stacks of threads, which are known by the guard below them, are left out. Neighbours of
   /// one kind are one area: the kernel splits them at every advice.
-  static func areas(of mappings: [ProcessMapping]) -> [MemoryArea] {
+  package static func areas(of mappings: [ProcessMapping]) -> [MemoryArea] {
     var areas: [MemoryArea] = []
     var below: ProcessMapping?
     for mapping in mappings {

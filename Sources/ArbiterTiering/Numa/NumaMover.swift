@@ -1,12 +1,12 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlacement
-internal import ArbiterPlatform
+package import ArbiterPlacement
+package import ArbiterPlatform
 internal import Glibc
 
 /// Moves islands of one chunk at a time from node to node.
-struct NumaMover {
+package struct NumaMover {
   let tree: SystemTree
   let places: NumaPlaces
   let movesShared: Bool
@@ -15,14 +15,14 @@ struct NumaMover {
   /// Pages that the present migration brought to their place so far.
   private var arrivedCount = 0
 
-  init(tree: SystemTree, places: NumaPlaces, movesShared: Bool) {
+  package init(tree: SystemTree, places: NumaPlaces, movesShared: Bool) {
     self.tree = tree
     self.places = places
     self.movesShared = movesShared
   }
 
   /// What was given up since the last call.
-  mutating func takeRemarks() -> [String] {
+  package mutating func takeRemarks() -> [String] {
     defer { remarks.removeAll() }
     return remarks
   }
@@ -37,7 +37,7 @@ struct NumaMover {
   }
 
   /// Carries out a decision; returns when the kernel has done it or refused.
-  mutating func move(_ migration: Migration, of key: ChunkKey) -> MigrationOutcome {
+  package mutating func move(_ migration: Migration, of key: ChunkKey) -> MigrationOutcome {
     let start = (SystemClock.monotonicRawNanoseconds(), SystemClock.threadCPUNanoseconds())
     let (status, pages) = carryOut(migration, of: key)
     return MigrationOutcome(

@@ -1,17 +1,22 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterPlacement
-internal import ArbiterPlatform
+package import ArbiterPlacement
+package import ArbiterPlatform
 
 /// A chunk of a process, as the back-end's thread and the manager's both know it.
-struct ChunkKey: Hashable {
-  var process: Int32
-  var address: UInt64
+package struct ChunkKey: Hashable, Sendable {
+  package var process: Int32
+  package var address: UInt64
+
+  package init(process: Int32, address: UInt64) {
+    self.process = process
+    self.address = address
+  }
 }
 
 /// What became known of a chunk.
-enum ChunkChange: Equatable {
+package enum ChunkChange: Equatable, Sendable {
   /// It has memory, which lies so.
   case seen(present: IslandSet, slow: IslandSet, isMovable: Bool)
   /// It is gone, or nothing is behind it any more.
@@ -24,33 +29,35 @@ enum ChunkChange: Equatable {
 /// processor's time allows; chunks are looked at in turn, for as much again. One look at a chunk
 /// reads its page-table entries and asks for the node of one page of each island, another one each
 /// time round; after a move all pages are asked for.
-struct NumaSurvey {
+package struct NumaSurvey {
   /// Chunks that are looked after at most, 2 TiB; what lies beyond stays where it is.
   static let chunkCountMax = 1 << 20
 
-  struct Process {
-    var number: Int32
+  package struct Process {
+    package var number: Int32
     var startTicks: UInt64
     /// Another managed process is its parent, and its memory is charged there while they share it.
-    var isForked: Bool
-    var areas: [MemoryArea] = []
+    package var isForked: Bool
+    package var areas: [MemoryArea] = []
     var nextReadNanoseconds: Int64 = 0
     var isRefused = false
   }
 
   /// What is known of a chunk that has memory.
-  struct Known {
-    var present = IslandSet()
-    var slow = IslandSet()
-    var isMovable = true
+  package struct Known {
+    package var present = IslandSet()
+    package var slow = IslandSet()
+    package var isMovable = true
     var heldUntilNanoseconds: Int64 = 0
+    /// A part of it took all of it along: it is a huge page, which moves whole.
+    var isHuge = false
   }
 
   let tree: SystemTree
   let places: NumaPlaces
   let movesShared: Bool
-  private(set) var processes: [Process] = []
-  private(set) var known: [ChunkKey: Known] = [:]
+  package private(set) var processes: [Process] = []
+  package private(set) var known: [ChunkKey: Known] = [:]
   /// The chunks in the order in which they are looked at.
   private var round: [ChunkKey] = []
   private var roundPlace = 0
@@ -62,29 +69,29 @@ struct NumaSurvey {
   private var changes: [ChunkKey: ChunkChange] = [:]
   private var remarks: [String] = []
 
-  init(tree: SystemTree, places: NumaPlaces, movesShared: Bool) {
+  package init(tree: SystemTree, places: NumaPlaces, movesShared: Bool) {
     self.tree = tree
     self.places = places
     self.movesShared = movesShared
   }
 
   /// What became known since the last call.
-  mutating func takeChanges() -> [ChunkKey: ChunkChange] {
+  package mutating func takeChanges() -> [ChunkKey: ChunkChange] {
     defer { changes.removeAll(keepingCapacity: true) }
     return changes
   }
 
   /// What was given up since the last call.
-  mutating func takeRemarks() -> [String] {
+  package mutating func takeRemarks() -> [String] {
     defer { remarks.removeAll() }
     return remarks
   }
 
   /// When it is time for the next turn.
-  var dueNanoseconds: Int64 { min(nextFamilyNanoseconds, nextLookNanoseconds) }
+  package var dueNanoseconds: Int64 { min(nextFamilyNanoseconds, nextLookNanoseconds) }
 
   /// Puts a process, and all that it starts, under survey.
-  mutating func add(process number: Int32, isForked: Bool = false) {
+  package mutating func add(process number: Int32, isForked: Bool = false) {
     guard !processes.contains(where: { $0.number == number }),
       let status = ProcessStatus.read(ofProcess: number, from: tree), !status.hasEnded
     else { return }
@@ -96,14 +103,16 @@ struct NumaSurvey {
   // MARK: One turn
 
   /// Does what is due, for about as long as the budget.
-  mutating func advance(now: Int64, budgetNanoseconds: Int64 = 2_000_000) {
+  package mutating func advance(now: Int64, budgetNanoseconds: Int64 = 2_000_000) {
     let start = SystemClock.monotonicRawNanoseconds()
     if now >= nextFamilyNanoseconds {
       followFamily()
       for index in processes.indices where now >= processes[index].nextReadNanoseconds {
         readMap(index, now: now)
       }
-      nextFamilyNanoseconds = now + Self.familyNanoseconds
+      let cost = SystemClock.monotonicRawNanoseconds() - start
+      nextFamilyNanoseconds =
+        now + min(Self.familyNanosecondsMax, max(Self.familyNanoseconds, cost * Self.restShare))
     }
     if now >= nextLookNanoseconds {
       let begin = SystemClock.monotonicRawNanoseconds()
@@ -116,6 +125,8 @@ struct NumaSurvey {
   /// Nanoseconds between two looks for new processes and mappings, and at chunks, at least.
   private static let familyNanoseconds: Int64 = 50_000_000
   private static let lookNanoseconds: Int64 = 20_000_000
+  /// However slow the machine is, new processes are found after so long.
+  private static let familyNanosecondsMax: Int64 = 1_000_000_000
   /// For each nanosecond of work, so many of rest.
   private static let restShare: Int64 = 50
   /// Processes that are looked after at most.
@@ -256,13 +267,13 @@ extension NumaSurvey {
   }
 
   /// Looks at one chunk now, at all its pages; after a move.
-  mutating func lookClosely(at key: ChunkKey, now: Int64) {
+  package mutating func lookClosely(at key: ChunkKey, now: Int64) {
     guard var tables = PageTableReader(process: key.process, tree: tree) else { return }
     look(at: key, with: &tables, now: now, isClose: true)
   }
 
   /// Notes that a chunk could not be moved, so that it is left alone for a while.
-  mutating func hold(_ key: ChunkKey, now: Int64) {
+  package mutating func hold(_ key: ChunkKey, now: Int64) {
     guard var chunk = known[key] else { return }
     chunk.heldUntilNanoseconds = now + Self.holdNanoseconds
     chunk.isMovable = false
@@ -273,8 +284,8 @@ extension NumaSurvey {
   /// How long a chunk is left alone that could not be moved.
   private static let holdNanoseconds: Int64 = 1_000_000_000
 
-  /// What is known of a chunk.
-  func slowIslands(of key: ChunkKey) -> IslandSet? { known[key]?.slow }
+  /// Notes that a part of a chunk took all of it along.
+  mutating func noteHuge(_ key: ChunkKey) { known[key]?.isHuge = true }
 
   private mutating func look(
     at key: ChunkKey, with tables: inout PageTableReader, now: Int64, isClose: Bool = false
@@ -308,6 +319,9 @@ extension NumaSurvey {
     var chunk = residency(of: key)
     let held = known[key]?.heldUntilNanoseconds ?? 0
     chunk.heldUntilNanoseconds = held
+    // What lies here and there is no huge page any more.
+    let isWhole = chunk.slow.isEmpty || chunk.slow == chunk.present
+    chunk.isHuge = isWhole && known[key]?.isHuge == true
     let isCommon = commonCount * 2 > presentCount && !movesShared
     chunk.isMovable = !isCommon && now >= held
     note(chunk, of: key)

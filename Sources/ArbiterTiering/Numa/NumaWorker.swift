@@ -115,14 +115,27 @@ final class NumaWorker: Sendable {
   private func carryOut(
     _ job: Job, _ survey: inout NumaSurvey, _ mover: inout NumaMover
   ) -> Ending {
-    guard survey.slowIslands(of: job.key) != nil else {
+    guard let before = survey.known[job.key] else {
       return Ending(outcome: MigrationOutcome(job.migration, status: .stale), key: job.key)
     }
-    let outcome = mover.move(job.migration, of: job.key)
+    // A huge page goes as a whole: for hot islands all of it is fetched, but never sent away for
+    // cold ones, or both would go on for ever.
+    let isPart = !before.present.isSubset(of: job.migration.islands)
+    if before.isHuge, isPart, job.migration.destination == .slow {
+      return Ending(
+        outcome: MigrationOutcome(job.migration, status: .busy), key: job.key, slow: before.slow)
+    }
+    var outcome = mover.move(job.migration, of: job.key)
     let now = SystemClock.monotonicRawNanoseconds()
     survey.lookClosely(at: job.key, now: now)
     if outcome.status == .busy { survey.hold(job.key, now: now) }
-    return Ending(outcome: outcome, key: job.key, slow: survey.slowIslands(of: job.key))
+    guard let after = survey.known[job.key] else { return Ending(outcome: outcome, key: job.key) }
+    let changed = before.slow.symmetricDifference(after.slow).intersection(after.present)
+    if isPart, outcome.bytesCopied > 0, !changed.isSubset(of: job.migration.islands) {
+      outcome.bytesCopied = max(outcome.bytesCopied, changed.bytes)
+      survey.noteHuge(job.key)
+    }
+    return Ending(outcome: outcome, key: job.key, slow: after.slow)
   }
 
   private func publish(

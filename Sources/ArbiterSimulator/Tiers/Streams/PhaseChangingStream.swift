@@ -31,7 +31,6 @@ struct PhaseChangingStream: TierStream {
     if let parts = still[phase] {
       return AccessMix(parts: parts, version: -1 - phase, accessesLeft: left)
     }
-    let part = StreamingStream.part(chunkCount, done: done, next: min(next, max(1, left)))
-    return AccessMix(parts: [part], version: Int(done), accessesLeft: min(next, left))
+    return StreamingStream.mix(chunkCount, done: done, next: min(next, left))
   }
 }

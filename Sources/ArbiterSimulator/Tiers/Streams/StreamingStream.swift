@@ -18,12 +18,21 @@ struct StreamingStream: TierStream {
   }
 
   func mix(done: Double, next: Double) -> AccessMix {
-    let part = Self.part(chunkCount, done: done, next: next)
-    return AccessMix(parts: [part], version: Int(done), accessesLeft: min(next, accesses - done))
+    Self.mix(chunkCount, done: done, next: min(next, accesses - done))
+  }
+
+  /// A mix that ends with its window, which is small against the memory: where the window enters
+  /// fast memory the threads' rate changes at once.
+  static func mix(_ chunkCount: Int, done: Double, next: Double) -> AccessMix {
+    let lines = Double(TierUnit.chunkBytes / 64)
+    let window = max(1, min(next, lines * Double(max(1, chunkCount / 64))))
+    return AccessMix(
+      parts: [part(chunkCount, done: done, next: window)], version: Int(done),
+      accessesLeft: window)
   }
 
   /// The window that the next accesses go through.
-  static func part(_ chunkCount: Int, done: Double, next: Double) -> AccessPart {
+  private static func part(_ chunkCount: Int, done: Double, next: Double) -> AccessPart {
     let lines = Double(TierUnit.chunkBytes / 64)
     let begin = done / lines
     let first = Int(begin)

@@ -3,23 +3,29 @@
  *
  * Memory that knows what it should hold, for tests that move it about.
  *
- * tiered_words work MIB HOT_MIB SECONDS [THREADS]
- *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES HOT_ADDRESS HOT_BYTES`, and
- *   adds to random words for so long or until SIGTERM: nine of ten in the hot part, which is the
- *   end. Every word holds its own number and how often it was added to: a word that was misplaced
- *   or an addition that got lost is seen. Ends with `passed ADDITIONS` or `FAILED ...` and 1.
+ * tiered_words work MIB HOT_MIB SECONDS [THREADS [moving]]
+ *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES`, and adds to random words for
+ *   so long or until SIGTERM: nine of ten in the hot part, which is the end of the memory or, if it
+ *   moves, its beginning after half of the time. Every word holds its own number and how often it was added to: a word that was misplaced
+ *   or an addition that got lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after
+ *   `placed HOT_FAST HOT OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of
+ *   them lie on node 0; left out where the kernel does not tell.
  *
  * tiered_words serve
  *   Obeys lines and answers each with one:
- *     map BYTES private|shared     maps and fills chunks with a guard around them: ADDRESS
+ *     map BYTES small|huge|shared  maps and fills chunks with a guard around them, private ones of
+ *                                  small or huge pages where the kernel lets them choose: ADDRESS
  *     unmap ADDRESS BYTES          gives them back
+ *     drop ADDRESS BYTES           forgets what it holds (MADV_DONTNEED)
  *     fill ADDRESS BYTES           writes to each page
  *     read ADDRESS BYTES           reads each page
  *     check ADDRESS BYTES          holds each page against what `fill` wrote: how many are wrong
  *     churn ADDRESS BYTES          writes to it from now on, in a thread
+ *     pin ADDRESS BYTES            keeps references to up to 256 pages in a pipe: pages missed
  *     fork                         forks a process that sleeps: PID
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +35,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,7 +64,7 @@ static void *map_chunks(size_t bytes, int is_shared) {
 
 static uint64_t *words;
 static size_t word_count, hot_count;
-static double deadline;
+static double deadline, turning;
 
 typedef struct {
   pthread_t thread;
@@ -76,23 +84,58 @@ static uint64_t next(uint64_t *state) {
   return *state;
 }
 
+/* The first word of the hot part. */
+static size_t hot_place(void) { return now() < turning ? word_count - hot_count : 0; }
+
+__attribute__((noinline)) static uint64_t *choose(uint64_t *random, size_t hot_start) {
+  uint64_t draw = next(random);
+  if (draw % 10 == 0) return &words[(draw >> 8) % word_count];
+  return &words[hot_start + (draw >> 8) % hot_count];
+}
+
+/* The inner loop begins where it touches a word: QEMU takes a timer's interrupts only where a jump
+ * leads to, mostly where the loop does, and samples fall on that instruction. */
 static void *work(void *argument) {
   Worker *worker = argument;
   while (!is_ended && now() < deadline) {
+    size_t hot_start = hot_place();
+    uint64_t *word = choose(&worker->random, hot_start);
     for (int turn = 0; turn < 4096; turn++) {
-      uint64_t draw = next(&worker->random);
-      size_t count = draw % 10 != 0 ? hot_count : word_count;
-      size_t index = word_count - 1 - (draw >> 8) % count;
       /* Relaxed: each word is by itself. */
-      uint64_t before = __atomic_fetch_add(&words[index], 1, __ATOMIC_RELAXED);
-      worker->wrong += before >> COUNT_BITS != index;
+      uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+      __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+      worker->wrong += before >> COUNT_BITS != (uint64_t)(word - words);
       worker->additions++;
+      word = choose(&worker->random, hot_start);
     }
   }
   return NULL;
 }
 
-static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count) {
+/* How many pages of so many words lie on node 0; -1 where the kernel does not tell. */
+static long near(const uint64_t *start, size_t count) {
+  long found = 0;
+  const size_t words_per_page = PAGE / sizeof *start;
+  for (size_t place = 0; place < count; place += words_per_page) {
+    const void *page = start + place;
+    int node = -1;
+    if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &node, 0) != 0) return -1;
+    found += node == 0;
+  }
+  return found;
+}
+
+static void tell_places(void) {
+  size_t others = word_count - hot_count, per_page = PAGE / sizeof *words, place = hot_place();
+  long hot_near = near(words + place, hot_count);
+  long others_near = near(words + (place == 0 ? hot_count : 0), others);
+  if (hot_near >= 0 && others_near >= 0)
+    printf("placed %ld %zu %ld %zu\n", hot_near, hot_count / per_page, others_near,
+           others / per_page);
+}
+
+static int run(
+    size_t bytes, size_t hot_bytes, double seconds, int thread_count, int is_moving) {
   static Worker workers[THREADS_MAX];
   uint64_t additions = 0, wrong = 0, counted = 0, mask = (1u << COUNT_BITS) - 1;
   word_count = bytes / sizeof *words;
@@ -100,10 +143,10 @@ static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count)
   words = map_chunks(bytes, 0);
   if (words == NULL) return perror("mmap"), 1;
   for (size_t index = 0; index < word_count; index++) words[index] = (uint64_t)index << COUNT_BITS;
-  printf("ready %d 0x%" PRIxPTR " %zu 0x%" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes,
-         (uintptr_t)(words + (word_count - hot_count)), hot_bytes);
+  printf("ready %d %" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes);
   fflush(stdout);
   deadline = now() + seconds;
+  turning = is_moving ? deadline - seconds / 2 : deadline + 1e9;
   for (int index = 0; index < thread_count; index++) {
     workers[index].random = 88172645463325252u + (uint64_t)index * 7919;
     if (pthread_create(&workers[index].thread, NULL, work, &workers[index]) != 0) return 1;
@@ -113,6 +156,7 @@ static int run(size_t bytes, size_t hot_bytes, double seconds, int thread_count)
     additions += workers[index].additions;
     wrong += workers[index].wrong;
   }
+  tell_places();
   /* A count that ran over would carry into the number, and be seen as wrong. */
   for (size_t index = 0; index < word_count; index++) {
     wrong += words[index] >> COUNT_BITS != index;
@@ -142,6 +186,15 @@ static void *churn(void *argument) {
 
 static char stamp(uintptr_t address) { return (char)(address / PAGE * 37 + 11); }
 
+/* Puts the pages themselves into a pipe that nobody reads, so that the kernel cannot move them. */
+static size_t pin(char *memory, size_t bytes) {
+  int ends[2];
+  struct iovec range = {memory, bytes};
+  if (pipe(ends) != 0 || fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) < 0) return bytes / PAGE;
+  ssize_t taken = vmsplice(ends[1], &range, 1, SPLICE_F_NONBLOCK);
+  return (bytes - (taken > 0 ? (size_t)taken : 0)) / PAGE;
+}
+
 static void obey(const char *verb, char *memory, size_t bytes) {
   size_t wrong = 0;
   volatile char sink;
@@ -152,6 +205,8 @@ static void obey(const char *verb, char *memory, size_t bytes) {
     if (strcmp(verb, "check") == 0) wrong += memory[page] != stamp(address);
   }
   if (strcmp(verb, "unmap") == 0) wrong = (size_t)munmap(memory, bytes);
+  if (strcmp(verb, "drop") == 0) wrong = (size_t)madvise(memory, bytes, MADV_DONTNEED);
+  if (strcmp(verb, "pin") == 0) wrong = pin(memory, bytes);
   if (strcmp(verb, "churn") == 0) {
     pthread_t thread;
     churned = memory, churned_bytes = bytes;
@@ -168,6 +223,8 @@ static int serve(void) {
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (sscanf(line, "map %zu %31s", &bytes, word) == 2) {
       char *memory = map_chunks(bytes, strcmp(word, "shared") == 0);
+      if (memory != NULL && word[1] != 'h' /* shared */)
+        madvise(memory, bytes, word[0] == 'h' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
       for (size_t page = 0; memory != NULL && page < bytes; page += PAGE)
         memory[page] = stamp((uintptr_t)memory + page);
       printf("%" PRIuPTR "\n", (uintptr_t)memory);
@@ -197,5 +254,5 @@ int main(int count, char **arguments) {
   int thread_count = count > 5 ? atoi(arguments[5]) : 1;
   if (hot_bytes == 0 || hot_bytes > bytes || thread_count < 1 || thread_count > THREADS_MAX)
     return 64;
-  return run(bytes, hot_bytes, strtod(arguments[4], NULL), thread_count);
+  return run(bytes, hot_bytes, strtod(arguments[4], NULL), thread_count, count > 6);
 }

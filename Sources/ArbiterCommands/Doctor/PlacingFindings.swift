@@ -2,17 +2,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ArbiterPlatform
+internal import ArbiterTiering
 internal import Glibc
 
 /// What this machine lets `arbiter tier` do, for `doctor`.
-package enum TierFindings {
+package enum PlacingFindings {
   /// All of them, in the order in which people ask.
   static func gather() -> [Finding] {
     let tree = SystemTree()
     return [
+      libraryFinding,
       userFaultFinding(tree, mayOpenDevice: unsafe access(device, R_OK | W_OK) == 0),
       nodeFinding(tree), heapFinding(tree),
     ]
+  }
+
+  private static var libraryFinding: Finding {
+    do throws(PlatformError) {
+      let library = try TierPreload(
+        managesHeaps: false, override: Console.environment(TierPreload.variable),
+        executable: TierPreload.ownExecutable)
+      return Finding(
+        topic: "tier_library", status: .available,
+        sentence: "Programs' memory is placed by \(library.path).")
+    } catch {
+      return Finding(
+        topic: "tier_library", status: .absent,
+        sentence: "Programs' memory cannot be placed in files: \(error.reason); "
+          + "\(error.nextStep).")
+    }
   }
 
   private static let device = "/dev/userfaultfd"
@@ -24,6 +42,7 @@ package enum TierFindings {
   /// - Parameters:
   ///   - tree: Where the kernel's files are read.
   ///   - mayOpenDevice: Whether this user may open /dev/userfaultfd.
+  /// - Returns: The finding.
   package static func userFaultFinding(_ tree: SystemTree, mayOpenDevice: Bool) -> Finding {
     let topic = "tier_userfaultfd"
     guard let setting = tree.number("/proc/sys/vm/unprivileged_userfaultfd") else {
@@ -84,17 +103,12 @@ package enum TierFindings {
 
   // MARK: Heaps
 
-  private static let folders = [
-    "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib",
-    "/usr/local/lib",
-  ]
-
-  /// Whether heaps are placed too. The library is looked for and not loaded: loading an allocator
-  /// has effects.
+  /// Whether heaps are placed too.
+  ///
+  /// The library is looked for and not loaded: loading an allocator has effects.
   package static func heapFinding(_ tree: SystemTree) -> Finding {
-    let name = "libjemalloc.so.2"
-    let found = folders.first { tree.entries($0).contains(name) }
-    return found != nil
+    let name = TierPreload.allocatorName
+    return TierPreload.folders.contains { tree.entries($0).contains(name) }
       ? Finding(
         topic: "tier_heaps", status: .available,
         sentence: "\(name) makes what malloc gives out placeable under arbiter tier --slow=PATH.")

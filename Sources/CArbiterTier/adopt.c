@@ -18,6 +18,8 @@ typedef struct {
 } Adoption;
 
 static int has_room(void) {
+  /* A slot that was mapped now would be shared with the child. */
+  if (arb_tier_state.forking != 0) return 1;
   return __atomic_load_n(&arb_tier_state.header->fast_free_bytes, __ATOMIC_RELAXED) >=
          (int64_t)ARB_TIER_CHUNK_BYTES;
 }

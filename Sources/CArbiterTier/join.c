@@ -36,7 +36,8 @@ static void close_all(void) {
 /* Field 22 of the process's stat line: when it started, in clock ticks. */
 static uint64_t start_ticks(void) {
   char text[1024];
-  int64_t file = arb_tier_call(SYS_openat, AT_FDCWD, (intptr_t) "/proc/self/stat", O_RDONLY, 0, 0, 0);
+  int64_t file = arb_tier_call(
+      SYS_openat, AT_FDCWD, (intptr_t) "/proc/self/stat", O_RDONLY, 0, 0, 0);
   if (file < 0) return 0;
   int64_t count = arb_tier_call(SYS_read, file, (intptr_t)text, sizeof text - 1, 0, 0, 0);
   arb_tier_call(SYS_close, file, 0, 0, 0, 0, 0);

@@ -17,10 +17,10 @@ static int64_t control(uint64_t command, void *argument) {
       SYS_ioctl, arb_tier_state.uffd, (int64_t)command, (intptr_t)argument, 0, 0, 0);
 }
 
-/* Fills missing pages; those that are there stay. */
+/* Fills missing pages; those that are there stay. -EAGAIN while the kernel has a remap to report,
+ * which is for the watcher to read: perhaps the caller. */
 static int64_t fill(uint64_t address, const char *bytes, uint64_t length) {
   uint64_t done = 0;
-  int turns = 0;
   while (done < length) {
     struct uffdio_copy copy = {
         .dst = address + done, .src = (uintptr_t)(bytes + done), .len = length - done};
@@ -28,7 +28,7 @@ static int64_t fill(uint64_t address, const char *bytes, uint64_t length) {
     if (answer == 0) return 0;
     if (copy.copy > 0) done += (uint64_t)copy.copy;
     else if (answer == -EEXIST) done += 4096;
-    else if (answer != -EAGAIN || ++turns > 1000) return answer;
+    else return answer;
   }
   /* A page that was there woke nobody. */
   arb_tier_wake(address, length);
@@ -49,7 +49,9 @@ int arb_tier_lent_home(uint32_t index, uint64_t islands) {
     if (answer == 0) answer = fill(chunk->address + offset, bytes, ARB_TIER_ISLAND_BYTES);
     /* Nothing is registered there any more: the program mapped something else. */
     if (answer == -ENOENT) answer = 0;
+    if (answer == -EAGAIN) return -EAGAIN;
     if (answer != 0) {
+      int64_t why = answer;
       /* Who reads it has to do with the device alone; what is stored stays in memory. */
       answer = arb_tier_map_slot(
           chunk->address + offset, chunk->slot, offset, ARB_TIER_ISLAND_BYTES, chunk->protection,
@@ -57,7 +59,8 @@ int arb_tier_lent_home(uint32_t index, uint64_t islands) {
       if (answer != 0) return (int)answer;
       chunk->held |= ARB_TIER_HELD_MIXED;
       arb_tier_wake(chunk->address + offset, ARB_TIER_ISLAND_BYTES);
-      arb_tier_remark(ARB_TIER_REMARK_DEVICE, "slow memory cannot be read after a fork", 0);
+      arb_tier_remark(ARB_TIER_REMARK_DEVICE, "slow memory cannot be read after a fork",
+          (int)-why);
     }
     fork->lent &= ~bit;
     arb_tier_state.locals[index].stale_islands |= bit;
@@ -68,10 +71,7 @@ int arb_tier_lent_home(uint32_t index, uint64_t islands) {
 
 static void give_zero_page(uint64_t page) {
   struct uffdio_zeropage zero = {.range = {page, 4096}};
-  int64_t answer = -EAGAIN;
-  for (int turn = 0; turn < 100 && answer == -EAGAIN; turn++)
-    answer = control(UFFDIO_ZEROPAGE, &zero);
-  if (answer != 0) arb_tier_wake(page, 4096);
+  if (control(UFFDIO_ZEROPAGE, &zero) != 0) arb_tier_wake(page, 4096);
 }
 
 int arb_tier_fork_fault(uint64_t page) {
@@ -84,7 +84,7 @@ int arb_tier_fork_fault(uint64_t page) {
   uint64_t bit = 1ull << ((page - start) / ARB_TIER_ISLAND_BYTES);
   int is_ours = (fork->placed & bit) != 0;
   if (is_ours && (fork->lent & bit) != 0) {
-    /* Where it fails, the thread that touched the page goes on waiting, and is tried again. */
+    /* Where it fails, the thread tries again, and is met here again. */
     if (arb_tier_lent_home(index, bit) != 0) arb_tier_wake(page, 4096);
   } else if (is_ours) {
     give_zero_page(page); /* the program gave the page up since the island came home */
@@ -104,7 +104,13 @@ static void withdraw(uint32_t index) {
     arb_tier_next_run(&islands, &first, &count);
     struct uffdio_range range = {
         chunk->address + first * ARB_TIER_ISLAND_BYTES, count * ARB_TIER_ISLAND_BYTES};
-    control(UFFDIO_UNREGISTER, &range);
+    /* One by one, where an island that could not be read is mapped to the slot. */
+    if (control(UFFDIO_UNREGISTER, &range) != 0 && count > 1)
+      for (uint32_t each = 0; each < count; each++) {
+        struct uffdio_range one = {
+            range.start + each * ARB_TIER_ISLAND_BYTES, ARB_TIER_ISLAND_BYTES};
+        control(UFFDIO_UNREGISTER, &one);
+      }
     arb_tier_wake(range.start, range.len);
   }
 }
@@ -115,13 +121,28 @@ static int is_done_with_slot(const ArbTierChunk *chunk) {
          (chunk->held & ARB_TIER_HELD_MIXED) == 0;
 }
 
+/* The same, with patience: for whoever does not read events. Gives way to the watcher. */
+static int lent_home_patiently(uint32_t index) {
+  int error = -EAGAIN;
+  for (int turn = 0; turn < 2000 && error == -EAGAIN; turn++) {
+    uint32_t never = 0;
+    if (turn != 0) {
+      arb_tier_fork_unlock();
+      arb_tier_sleep(&never, 0, 100000);
+      arb_tier_fork_lock();
+    }
+    error = arb_tier_lent_home(index, UINT64_MAX);
+  }
+  return error;
+}
+
 int arb_tier_lent_settle(uint32_t index) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   arb_tier_fork_lock();
   ArbTierForkChunk *fork = arb_tier_fork_chunk(index);
   int error = 0;
   if (fork->placed != 0) {
-    error = arb_tier_lent_home(index, UINT64_MAX);
+    error = lent_home_patiently(index);
     withdraw(index);
     if (error == 0 && is_done_with_slot(chunk)) {
       arb_tier_fork.slots[chunk->slot] |= ARB_TIER_LEFT;

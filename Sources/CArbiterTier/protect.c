@@ -69,12 +69,24 @@ int arb_tier_register_missing(uint64_t start, uint64_t length) {
   return enroll(start, length, UFFDIO_REGISTER_MODE_MISSING);
 }
 
-static int write_protect(uint64_t start, uint64_t length, uint64_t mode) {
+static int write_protect_once(uint64_t start, uint64_t length, uint64_t mode) {
   struct uffdio_writeprotect request = {.range = {start, length}, .mode = mode};
   int64_t answer = -EAGAIN;
   for (int turn = 0; turn < 100 && answer == -EAGAIN; turn++)
     answer = control(UFFDIO_WRITEPROTECT, &request);
   return (int)answer;
+}
+
+/* Linux before 6.3 does one mapping in one call; ours begin and end with islands. */
+static int write_protect(uint64_t start, uint64_t length, uint64_t mode) {
+  int answer = write_protect_once(start, length, mode);
+  if (answer != -ENOENT || length <= ARB_TIER_ISLAND_BYTES) return answer;
+  int failed = 0;
+  for (uint64_t at = start; at < start + length; at += ARB_TIER_ISLAND_BYTES) {
+    answer = write_protect_once(at, ARB_TIER_ISLAND_BYTES, mode);
+    if (answer != 0) failed = answer;
+  }
+  return failed;
 }
 
 int arb_tier_protect_begin(uint64_t start, uint64_t length) {

@@ -55,6 +55,7 @@ int arb_tier_home(uint64_t start, uint64_t length) {
   if (!arb_tier_overlaps(start, length)) return 0;
   Range range = {start, end_of(start, length), 0};
   arb_tier_lock_quiet(start, length);
+  arb_tier_fork_settle(start, range.end);
   int answer = (int)arb_tier_on_mover(bring_range_out, &range);
   arb_tier_unlock();
   return answer;
@@ -86,8 +87,13 @@ int arb_tier_release_begin(uint64_t start, uint64_t length) {
   Range range = {start, end_of(start, length), 0};
   arb_tier_lock_quiet(start, length);
   /* Only what is cut needs the mover. */
-  if (is_cut(range.start, range.end)) arb_tier_on_mover(begin_release, &range);
-  else begin_release(&range);
+  if (is_cut(range.start, range.end)) {
+    arb_tier_fork_settle(range.start, range.start + 1);
+    arb_tier_fork_settle(range.end - 1, range.end);
+    arb_tier_on_mover(begin_release, &range);
+  } else {
+    begin_release(&range);
+  }
   arb_tier_state.leaving_start = start;
   arb_tier_state.leaving_length = range.end - start;
   return 0;
@@ -175,6 +181,7 @@ int arb_tier_discard(uint64_t start, uint64_t length) {
   if (!arb_tier_overlaps(start, length)) return 0;
   Range range = {start, end_of(start, length), 0};
   arb_tier_lock_quiet(start, length);
+  arb_tier_fork_settle(start, range.end);
   uint64_t at = start;
   int is_any_slow = 0;
   for (uint32_t index; (index = arb_tier_next(&at, range.end)) != ARB_TIER_NONE;)
@@ -187,6 +194,7 @@ int arb_tier_discard(uint64_t start, uint64_t length) {
 int arb_tier_protect(uint64_t start, uint64_t length, int protection) {
   uint64_t end = end_of(start, length), at = start;
   arb_tier_lock_quiet(start, length);
+  arb_tier_fork_settle(start, end);
   int64_t answer = arb_tier_call(
       SYS_mprotect, (int64_t)start, (int64_t)length, protection, 0, 0, 0);
   for (uint32_t index; (index = arb_tier_next(&at, end)) != ARB_TIER_NONE;) {

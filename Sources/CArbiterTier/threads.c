@@ -43,7 +43,7 @@ static int refusal(const ArbTierRequest *request, uint64_t *islands) {
   const ArbTierChunk *chunk = &state->chunks[request->chunk];
   if (chunk->address == 0 || chunk->generation != request->generation) return ARB_TIER_STALE;
   if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
-  if (!state->is_movable || chunk->held != 0) return ARB_TIER_BUSY;
+  if (!state->is_movable || chunk->held != 0 || state->forking != 0) return ARB_TIER_BUSY;
   int is_to_slow = request->destination == ARB_TIER_TO_SLOW;
   *islands = request->islands & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
   if (is_to_slow || *islands == 0) return ARB_TIER_MOVED;

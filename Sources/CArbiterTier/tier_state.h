@@ -79,6 +79,10 @@ typedef struct {
   int32_t slow_fd, uffd, pagemap_fd, maps_fd; /* the mover's; -1 where there is none */
   int32_t mover_thread, watcher_thread;       /* thread numbers, 0 while there is none */
   uint64_t features;                          /* of userfaultfd */
+  /* Forks between preparation and the call, which must not be made with the lock held: allocators
+   * hold their own then, and others wait for ours inside an allocator. While it is not 0 nothing is
+   * moved, and what is adopted begins in fast memory. Changed under the lock. */
+  uint32_t forking;
   uint64_t leaving_start, leaving_length;
   uint64_t busy_address; /* of the chunk that is being moved; 0 for none */
   uint64_t slow_bytes;   /* of the slow file, when it was joined */

@@ -4,7 +4,7 @@
 import ArbiterTestSupport
 import Testing
 
-/// Runs `Programs/migrate.c`, which plays a managed program and its manager.
+/// Runs `Programs/migrate*.c`, which play a managed program and its manager.
 @Suite struct `migrations inside a program` {
   /// Whether userfaultfd may be used here: nothing can be moved without it.
   static let isPermitted = Shell.succeeds(
@@ -20,7 +20,8 @@ import Testing
     let outcome = try Shell.run(
       """
       cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include -o migrate \
-        \(root)/Tests/CArbiterTierTests/Programs/migrate.c \(root)/Sources/CArbiterTier/*.c \
+        \(root)/Tests/CArbiterTierTests/Programs/migrate*.c \
+        \(root)/Sources/CArbiterTier/*.c \
         -lpthread || exit 70
       timeout -s KILL \(seconds + 60) ./migrate \(name) \(Shell.quoted(slow)) \
         \(ProcessSeed.value) \(seconds)
@@ -31,7 +32,7 @@ import Testing
       "seed \(ProcessSeed.value): \(outcome.code) \(outcome.output) \(outcome.error)")
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["private", "huge", "shared"])
+  @Test(.enabled(if: isPermitted), arguments: ["private", "huge", "shared", "fresh"])
   func `no store is lost and no page is seen empty while chunks move`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)

@@ -86,7 +86,13 @@ static void fork_by(Way way) {
   finish(child);
   close(ends[0]);
   close(ends[1]);
-  for (int turn = 0; turn < 3; turn++) pause_briefly();
+  /* Long enough for the end of the child to be seen. */
+  if (draw() % 3 == 0) usleep(60000);
+  for (int turn = 0; turn < 6; turn++) {
+    pause_briefly();
+    note((Block){block.bytes, BYTES / 2});
+    fill((Block){block.bytes + PAGES(draw() % (BYTES / 4)), BYTES / 4}, draw());
+  }
   note((Block){block.bytes, BYTES / 2});
   CHECK(munmap(block.bytes, BYTES) == 0);
 }
@@ -248,7 +254,7 @@ static void *churn(void *argument) {
 static void do_storm(void) {
   struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
   CHECK(sigaction(SIGALRM, &action, NULL) == 0);
-  struct itimerval_ { struct { long s, us; } interval, value; } timer = {{0, 500}, {0, 500}};
+  struct itimerval_ { struct { long s, us; } interval, value; } timer = {{0, 4000}, {0, 4000}};
   CHECK(raw(SYS_setitimer, 0, (long)&timer, 0, 0, 0, 0) == 0);
   is_over = 0;
   pthread_t threads[2];

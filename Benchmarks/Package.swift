@@ -68,6 +68,11 @@ let package = Package(
     .executableTarget(
       name: "preload-cost", dependencies: [.product(name: "CArbiterGate", package: "arbiter")],
       linkerSettings: [.linkedLibrary("m")]),
+    .executableTarget(name: "gups"),
+    .executableTarget(
+      name: "tier-overhead",
+      dependencies: ["BenchmarkSupport", .product(name: "Arbiter", package: "arbiter")],
+      swiftSettings: strict),
     .executableTarget(
       name: "tier-migrate", dependencies: [.product(name: "CArbiterTier", package: "arbiter")]),
     .executableTarget(name: "account-cost", linkerSettings: [.linkedLibrary("m")]),

@@ -122,7 +122,7 @@ typedef struct {
   uint64_t stall_ns_max; /* the longest protection that stalled anybody */
   uint64_t cpu_ns;       /* of mover and watcher threads */
   uint64_t forks;
-  uint64_t homes;        /* chunks brought home because the program asked for what slow memory cannot do */
+  uint64_t homes;        /* chunks brought home, for what slow memory cannot do */
   uint64_t placed_slow;  /* chunks that began in slow memory, as the fast tier was full */
 } ArbTierCounts;
 

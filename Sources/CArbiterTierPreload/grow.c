@@ -33,8 +33,8 @@ static long remap(uint64_t old, uint64_t old_length, uint64_t new_length, long f
 }
 
 /* Moves plain memory over the fresh memory at the target, in the largest pieces that are one
- * mapping each. Where the kernel refuses even a page, it is copied. Nothing of it stays mapped; what
- * has moved is not unmapped, as another thread may have mapped something there already. */
+ * mapping each. Where the kernel refuses even a page, it is copied. Nothing of it stays mapped;
+ * what has moved is not unmapped, as another thread may have mapped something there already. */
 static void move_pieces(uint64_t old, uint64_t length, uint64_t target) {
   static const uint64_t sizes[] = {UINT64_MAX, ARB_TIER_CHUNK_BYTES, ARB_TIER_ISLAND_BYTES,
                                    ARB_PAGE_BYTES};

@@ -146,6 +146,7 @@ static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
     int is_shared = chunk->sharing == ARB_TIER_SHARED;
     uint64_t islands = chunk->slot == ARB_TIER_NO_SLOT ? 0 : chunk->slow_islands;
     if (islands == 0 && !is_shared) continue;
+    if (arb_tier_fork_chunk(index)->for_good) continue;
     chunk->held |= ARB_TIER_HELD_FORKED;
     if (chunk->slot != ARB_TIER_NO_SLOT) arb_tier_fork.slots[chunk->slot] |= ARB_TIER_LENT;
     while (islands != 0 && !is_shared) {
@@ -164,7 +165,7 @@ static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
   return run_count;
 }
 
-/* What could not be lent is mapped for good, and its chunk is managed no longer. */
+/* What could not be lent is mapped for good, and its chunk stays where it is. */
 static void give_up(uint32_t index) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   if (arb_tier_lent_settle(index) != 0) return;
@@ -177,7 +178,8 @@ static void give_up(uint32_t index) {
                           .length = count * ARB_TIER_ISLAND_BYTES, .index = index};
     map_for_good(&run, offset);
   }
-  arb_tier_forget(index, 1);
+  chunk->held |= ARB_TIER_HELD_FORKED;
+  arb_tier_fork_chunk(index)->for_good = 1;
 }
 
 /* Where nothing can be lent: all slow memory comes home, or is mapped for good. */
@@ -186,7 +188,8 @@ static void give_all_up(int is_tracked) {
   for (uint32_t index = 0; index < high; index++) {
     ArbTierChunk *chunk = &arb_tier_state.chunks[index];
     if (chunk->address == 0 || chunk->sharing == ARB_TIER_SHARED ||
-        chunk->slot == ARB_TIER_NO_SLOT || chunk->slow_islands == 0)
+        chunk->slot == ARB_TIER_NO_SLOT || chunk->slow_islands == 0 ||
+        arb_tier_fork_chunk(index)->for_good)
       continue;
     int is_file = arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
     /* A device cannot be mapped privately, and a slot must not be lent to who is not seen. */

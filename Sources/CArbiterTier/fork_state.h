@@ -11,6 +11,7 @@
 typedef struct {
   uint64_t generation;
   uint64_t lent;   /* islands that are empty here, and come home when they are touched */
+  uint64_t for_good; /* 1: slow islands are mapped privately here too, and stay so */
   uint64_t placed; /* islands under the placeholder: lent ones, and those that came home since */
 } ArbTierForkChunk;
 

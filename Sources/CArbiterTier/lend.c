@@ -182,6 +182,7 @@ static void map_again(uint32_t index) {
 static int fold_chunk(uint32_t index) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   if (chunk->address == 0 || (chunk->held & ARB_TIER_HELD_FORKED) == 0) return 0;
+  if (arb_tier_fork_chunk(index)->for_good) return 0;
   arb_tier_fork_lock();
   ArbTierForkChunk *fork = arb_tier_fork_chunk(index);
   map_again(index);

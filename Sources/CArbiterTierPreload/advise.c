@@ -87,6 +87,16 @@ static long discard(uint64_t start, uint64_t length) {
   int status = arb_tier_discard(start, length);
   long answer = arb_raw(SYS_madvise, (long)start, (long)length, MADV_DONTNEED, 0, 0, 0);
   if (status == 0) status = arb_tier_discard(start, length);
+  if (status == -EBUSY) {
+    /* Mapped privately since a fork: the kernel would bring the slot's bytes back. */
+    ArbRange known = arb_ranges_find(start);
+    long protection = known.end > start ? (long)known.protection : PROT_READ | PROT_WRITE;
+    arb_tier_home(start, length);
+    answer = arb_raw(SYS_mmap, (long)start, (long)length, protection,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    arb_leave(visit);
+    return arb_is_error(answer) ? answer : 0;
+  }
   if (status != 0 && arb_tier_home(start, length) == 0)
     answer = arb_raw(SYS_madvise, (long)start, (long)length, MADV_DONTNEED, 0, 0, 0);
   arb_tier_hold(start, length, ARB_TIER_HELD_ADVICE, 0);

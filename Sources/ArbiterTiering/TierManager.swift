@@ -201,8 +201,8 @@ public final class TierManager {
     guard probe.backEnd == .file else { return }
     if program.changesRights {
       remarks.add(
-        "\(program.path) runs with the rights of its owner (setuid): no library can be put into it, "
-          + "and nothing of it is managed")
+        "\(program.path) runs with the rights of its owner (setuid): no library can be put into "
+          + "it, and nothing of it is managed")
     } else if program.linkage == .static {
       remarks.add(
         "\(program.path) is statically linked: no library can be put into it, and only what it "

@@ -30,7 +30,8 @@ extension TierManager {
       lostSampleCount: losses.lostCount, promotionCount: tally.promotionCount,
       demotionCount: tally.demotionCount, promotedBytes: tally.promotedBytes,
       demotedBytes: tally.demotedBytes, refusals: tally.refusals, stalls: backEnd.stalls,
-      trackerNanoseconds: tally.trackerNanoseconds, moverNanoseconds: backEnd.moverNanoseconds,
+      trackerNanoseconds: tally.trackerNanoseconds + (idle?.cpuNanoseconds ?? 0),
+      moverNanoseconds: backEnd.moverNanoseconds,
       processes: backEnd.processes)
   }
 

@@ -43,6 +43,10 @@ public final class TierManager {
   /// Bytes of the heap before anything was managed.
   var heapBytesBefore: UInt64 = 0
 
+  /// What proves chunks idle; nil where nothing does.
+  var idle: (any IdleEvidence)?
+  private var nextIdleLook: Int64 = 0
+
   private let preload: TierPreload?
   private let file: FileBackEnd?
   private var decisions: [Migration] = []
@@ -58,6 +62,7 @@ public final class TierManager {
 
   /// Time between two looks at samples and chunks: short while something moves.
   private static let lookNanoseconds: Int64 = 10_000_000
+  private static let idleLookNanoseconds: Int64 = 500_000_000
   private static let calmLookNanoseconds: Int64 = 40_000_000
   /// Time between two looks for what became of migrations.
   private static let outcomeNanoseconds: Int64 = 4_000_000
@@ -94,6 +99,9 @@ public final class TierManager {
     self.init(
       configuration, probe: probe, backEnd: backEnd, preload: preload, observer: observer)
     openTracker(tree)
+    // From outside nothing else tells what a program leaves alone; inside, the mover's faults would
+    // count as the program's.
+    if probe.backEnd == .numa { idle = try? ReferencedScan(tree: tree) }
     if configuration.managesHeaps, let preload, preload.allocator == nil {
       remarks.add(
         "heaps are not managed: there is no \(TierPreload.allocatorName); install Debian's package "
@@ -193,8 +201,8 @@ public final class TierManager {
     guard probe.backEnd == .file else { return }
     if program.changesRights {
       remarks.add(
-        "\(program.path) runs with the rights of its owner (setuid): no library can be put into it, "
-          + "and nothing of it is managed")
+        "\(program.path) runs with the rights of its owner (setuid): no library can be put into "
+          + "it, and nothing of it is managed")
     } else if program.linkage == .static {
       remarks.add(
         "\(program.path) is statically linked: no library can be put into it, and only what it "
@@ -221,6 +229,10 @@ public final class TierManager {
       drain(now)
       let isCalm = openCount == 0 && (tracker?.periodNanoseconds ?? 0) >= 4_000_000
       nextLook = now + (isCalm ? Self.calmLookNanoseconds : Self.lookNanoseconds)
+    }
+    if idle != nil, now >= nextIdleLook {
+      lookForIdle(now)
+      nextIdleLook = now + Self.idleLookNanoseconds
     }
     if now >= nextStep {
       decide(now)
@@ -261,6 +273,7 @@ public final class TierManager {
     var table = take()
     backEnd.refresh(&table) { number in
       policy.forget(chunk: number)
+      idle?.forget(chunk: number)
       if shown.indices.contains(number), shown[number] != nil {
         shown[number] = nil
         observer?.vanished(number, time: now)
@@ -297,6 +310,13 @@ public final class TierManager {
       policy.record(sample)
       observer?.sampled(sample, process: access.process, address: address, time: now)
     }
+  }
+
+  private func lookForIdle(_ now: Int64) {
+    idle?.look(at: table, now: now) { number, islands, nanoseconds in
+      policy.recordIdle(chunk: number, islands: islands, forNanoseconds: nanoseconds)
+    }
+    for remark in idle?.takeRemarks() ?? [] { remarks.add(remark) }
   }
 
   private func decide(_ now: Int64) {
@@ -350,7 +370,9 @@ public final class TierManager {
     for remark in backEnd.takeRemarks() { remarks.add(remark) }
     tally.losses = tracker?.losses ?? tally.losses
     tally.endNanoseconds = now
+    tally.trackerNanoseconds += idle?.cpuNanoseconds ?? 0
     tracker?.stop()
+    idle = nil
     backEnd.stop()
     isFinished = true
   }

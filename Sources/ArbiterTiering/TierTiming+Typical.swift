@@ -44,8 +44,8 @@ extension TierTiming {
     case .tmpfs:
       (
         .cxl,
-        "slow memory lies in DRAM (tmpfs) and stands for memory that is slower: taken to be as fast "
-          + "as CXL memory (215 ns)"
+        "slow memory lies in DRAM (tmpfs) and stands for memory that is slower: taken to be as "
+          + "fast as CXL memory (215 ns)"
       )
     case .cached:
       (.disk, "slow memory lies on a disk behind the page cache: taken to be 1 us away on average")

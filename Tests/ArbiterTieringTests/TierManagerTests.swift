@@ -13,6 +13,7 @@ import Testing
 @Suite struct `sessions of tiers` {
   /// Moves each chunk to slow memory once, and remembers what it was told.
   private struct OnceDown: PlacementPolicy {
+    // SAFETY: the test's own thread steps the session, and nobody else touches them.
     final class Notes: @unchecked Sendable {
       var outcomes: [MigrationOutcome] = []
       var forgotten: [Int] = []

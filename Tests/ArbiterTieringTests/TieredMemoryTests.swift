@@ -27,7 +27,7 @@ import Testing
     #expect(throws: PlatformError.self) {
       try TieredMemory(fastBytes: 8 << 20, slow: .path(folder.path))
     }
-    let buffer = try memory.allocate(byteCount: 16 << 20)
+    let buffer = try unsafe memory.allocate(byteCount: 16 << 20)
     let words = unsafe buffer.bindMemory(to: UInt64.self)
     var expected: UInt64 = 0
     for index in words.indices {
@@ -38,7 +38,7 @@ import Testing
     var wrongCount = 0
     while SystemClock.monotonicRawNanoseconds() < end {
       var sum: UInt64 = 0
-      for index in unsafe words.indices {
+      for index in words.indices {
         unsafe words[index] &+= 1
         unsafe sum &+= words[index] &- 1
       }

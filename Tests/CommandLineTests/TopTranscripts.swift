@@ -109,9 +109,9 @@ enum TopTranscripts {
     CPU seconds of all processors per GiB moved.
     Bytes per second; k, M, G are powers of 1000. DELAY and CPU of tasks: 100% is
     one thread.
+    Under arbiter tier: FAST and SLOW are bytes that lie there, HITS the share of
+    accesses of the last seconds that met FAST, UP and DOWN bytes moved so far.
     - is unavailable, never 0; the remarks say why.
-
-
 
 
 

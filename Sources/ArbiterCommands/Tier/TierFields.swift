@@ -29,8 +29,12 @@ extension WatchField where Subject == TierReading {
     .count("fast_capacity_bytes", "Fast memory that managed chunks may take.") {
       .known($0.fastCapacityBytes)
     },
-    .count("fast_bytes", "Managed memory that lies in fast memory now.") { .known($0.fastBytes) },
-    .count("slow_bytes", "Managed memory that lies in slow memory now.") { .known($0.slowBytes) },
+    .count("fast_bytes", "Managed memory in fast memory, now or when the program was last seen.") {
+      .known($0.fastBytes)
+    },
+    .count("slow_bytes", "Managed memory in slow memory, now or when the program was last seen.") {
+      .known($0.slowBytes)
+    },
     .count("metadata_bytes", "What Arbiter keeps about managed memory.") {
       .known($0.metadataBytes)
     },

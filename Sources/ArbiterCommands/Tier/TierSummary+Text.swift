@@ -62,7 +62,7 @@ extension TierSummary {
     add("slow memory", bytes(reading.slowBytes))
     add("fast hits", percent(reading.fastHitShare.value?.value), error(reading.fastHitShare))
     add(
-      "  last seconds", percent(reading.recentFastHitShare.value?.value),
+      "last seconds", percent(reading.recentFastHitShare.value?.value),
       error(reading.recentFastHitShare))
     let lost = reading.lostSampleCount
     add(

@@ -20,6 +20,7 @@ final class Tiering {
   private let metricsFile: MetricsFile?
   private var note: TierNoteFile?
   private var remarks: [String] = []
+  private var lastSeen: TierReading?
   private var metricsFailed = false
   private var nextTellingNanoseconds: Int64 = 0
 
@@ -75,8 +76,17 @@ final class Tiering {
     try manager.launch(start)
   }
 
-  /// How memory is placed.
-  var reading: TierReading { manager.reading }
+  /// How memory is placed: of a program that has ended, how it was when it was last seen.
+  var reading: TierReading {
+    var reading = manager.reading
+    if let seen = lastSeen, reading.managedBytes == 0 {
+      reading.fastBytes = seen.fastBytes
+      reading.slowBytes = seen.slowBytes
+      reading.metadataBytes = seen.metadataBytes
+      reading.processes = seen.processes
+    }
+    return reading
+  }
 
   /// Samples, decides and moves; returns how long it may be left alone, in nanoseconds.
   func tend() -> Int64 {
@@ -91,7 +101,8 @@ final class Tiering {
 
   /// Tells others: `arbiter top` and `export` by the note, collectors by the file of metrics.
   private func tell() {
-    let reading = manager.reading
+    let reading = reading
+    if reading.managedBytes > 0 { lastSeen = reading }
     witness.note(period: reading.samplingPeriodNanoseconds, time: reading.timeNanoseconds)
     let ticks = ProcessStatus.read(ofProcess: getpid())?.startTicks ?? 0
     let published = TierNote(

@@ -39,7 +39,7 @@ public struct TimerSource: AccessSource {
       [.clock(everyNanoseconds: period)], followsChildren: followsChildren, tree: tree)
   }
 
-  /// Prepares to sample at one of several distances at a time: the first, until another is selected.
+  /// Prepares to sample at one of several distances: at the first until another is selected.
   ///
   /// - Parameters:
   ///   - periods: The distances, each once: one to four.

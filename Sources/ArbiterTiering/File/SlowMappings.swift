@@ -11,8 +11,8 @@ package enum SlowMappings {
   ///
   /// Told by the file's number alone, as some file systems show another device in memory maps than
   /// elsewhere: a file of the same number elsewhere counts too, which only delays. Processes whose
-  /// maps cannot be read are another user's, and none of ours. Reads the maps of all processes, some
-  /// tens of milliseconds on a busy machine.
+  /// maps cannot be read are another user's, and none of ours. Reads all memory maps: some tens of
+  /// milliseconds on a busy machine.
   package static func slots(inode: UInt64, slotCount: Int, tree: SystemTree) -> Set<UInt32> {
     let chunk = UInt64(TierUnit.chunkBytes)
     var found: Set<UInt32> = []

@@ -12,6 +12,9 @@ public protocol IdleEvidence {
   /// Its name in reports.
   var name: String { get }
 
+  /// CPU time that it took so far on threads of its own, in nanoseconds.
+  var cpuNanoseconds: UInt64 { get }
+
   /// Looks, where it is time to.
   ///
   /// - Parameters:

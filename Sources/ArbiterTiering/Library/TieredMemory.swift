@@ -37,7 +37,7 @@ public final class TieredMemory: Sendable {
   ///   - slowBytes: Bytes of slow memory; nil for eight times `fastBytes`, as far as there is room.
   ///   - policy: What decides.
   ///   - tree: Where the kernel describes the machine.
-  /// - Throws: ``PlatformError`` where slow memory cannot be had, or the process has had one before.
+  /// - Throws: ``PlatformError`` where slow memory cannot be had, or the process had one before.
   public init(
     fastBytes: UInt64, slow: SlowMemory, slowBytes: UInt64? = nil,
     policy: any PlacementPolicy = AdaptivePlacement(), tree: SystemTree = SystemTree()

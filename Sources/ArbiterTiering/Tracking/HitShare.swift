@@ -3,7 +3,7 @@
 
 package import ArbiterMetrics
 
-/// The share of sampled accesses that met fast memory, from the beginning and over the last seconds.
+/// The share of sampled accesses that met fast memory, in all and of the last seconds.
 package struct HitShare {
   /// Weights of samples.
   private struct Sums {

@@ -13,7 +13,8 @@ private final class TierPlace {
   func script(_ text: String) throws -> Outcome {
     try shell(
       "export ARBITER_RUNTIME_DIR='\(folder.path)/runtime'\n"
-        + "tier() { \"$arbiter\" tier --fast=16MiB --slow=/dev/shm --slow-size=1GiB \"$@\"; }\n\(text)",
+        // No function: of one in the background $! is a shell and not arbiter.
+        + "tier=\"$arbiter tier --fast=16MiB --slow=/dev/shm --slow-size=1GiB\"\n\(text)",
       in: folder.path)
   }
 
@@ -37,14 +38,14 @@ private final class TierPlace {
 struct TierRunTests {
   @Test func `a program keeps its streams, its exit code and its signals`() throws {
     let place = TierPlace()
-    let run = try place.script("echo in | tier -q -- sh -c 'cat; echo out >&2; exit 23'")
+    let run = try place.script("echo in | $tier -q -- sh -c 'cat; echo out >&2; exit 23'")
     #expect(run.code == 23 && run.output == "in\n" && run.error == "out\n")
-    #expect(try place.script("tier -q -- sh -c 'kill -TERM $$'").code == 128 + SIGTERM)
+    #expect(try place.script("$tier -q -- sh -c 'kill -TERM $$'").code == 128 + SIGTERM)
     let passed = try place.script(
-      "tier -q -- sh -c 'trap \"exit 7\" TERM; echo up; while :; do sleep 0.05; done' & run=$!\n"
+      "$tier -q -- sh -c 'trap \"exit 7\" TERM; echo up; while :; do sleep 0.05; done' & run=$!\n"
         + "sleep 0.5; kill -TERM $run; wait $run")
     #expect(passed.code == 7 && passed.output == "up\n")
-    #expect(try place.script("tier -- ./none").code == 127)
+    #expect(try place.script("$tier -- ./none").code == 127)
   }
 
   @Test(arguments: [
@@ -68,8 +69,8 @@ struct TierRunTests {
   @Test func `without the library the program runs all the same, unless strict`() throws {
     let place = TierPlace()
     let run = try place.script(
-      "export ARBITER_TIER_LIBRARY=/no/such; tier --format=json -o s -- echo out; "
-        + "tier --strict -- echo never")
+      "export ARBITER_TIER_LIBRARY=/no/such; $tier --format=json -o s -- echo out; "
+        + "$tier --strict -- echo never")
     #expect(run.output == "out\n" && run.code == 69)
     #expect(run.error.contains("warning: the program runs without Arbiter: "))
     #expect(try place.tier("s")["is_tiered"] as? Bool == false)
@@ -81,7 +82,7 @@ struct TierRunTests {
     let run = try place.script(
       """
       cc -O2 -o hot '\(Tool.root)/Tests/CommandLineTests/Programs/hot_memory.c' || exit 90
-      tier -q --format=json -o s --record=r --heat=h.svg --metrics=m.prom \
+      $tier -q --format=json -o s --record=r --heat=h.svg --metrics=m.prom \
         --policy=random -- ./hot 64 16 5 & run=$!
       sleep 2.5; kill -USR1 $run; sleep 0.5; cp s early
       "$arbiter" top --batch --count=1 --format=json --back-end=none >top

@@ -90,8 +90,12 @@ private func program(_ pattern: Pattern, seed: UInt64 = ProcessSeed.value) -> Vi
       chunks: chunks, fastChunks: chunks / 4, pattern: .uniform, seed: ProcessSeed.value)
     var policy = AdaptivePlacement()
     program.run(&policy, for: 40)
-    // A hundredth of what fits.
-    #expect(program.bytesMoved <= max(8, chunks / 20) * TierUnit.chunkBytes)
+    // Chance moves something now and then; the stake bounds what that may cost.
+    let seconds = 40e9
+    #expect(
+      policy.spentNanoseconds - policy.earnedNanoseconds
+        <= policy.parameters.stakeNanoseconds * 2 + policy.parameters.allowance * seconds)
+    #expect(program.bytesMoved <= program.tiers.fastBytes / 2, "seed \(ProcessSeed.value)")
     #expect(policy.samplingPeriodNanoseconds == policy.parameters.periodNanosecondsMax)
   }
 

@@ -39,9 +39,9 @@ public struct AdaptiveParameters: Sendable, Hashable {
 
   /// Standard errors by which what comes in must beat what goes out.
   ///
-  /// Of some sixty groups with equal heat the hottest and the coldest differ by five: both are
-  /// moved against each other by this much, which makes six.
-  public var confidence = 3.0
+  /// Of some sixty groups with equal heat the hottest and the coldest differ by five or six, now
+  /// and then: both are moved against each other by this much, which makes eight.
+  public var confidence = 4.0
   /// Share by which what comes in must be hotter than what goes out: the hysteresis band.
   public var band = 0.25
   /// Seconds for which heat is expected to last, at least.

@@ -67,6 +67,8 @@ public struct AdaptivePlacement: PlacementPolicy {
     sketch = IslandSketch(islandSeconds: parameters.islandSeconds)
     account = MigrationAccount(stake: parameters.stakeNanoseconds)
     backOff = SamplingBackOff(parameters)
+    scale.wearFactor = parameters.wearFactor
+    scale.storeFactorMax = parameters.storeFactorMax
   }
 
   /// Nanoseconds of threads' time that its migrations gained over first touch, by the samples.

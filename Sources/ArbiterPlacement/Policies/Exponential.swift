@@ -4,7 +4,7 @@
 /// e to the power of a number that is not positive, to about 1e-7.
 ///
 /// Arithmetic alone, so that simulations give the same decisions with every C library.
-func exponential(_ value: Double) -> Double {
+package func exponential(_ value: Double) -> Double {
   guard value < 0 else { return 1 }
   guard value > -700 else { return 0 }
   let scaled = value * 1.442_695_040_888_963_4

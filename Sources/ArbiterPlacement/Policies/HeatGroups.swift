@@ -13,9 +13,9 @@
 // G1  Uniform use: all groups have the same heat afterwards, however their chunks came into them.
 // G2  A stream of sequential passes: chunks that were hot just now are no hotter afterwards.
 // G3  A hot set that moved: the group "was hot, now falling" turns cold within a few steps.
+// G4  Groups of few chunks are drawn towards the level below and have a large error.
 // G5  A group whose chunks are colder now than those before them were is judged by them: when the
 //     hottest have been moved, the others that look like them are those that only look like them.
-// G4  Groups of few chunks are drawn towards the level below and have a large error.
 // G6  Together the groups expect no more heat of slow memory than it has now: what is expected of
 //     a group lags behind when its hottest chunks have just been moved.
 

@@ -4,7 +4,7 @@
 /// First-in-first-out lists of page numbers; a page is on one of them or on none.
 ///
 /// Every operation takes constant time.
-struct PageLists: Sendable {
+package struct PageLists: Sendable {
   private struct Link {
     var next: Int32 = -1
     var previous: Int32 = -1
@@ -20,25 +20,30 @@ struct PageLists: Sendable {
   private var links: [Link] = []
   private var ends: [Ends]
 
-  init(listCount: Int) { ends = Array(repeating: Ends(), count: listCount) }
+  /// Makes empty lists.
+  package init(listCount: Int) { ends = Array(repeating: Ends(), count: listCount) }
 
-  mutating func grow(to count: Int) {
+  /// Makes room for so many pages.
+  package mutating func grow(to count: Int) {
     guard count > links.count else { return }
     links.append(contentsOf: repeatElement(Link(), count: count - links.count))
   }
 
-  func count(of list: Int) -> Int { ends[list].count }
+  /// Pages of a list.
+  package func count(of list: Int) -> Int { ends[list].count }
 
-  func first(of list: Int) -> Int? { ends[list].first < 0 ? nil : Int(ends[list].first) }
+  /// The oldest page of a list.
+  package func first(of list: Int) -> Int? { ends[list].first < 0 ? nil : Int(ends[list].first) }
 
-  mutating func popFirst(of list: Int) -> Int? {
+  /// Takes the oldest page off a list.
+  package mutating func popFirst(of list: Int) -> Int? {
     guard let page = first(of: list) else { return nil }
     remove(page)
     return page
   }
 
   /// Puts a page at the end of a list, taking it from where it was.
-  mutating func append(_ page: Int, to list: Int) {
+  package mutating func append(_ page: Int, to list: Int) {
     remove(page)
     links[page] = Link(next: -1, previous: ends[list].last, list: Int8(list))
     if ends[list].last >= 0 {
@@ -51,7 +56,7 @@ struct PageLists: Sendable {
   }
 
   /// Takes a page from its list, if it is on one.
-  mutating func remove(_ page: Int) {
+  package mutating func remove(_ page: Int) {
     let link = links[page]
     guard link.list >= 0 else { return }
     let list = Int(link.list)

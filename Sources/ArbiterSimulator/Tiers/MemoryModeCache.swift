@@ -19,13 +19,20 @@ internal import ArbiterPlacement
 // only if no other page of the pass shares its slot and no random access met the slot meanwhile.
 
 /// How many accesses the cache answers.
-struct MemoryModeCache {
+package struct MemoryModeCache {
   /// Pages of one rate: accesses to a line of theirs, per access of the program.
-  struct PageClass {
-    var lineRate: Double
-    var pageCount: Double
+  package struct PageClass {
+    package var lineRate: Double
+    package var pageCount: Double
     /// Share of each part's accesses that falls on these pages.
-    var partShares: [Double]
+    package var partShares: [Double]
+
+    /// Makes a class.
+    package init(lineRate: Double, pageCount: Double, partShares: [Double]) {
+      self.lineRate = lineRate
+      self.pageCount = pageCount
+      self.partShares = partShares
+    }
   }
 
   private static let pageBytes = 4096
@@ -34,7 +41,8 @@ struct MemoryModeCache {
   /// Page slots of the cache.
   let slotCount: Double
 
-  init(fastBytes: Int) { slotCount = max(1, Double(fastBytes / Self.pageBytes)) }
+  /// Makes the model of a cache.
+  package init(fastBytes: Int) { slotCount = max(1, Double(fastBytes / Self.pageBytes)) }
 
   /// Share of each part's accesses that hit, once the cache holds what it will hold.
   func hitShares(_ mix: AccessMix, chunkCount: Int) -> [Double] {
@@ -65,7 +73,7 @@ struct MemoryModeCache {
   }
 
   /// The mean over random placements of r / (r + R).
-  func hitShare(of rate: Double, among classes: [PageClass]) -> Double {
+  package func hitShare(of rate: Double, among classes: [PageClass]) -> Double {
     // With s = e^u / r the integrand is smooth in u and vanishes outside of these bounds.
     let (from, to, steps) = (-12.0, 4.0, 160)
     let width = (to - from) / Double(steps)
@@ -114,7 +122,7 @@ struct MemoryModeCache {
 
   /// Share of the evicted lines that were stored to: a line that is hit h of its accesses stays for
   /// a number of accesses that is geometric.
-  static func dirtyShare(hitShare: Double, storeShare: Double) -> Double {
+  package static func dirtyShare(hitShare: Double, storeShare: Double) -> Double {
     1 - (1 - hitShare) * (1 - storeShare) / (1 - hitShare * (1 - storeShare))
   }
 }

@@ -1,0 +1,166 @@
+// Part of Arbiter. See LICENSE.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArbiterMetrics
+import ArbiterPlacement
+import ArbiterProfiles
+import ArbiterSimulator
+import Testing
+
+/// Runs on the default module, six of them, as `arbiter simulate --tiers` makes them.
+private enum Tiers {
+  static func machine(threads: Int = 8, spare: Int = 2) throws -> TierMachine {
+    let profile = try ProfileLibrary.embedded.profile(named: ProfileLibrary.defaultName)
+    return TierMachine(
+      fast: .dram(channels: 6), slow: .modules(profile, count: 6), fastBytes: 2 << 30,
+      threads: threads, spareProcessors: spare)
+  }
+
+  static func run(
+    _ kind: TierStreamKind, _ contender: TierContender, seconds: Double = 60, seed: UInt64 = 1,
+    footprint: Int = 8 << 30, hot: Int = 1 << 30, on machine: TierMachine? = nil
+  ) throws -> TierOutcome {
+    let simulation = TierSimulation(
+      kind, on: try machine ?? Self.machine(), footprintBytes: footprint, hotBytes: hot,
+      seconds: seconds, seed: seed)
+    return simulation.run(contender)
+  }
+
+  static func seconds(_ kind: TierStreamKind, _ contender: TierContender) throws -> Double {
+    let times = try (1...3).map { try run(kind, contender, seed: UInt64($0)).seconds }
+    return try #require(Statistics.median(times))
+  }
+}
+
+@Suite struct `two tiers in virtual time` {
+  @Test func `the same seed gives the same run`() throws {
+    for contender in [TierContender.arbiter, .hememPaper, .oracle, .memoryMode] {
+      let runs = try (0..<2).map { _ in try Tiers.run(.moving, contender, seconds: 3) }
+      #expect(runs[0].seconds == runs[1].seconds)
+      #expect(runs[0].course == runs[1].course)
+      #expect(runs[0].migratedBytes == runs[1].migratedBytes)
+    }
+  }
+
+  @Test func `everything in fast memory takes the time that was asked for`() throws {
+    for kind in TierStreamKind.allCases {
+      let outcome = try Tiers.run(kind, .oracle, seconds: 3, footprint: 1 << 30, hot: 256 << 20)
+      #expect(abs(outcome.seconds - 3) < 0.1, "\(kind)")
+      #expect(outcome.hitShare > 0.9999)
+      #expect(outcome.migratedBytes == 0)
+      #expect(outcome.slowWriteBytes == 0)
+    }
+  }
+
+  @Test func `first touch hits by its share of even accesses and moves nothing`() throws {
+    for kind in [TierStreamKind.uniform, .streaming] {
+      let outcome = try Tiers.run(kind, .firstTouch, seconds: 10)
+      #expect(abs(outcome.hitShare - 0.25) < 0.01, "\(kind)")
+      #expect(outcome.migratedBytes == 0)
+    }
+  }
+
+  @Test(arguments: TierStreamKind.allCases)
+  func `who knows the program is never slower than who does nothing`(
+    _ kind: TierStreamKind
+  ) throws {
+    let oracle = try Tiers.run(kind, .oracle, seconds: 20)
+    let idle = try Tiers.run(kind, .firstTouch, seconds: 20)
+    #expect(oracle.seconds <= idle.seconds * 1.001)
+  }
+
+  @Test func `without spare processors threads that spin cost the program its own`() throws {
+    let none = try Tiers.machine(spare: 0)
+    let crowded = try Tiers.run(.clustered, .hememPaper, on: none)
+    let spared = try Tiers.run(.clustered, .hememPaper)
+    // Two of ten processors, where the processors and not a medium are the limit.
+    #expect(crowded.seconds > spared.seconds * 1.15)
+  }
+}
+
+@Suite struct `policies over two tiers` {
+  /// What issue 6 asks of the policy, with two spare processors for HeMem's threads.
+  @Test(
+    arguments: [TierStreamKind.clustered, .scattered, .moving, .streaming, .phases])
+  func `arbiter beats HeMem with both sets of parameters`(_ kind: TierStreamKind) throws {
+    let own = try Tiers.seconds(kind, .arbiter)
+    for rival in [TierContender.hememPaper, .hememRelease] {
+      let other = try Tiers.seconds(kind, rival)
+      #expect(own < other, "\(kind): \(own) s against \(other) s of \(rival.name)")
+    }
+  }
+
+  @Test(arguments: TierStreamKind.allCases)
+  func `arbiter is never more than 3 % slower than first touch`(_ kind: TierStreamKind) throws {
+    let own = try Tiers.seconds(kind, .arbiter)
+    let other = try Tiers.seconds(kind, .firstTouch)
+    #expect(own <= other * 1.03, "\(kind): \(own) s against \(other) s")
+  }
+
+  /// Johnny Cache (OSDI'23): with half of the threads HeMem finds the hot set later, if at all.
+  @Test func `HeMem settles later with fewer threads and arbiter still in time`() throws {
+    func settling(_ contender: TierContender, threads: Int) throws -> Double? {
+      // Ten times larger than the other streams, as published: 96 GB, of which 10 % are hot.
+      let machine = try Tiers.machine(threads: threads)
+      return try Tiers.run(
+        .clustered, contender, seconds: 30, footprint: 32 << 30, hot: 1 << 30, on: machine
+      ).settling(from: 0, share: 0.95)
+    }
+    let many = try settling(.hememRelease, threads: 16) ?? .infinity
+    let few = try settling(.hememRelease, threads: 4) ?? .infinity
+    #expect(few > many * 1.5)
+  }
+
+  @Test func `page-table scans tell nothing of random accesses`() throws {
+    let scan = try Tiers.run(.clustered, .scan, seconds: 10)
+    #expect(try #require(scan.course.last?.hotShare) < 0.5)
+  }
+}
+
+@Suite struct `a recorded session of tiering, replayed` {
+  /// Samples of one hot chunk that the session left in slow memory.
+  private static func recording() -> TierRecording {
+    let timing = TierTiming(
+      loadNanoseconds: 100, storeNanoseconds: 100, readBytesPerSecond: 1e11,
+      writeBytesPerSecond: 1e11)
+    var slow = timing
+    (slow.loadNanoseconds, slow.storeNanoseconds) = (400, 400)
+    let header = TierRecordingHeader(
+      tiers: TierPair(
+        fastBytes: 8 << 20, fast: timing, slow: slow, migrationNanoseconds: 10_000),
+      weightUnit: .nanoseconds, samplingPeriodNanoseconds: 1_000_000, policy: "first-touch",
+      tracker: "timer", backEnd: "file", command: ["test"])
+    var events = (0..<64).map { number in
+      TierEvent(
+        at: 0,
+        .chunk(
+          number: number,
+          ManagedChunk(
+            process: 1, address: UInt64(number + 1) << 21, slowIslands: number < 4 ? [] : .all)))
+    }
+    for step in 0..<20_000 {
+      let chunk = step % 10 == 0 ? step / 10 % 64 : 40
+      events.append(
+        TierEvent(
+          at: Int64(step) * 1_000_000,
+          .sample(
+            TierSample(
+              chunk: Int32(chunk), island: UInt8(step % 64), isStore: false,
+              weight: 1_000_000))))
+    }
+    return TierRecording(
+      header: header, events: events + [TierEvent(at: 20_000_000_000, .end)])
+  }
+
+  @Test func `the hot chunk is promoted and threads spend less time at accesses`() throws {
+    var still = TierReplay(Self.recording(), policy: FirstTouchPlacement(), mechanism: .arbiter)
+    var own = TierReplay(Self.recording(), policy: AdaptivePlacement(), mechanism: .arbiter)
+    let (before, after) = (still.run(), own.run())
+    #expect(before.migratedBytes == 0)
+    #expect(before.hitShare < 0.2)
+    #expect(after.hitShare > 0.8)
+    #expect(after.seconds < before.seconds / 2)
+    #expect(after.accesses == before.accesses)
+    #expect(before.sampleCount == 20_000)
+  }
+}

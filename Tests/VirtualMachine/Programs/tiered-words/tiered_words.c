@@ -10,8 +10,9 @@
  *   node 0 and most of the others do not, and all ends when that is so again. Every word holds its
  *   own number and how often it was added to: a word that was misplaced or an addition that got
  *   lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after `placed HOT_FAST HOT
- *   OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of them lie on node 0;
- *   left out where the kernel does not tell. `settled N` says how often they were.
+ *   OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of them lie on node 0,
+ *   where those of a file that is mapped directly do not count; left out where the kernel does not
+ *   tell. `settled N` says how often they were.
  *
  * tiered_words serve
  *   Obeys lines and answers each with one:

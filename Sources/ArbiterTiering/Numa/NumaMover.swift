@@ -144,7 +144,8 @@ package struct NumaMover {
   /// What a refused call means.
   private mutating func refusal(_ code: Int64, of process: Int32) -> MigrationOutcome.Status {
     switch Int32(truncatingIfNeeded: -code) {
-    case ESRCH: return .stale
+    // The second is what the kernel says of a process that is ending and has no memory any more.
+    case ESRCH, EINVAL: return .stale
     case EPERM:
       remarks.append(
         "process \(process) may not be moved: run Arbiter as its user or with CAP_SYS_NICE")

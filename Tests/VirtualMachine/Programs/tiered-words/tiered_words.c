@@ -3,13 +3,16 @@
  *
  * Memory that knows what it should hold, for tests that move it about.
  *
- * tiered_words work MIB HOT_MIB SECONDS [THREADS [moving]]
+ * tiered_words work MIB HOT_MIB SECONDS [THREADS [settling]]
  *   Fills so much anonymous memory, prints `ready PID ADDRESS BYTES`, and adds to random words for
- *   so long or until SIGTERM: nine of ten in the hot part, which is the end of the memory or, if it
- *   moves, its beginning after half of the time. Every word holds its own number and how often it was added to: a word that was misplaced
- *   or an addition that got lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after
- *   `placed HOT_FAST HOT OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of
- *   them lie on node 0; left out where the kernel does not tell.
+ *   so long or until SIGTERM: nine of ten in the hot part, which is the end of the memory. If it is
+ *   settling, the hot part is the beginning from the moment when most of the hot pages lie on
+ *   node 0 and most of the others do not, and all ends when that is so again. Every word holds its
+ *   own number and how often it was added to: a word that was misplaced or an addition that got
+ *   lost is seen. Ends with `passed ADDITIONS`, or `FAILED ...` and 1, after `placed HOT_FAST HOT
+ *   OTHERS_FAST OTHERS`: pages of the hot part and of the rest, and how many of them lie on node 0,
+ *   where those of a file that is mapped directly do not count; left out where the kernel does not
+ *   tell. `settled N` says how often they were.
  *
  * tiered_words serve
  *   Obeys lines and answers each with one:
@@ -65,7 +68,8 @@ static void *map_chunks(size_t bytes, int is_shared) {
 
 static uint64_t *words;
 static size_t word_count, hot_count;
-static double deadline, turning;
+static double deadline;
+static volatile int is_turned;
 
 typedef struct {
   pthread_t thread;
@@ -86,7 +90,7 @@ static uint64_t next(uint64_t *state) {
 }
 
 /* The first word of the hot part. */
-static size_t hot_place(void) { return now() < turning ? word_count - hot_count : 0; }
+static size_t hot_place(void) { return is_turned ? 0 : word_count - hot_count; }
 
 __attribute__((noinline)) static uint64_t *choose(uint64_t *random, size_t hot_start) {
   uint64_t draw = next(random);
@@ -129,38 +133,39 @@ static long near(const uint64_t *start, size_t count) {
   return found;
 }
 
-static void tell_places(void) {
-  size_t others = word_count - hot_count, per_page = PAGE / sizeof *words, place = hot_place();
-  long hot_near = near(words + place, hot_count);
-  long others_near = near(words + (place == 0 ? hot_count : 0), others);
-  if (hot_near >= 0 && others_near >= 0)
-    printf("placed %ld %zu %ld %zu\n", hot_near, hot_count / per_page, others_near,
-           others / per_page);
+/* Pages of the hot part and of the rest, and how many of them lie on node 0. */
+typedef struct {
+  long hot_near, hot, others_near, others;
+} Places;
+
+static Places find_places(void) {
+  size_t others = word_count - hot_count, place = hot_place();
+  const long per_page = PAGE / sizeof *words;
+  return (Places){
+      near(words + place, hot_count), (long)hot_count / per_page,
+      near(words + (place == 0 ? hot_count : 0), others), (long)others / per_page};
 }
 
-static int run(
-    size_t bytes, size_t hot_bytes, double seconds, int thread_count, int is_moving) {
-  static Worker workers[THREADS_MAX];
-  uint64_t additions = 0, wrong = 0, counted = 0, mask = (1u << COUNT_BITS) - 1;
-  word_count = bytes / sizeof *words;
-  hot_count = hot_bytes / sizeof *words;
-  words = map_chunks(bytes, 0);
-  if (words == NULL) return perror("mmap"), 1;
-  for (size_t index = 0; index < word_count; index++) words[index] = (uint64_t)index << COUNT_BITS;
-  printf("ready %d %" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes);
-  fflush(stdout);
-  deadline = now() + seconds;
-  turning = is_moving ? deadline - seconds / 2 : deadline + 1e9;
-  for (int index = 0; index < thread_count; index++) {
-    workers[index].random = 88172645463325252u + (uint64_t)index * 7919;
-    if (pthread_create(&workers[index].thread, NULL, work, &workers[index]) != 0) return 1;
+/* Turns once all is as it should be, and ends when it is again; tells how often it was. */
+static int settle(void) {
+  struct timespec rest = {0, 500000000};
+  int count = 0;
+  while (!is_ended && now() < deadline) {
+    nanosleep(&rest, NULL);
+    Places places = find_places();
+    if (places.hot_near < places.hot * 95 / 100 || places.others_near > places.others / 2) continue;
+    count++;
+    if (is_turned)
+      is_ended = 1;
+    else
+      is_turned = 1;
   }
-  for (int index = 0; index < thread_count; index++) {
-    pthread_join(workers[index].thread, NULL);
-    additions += workers[index].additions;
-    wrong += workers[index].wrong;
-  }
-  tell_places();
+  return count;
+}
+
+/* Holds every word against its number and all of them against the additions. */
+static int verify(uint64_t additions, uint64_t wrong) {
+  uint64_t counted = 0, mask = (1u << COUNT_BITS) - 1;
   /* A count that ran over would carry into the number, and be seen as wrong. */
   for (size_t index = 0; index < word_count; index++) {
     wrong += words[index] >> COUNT_BITS != index;
@@ -173,6 +178,35 @@ static int run(
   }
   printf("passed %" PRIu64 "\n", additions);
   return 0;
+}
+
+static int run(
+    size_t bytes, size_t hot_bytes, double seconds, int thread_count, int is_settling) {
+  static Worker workers[THREADS_MAX];
+  uint64_t additions = 0, wrong = 0;
+  word_count = bytes / sizeof *words;
+  hot_count = hot_bytes / sizeof *words;
+  words = map_chunks(bytes, 0);
+  if (words == NULL) return perror("mmap"), 1;
+  for (size_t index = 0; index < word_count; index++) words[index] = (uint64_t)index << COUNT_BITS;
+  printf("ready %d %" PRIxPTR " %zu\n", (int)getpid(), (uintptr_t)words, bytes);
+  fflush(stdout);
+  deadline = now() + seconds;
+  for (int index = 0; index < thread_count; index++) {
+    workers[index].random = 88172645463325252u + (uint64_t)index * 7919;
+    if (pthread_create(&workers[index].thread, NULL, work, &workers[index]) != 0) return 1;
+  }
+  if (is_settling) printf("settled %d\n", settle());
+  for (int index = 0; index < thread_count; index++) {
+    pthread_join(workers[index].thread, NULL);
+    additions += workers[index].additions;
+    wrong += workers[index].wrong;
+  }
+  Places places = find_places();
+  if (places.hot_near >= 0 && places.others_near >= 0)
+    printf("placed %ld %ld %ld %ld\n", places.hot_near, places.hot, places.others_near,
+           places.others);
+  return verify(additions, wrong);
 }
 
 /* --- serve ------------------------------------------------------------------------------------ */

@@ -79,11 +79,13 @@ static long grow(uint64_t old, uint64_t old_length, uint64_t new_length, long fl
   /* Made plain before anything else, so that a failure leaves all as it was. */
   int status = arb_give_up(old, old_length);
   if (status != 0) return status;
-  /* Readable and writable for the moment, for what has to be copied. */
+  /* Writable for the moment, for what has to be copied. */
   long target =
-      arb_tier_map_aligned(new_length, (long)known.protection, MAP_PRIVATE | MAP_ANONYMOUS);
+      arb_map_at_chunk(new_length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (arb_is_error(target)) return target;
   move_pieces(old, old_length, (uint64_t)target);
+  if (known.protection != (PROT_READ | PROT_WRITE))
+    arb_raw(SYS_mprotect, target, (long)new_length, (long)known.protection, 0, 0, 0);
   arb_raw(SYS_munmap, (long)old, (long)old_length, 0, 0, 0, 0);
   arb_adopt_private((uint64_t)target, (uint64_t)target + new_length, (int)known.protection, 1);
   return target;

@@ -87,7 +87,7 @@ static void note_new(uint64_t start, uint64_t length, long protection, long flag
   arb_leave(visit);
 }
 
-long arb_tier_map_aligned(uint64_t length, long protection, long flags) {
+long arb_map_at_chunk(uint64_t length, long protection, long flags) {
   uint64_t unit = ARB_TIER_CHUNK_BYTES;
   long answer = arb_raw(SYS_mmap, 0, (long)length, protection, flags, -1, 0);
   if (arb_is_error(answer) || (uint64_t)answer % unit == 0) return answer;
@@ -141,7 +141,7 @@ long arb_map(uint64_t address, uint64_t length, long protection, long flags, lon
   if (is_fixed && arb_is_range(address, &bytes)) {
     answer = map_over(address, bytes, protection, flags, fd, offset);
   } else if (wants && address == 0 && bytes >= ARB_TIER_CHUNK_BYTES && protection != PROT_NONE) {
-    answer = arb_tier_map_aligned(bytes, protection, flags);
+    answer = arb_map_at_chunk(bytes, protection, flags);
   } else {
     answer = arb_raw(SYS_mmap, (long)address, (long)length, protection, flags, fd, offset);
   }

@@ -137,7 +137,7 @@ void arb_adopt_private(uint64_t start, uint64_t end, int protection, int is_touc
 void arb_adopt_known(uint64_t start, uint64_t end, ArbRange whole, int is_touched);
 
 /* Anonymous memory at an address that is a multiple of a chunk; a negative errno. */
-long arb_tier_map_aligned(uint64_t length, long protection, long flags);
+long arb_map_at_chunk(uint64_t length, long protection, long flags);
 
 /* Set while mlockall(MCL_FUTURE) is in force: new memory is not managed. */
 extern uint32_t arb_locks_future;

@@ -13,6 +13,19 @@
  *
  * Without ARBITER_TIER the library does nothing and says nothing. With a page that cannot be used
  * it says so in one line on stderr, and the program runs as without it.
+ *
+ * What it promises the program: the same answers as the kernel's, no signal handler, and no
+ * descriptor in the program's table. Two threads of its own, which take no signals.
+ *
+ * What it reaches: anonymous memory that is mapped by name, or through syscall(), in mappings of
+ * 64 KiB and more of which whole chunks can be made. Not: what may be executed, stacks, huge pages
+ * that were asked for by MAP_HUGETLB, locked memory, and programs that are linked statically or
+ * run with more rights than their user.
+ *
+ * What it cannot see: calls by instruction. Memory that is unmapped so is noticed before it is
+ * moved where the kernel tells what is mapped (Linux 6.11). An io_uring that is made so, as by
+ * liburing, and a descriptor with O_DIRECT that comes from elsewhere, are found by the manager a
+ * moment later.
  */
 #ifndef CARBITERTIERPRELOAD_H
 #define CARBITERTIERPRELOAD_H

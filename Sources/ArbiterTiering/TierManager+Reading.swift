@@ -10,14 +10,11 @@ internal import CArbiterTier
 extension TierManager {
   /// How memory is placed now, and what was done for it so far.
   ///
+  /// Of a finished session, bytes in the tiers are those before its last program ended.
+  ///
   /// - Complexity: A pass over all chunks.
   public var reading: TierReading {
-    var (fast, slow) = (UInt64(0), UInt64(0))
-    table.forEach { _, chunk in
-      let slowBytes = chunk.presentIslands.intersection(chunk.slowIslands).bytes
-      slow += UInt64(slowBytes)
-      fast += UInt64(chunk.presentIslands.bytes - slowBytes)
-    }
+    let (fast, slow) = isFinished && table.count == 0 ? lastPlacement : placement
     let losses = isFinished ? tally.losses : tracker?.losses ?? tally.losses
     let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
     let failure = trackerFailure ?? "nothing tracks accesses in this session"
@@ -37,12 +34,32 @@ extension TierManager {
       processes: backEnd.processes)
   }
 
+  /// Bytes of managed chunks in each tier.
+  var placement: (fast: UInt64, slow: UInt64) {
+    var (fast, slow) = (UInt64(0), UInt64(0))
+    table.forEach { _, chunk in
+      let slowBytes = chunk.presentIslands.intersection(chunk.slowIslands).bytes
+      slow += UInt64(slowBytes)
+      fast += UInt64(chunk.presentIslands.bytes - slowBytes)
+    }
+    return (fast, slow)
+  }
+
   /// The page, and what this process's heap has grown by since the session began: the table, the
   /// policy's memory of chunks and all else that grows with them.
+  ///
+  /// Inside the program itself its heap tells nothing: then the table stands for both, by the size
+  /// of its entries and as much again as policies may take for a chunk.
   private var metadataBytes: UInt64 {
+    if isInOwnProcess {
+      return backEnd.metadataBytes + UInt64(table.count) * Self.chunkMetadataBytes
+    }
     let heap = Self.heapBytes
     return backEnd.metadataBytes + (heap > heapBytesBefore ? heap - heapBytesBefore : 0)
   }
+
+  /// An entry of the table and its key, and the 6 KiB that a policy may take.
+  private static let chunkMetadataBytes: UInt64 = 128 + (6 << 10)
 
   /// Bytes of this process's heap that are in use.
   static var heapBytes: UInt64 { arb_tier_heap_bytes() }

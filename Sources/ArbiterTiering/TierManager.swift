@@ -12,6 +12,8 @@
 internal import ArbiterPlacement
 public import ArbiterPlatform
 internal import ArbiterProfiler
+internal import CArbiter
+internal import Glibc
 
 /// Places the memory of a program and of what it starts, for as long as it runs.
 ///
@@ -34,6 +36,10 @@ public final class TierManager {
   var remarks = RemarkList()
   let beganNanoseconds = SystemClock.monotonicRawNanoseconds()
 
+  /// How much lay where before the last program ended: what a finished session shows.
+  var lastPlacement = (fast: UInt64(0), slow: UInt64(0))
+  /// Whether the heap is the program's too, and its growth tells nothing.
+  var isInOwnProcess = false
   /// Bytes of the heap before anything was managed.
   var heapBytesBefore: UInt64 = 0
 
@@ -173,6 +179,15 @@ public final class TierManager {
     probe.backEnd == .numa ? try NumaPlaces.startingLocally(start) : try start()
   }
 
+  /// Manages the process that this runs in, but for the calling thread.
+  func manageOwnProcess(_ tree: SystemTree) throws(PlatformError) {
+    openTracker(tree)
+    tracker?.ownThreads.insert(Int32(arb_thread_number()))
+    try tracker?.add(process: getpid())
+    isInOwnProcess = true
+    backEnd.follow(getpid())
+  }
+
   /// Says what of a program cannot be managed, as remarks.
   public func examine(_ program: ProgramFile) {
     guard probe.backEnd == .file else { return }
@@ -290,6 +305,7 @@ public final class TierManager {
     {
       tiers.migrationNanoseconds = cost
     }
+    if table.count > 0 { lastPlacement = placement }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)
     (fastBytesBefore, movedBytesSince) = (fastBytes, 0)

@@ -136,7 +136,8 @@ final class FakeProgram {
   func remark(_ text: String) {
     let offset = unsafe MemoryLayout<ArbTierSeat>.offset(of: \.remarks) ?? 0
     let number = unsafe Int(place.pointee.remark_count)
-    let target = unsafe UnsafeMutableRawPointer(place) + offset
+    let target =
+      unsafe UnsafeMutableRawPointer(place) + offset
       + number % Int(ARB_TIER_REMARK_COUNT) * Int(ARB_TIER_REMARK_BYTES)
     unsafe text.withCString { source in
       _ = unsafe strncpy(

@@ -137,7 +137,7 @@ struct TierTests {
   @Test func `doctor tells what moving memory needs, and what to grant`() {
     let tree = TemporaryFolder()
     func finding(mayOpen: Bool) -> Finding {
-      TierFindings.userFaultFinding(SystemTree(root: tree.path), mayOpenDevice: mayOpen)
+      TieringFindings.userFaultFinding(SystemTree(root: tree.path), mayOpenDevice: mayOpen)
     }
     #expect(finding(mayOpen: true).sentence.contains("this kernel has no userfaultfd"))
     tree.write("0\n", to: "proc/sys/vm/unprivileged_userfaultfd")
@@ -156,18 +156,19 @@ struct TierTests {
   @Test func `doctor names the nodes that memory can move to`() {
     let tree = TemporaryFolder()
     let system = SystemTree(root: tree.path)
-    #expect(TierFindings.nodeFinding(system).status == .absent)
+    #expect(TieringFindings.nodeFinding(system).status == .absent)
     tree.write("0-1\n", to: "sys/devices/system/node/has_memory")
     tree.write("0\n", to: "sys/devices/system/node/has_cpu")
-    #expect(TierFindings.nodeFinding(system).sentence.hasSuffix("--slow=node:1."))
+    #expect(TieringFindings.nodeFinding(system).sentence.hasSuffix("--slow=node:1."))
     tree.write("0-1\n", to: "sys/devices/system/node/has_cpu")
-    #expect(TierFindings.nodeFinding(system).sentence.contains("all of them have processors"))
+    #expect(TieringFindings.nodeFinding(system).sentence.contains("all of them have processors"))
   }
 
   @Test func `doctor looks for jemalloc`() {
     let tree = TemporaryFolder()
-    #expect(TierFindings.heapFinding(SystemTree(root: tree.path)).sentence.contains("libjemalloc2"))
+    #expect(
+      TieringFindings.heapFinding(SystemTree(root: tree.path)).sentence.contains("libjemalloc2"))
     tree.write("", to: "usr/lib/x86_64-linux-gnu/libjemalloc.so.2")
-    #expect(TierFindings.heapFinding(SystemTree(root: tree.path)).status == .available)
+    #expect(TieringFindings.heapFinding(SystemTree(root: tree.path)).status == .available)
   }
 }

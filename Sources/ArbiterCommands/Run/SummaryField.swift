@@ -205,8 +205,8 @@ enum SummaryGlossary {
       + SummaryField<MeasuredPoint>.all.map { ($0.name, $0.meaning) }
       + MeasureFindings.glossary
       + TopDocument.glossary
-      + TierFindings.glossary
       + TierSummary.glossary
+      + TierFindings.glossary
     return all.filter { seen.insert($0.0).inserted }.map { (name: $0.0, meaning: $0.1) }
   }()
 }

@@ -36,13 +36,15 @@ extension SimulateOptions {
       let machine = TierMachine(
         fast: .dram(channels: modules),
         slow: .modules(try loadProfile(options.profile), count: modules),
-        fastBytes: options.tiers.fastBytes.bytes, threads: threads)
+        fastBytes: options.tiers.fastBytes.bytes, threads: threads,
+        spareProcessors: options.tiers.spare)
       let duration = options.duration ?? TierSimulationOptions.usualDuration
       study = TierStudy(
         kinds, options: options.tiers, machine: machine,
         seconds: Double(duration.picoseconds) * 1e-12, seed: options.seed)
       remark =
-        "\(threads) \(threads == 1 ? "thread" : "threads") on \(options.tiers.footprintBytes), "
+        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare processors, "
+        + "on \(options.tiers.footprintBytes), "
         + "\(options.tiers.fastBytes) of it in DRAM, the rest on \(modules) "
         + "\(modules == 1 ? "module" : "modules")."
     }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArbiterCore
-internal import ArbiterSimulator
-internal import CommandSpec
+public import ArbiterSimulator
+public import CommandSpec
 
 /// What the threads of a simulation of tiers do: generated streams, or a recorded session.
 enum TierSource: OptionValue, Equatable {
@@ -75,6 +75,7 @@ struct TierSimulationOptions: Equatable {
   var footprint: ByteCount?
   var hot: ByteCount?
   var policies = TierPolicyName.allCases
+  var spare = 2
   var runs = 5
 
   /// Threads where none are given.
@@ -90,7 +91,7 @@ struct TierSimulationOptions: Equatable {
   var hotBytes: ByteCount { hot ?? .gibibytes(1) }
 
   /// The options of this group; without `--tiers` none of them has a meaning.
-  private static let own = ["fast", "footprint", "hot", "policies", "runs"]
+  private static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
   /// Options of other groups that simulations of tiers take.
   private static let shared: Set<String> = [
     "tiers", "profile", "modules", "threads", "duration", "seed", "report", "format", "output",
@@ -98,7 +99,7 @@ struct TierSimulationOptions: Equatable {
   ]
   /// What only generated streams take: of a recording all of it is known.
   private static let generated = [
-    "footprint", "hot", "profile", "modules", "threads", "duration", "runs",
+    "footprint", "hot", "profile", "modules", "threads", "duration", "spare", "runs",
   ]
 
   static let group = OptionGroup<TierSimulationOptions>(
@@ -113,6 +114,9 @@ struct TierSimulationOptions: Equatable {
       .init(
         "hot", \.hot, help: "Size of its hot data in streams that have any, 1GiB unless given."),
       .init("policies", \.policies, help: "Who decides where data lies, each a run."),
+      .init(
+        "spare", \.spare,
+        help: "Processors beyond one for each thread: policies with threads that spin take two."),
       .init("runs", \.runs, help: "Runs of each stream and policy, with a seed each."),
     ])
 
@@ -141,6 +145,10 @@ struct TierSimulationOptions: Equatable {
     }
     guard (1...99).contains(runs) else {
       throw UsageError("--runs=\(runs) is not within 1 to 99", hint: "give 1 to 99 runs")
+    }
+    guard (0...128).contains(spare) else {
+      throw UsageError(
+        "--spare=\(spare) is not within 0 to 128", hint: "give 0 to 128 processors")
     }
     if let threads, threads.counts.count > 1 {
       throw UsageError(

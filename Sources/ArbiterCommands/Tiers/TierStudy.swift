@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArbiterDevice
+internal import ArbiterCore
 internal import ArbiterMetrics
 internal import ArbiterPlacement
 internal import ArbiterSimulator

@@ -35,7 +35,7 @@ struct DoctorOptions: Equatable {
   private static func doctor(_ options: DoctorOptions) throws -> Int32 {
     let report = MachineReport.gather()
     let findings =
-      report.findings + [preloadFinding] + SeeingFindings.gather() + PlacingFindings.gather()
+      report.findings + [preloadFinding] + SeeingFindings.gather() + TieringFindings.gather()
     switch options.format {
     case .text: try Console.write(text(report, findings, on: Console.output(options.color)))
     case .json: try Console.write(json(report, findings).document())

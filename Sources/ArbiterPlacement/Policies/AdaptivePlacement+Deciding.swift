@@ -79,11 +79,13 @@ extension AdaptivePlacement {
       let present = state.present.nonzeroBitCount
       guard present > 0 else { continue }
       if let concentration = splitConcentration(index, overall: overall) {
-        sketch.forEachShare(
-          of: index, present: present, concentration: concentration, at: now
+        let shares = sketch.share(
+          out: index, present: present, concentration: concentration, at: now
         ) { island, share in
           if state.present >> UInt64(island) & 1 != 0 { plan.count(1, heat: estimate * share) }
         }
+        let unseen = (state.present & ~shares.seen).nonzeroBitCount
+        plan.count(unseen, heat: estimate * shares.unseenShare)
       } else {
         plan.count(present, heat: estimate / Float(present))
       }
@@ -161,21 +163,20 @@ extension AdaptivePlacement {
     var risingShare: Float = 0
     var falling: UInt64 = 0
     var fallingShare: Float = 0
-    sketch.forEachShare(
-      of: index, present: state.present.nonzeroBitCount, concentration: concentration, at: now
-    ) { island, share in
-      let bit = UInt64(1) << UInt64(island)
-      guard state.present & bit != 0 else { return }
+    func sort(_ islands: UInt64, _ share: Float) {
       let bucket = PlacementPlan.bucket(mean * share)
-      if state.slow & bit != 0 {
-        guard bucket > cut else { return }
-        rising |= bit
-        risingShare += share
-      } else if bucket <= cut || state.idle & bit != 0 {
-        falling |= bit
-        fallingShare += state.idle & bit != 0 ? 0 : share
+      if bucket > cut {
+        rising |= islands & state.slow
+        risingShare += share * Float((islands & state.slow).nonzeroBitCount)
+      } else {
+        falling |= islands & ~state.slow
+        fallingShare += share * Float((islands & ~state.slow & ~state.idle).nonzeroBitCount)
       }
     }
+    let shares = sketch.share(
+      out: index, present: state.present.nonzeroBitCount, concentration: concentration, at: now
+    ) { island, share in sort(state.present & 1 << UInt64(island), share) }
+    sort(state.present & ~shares.seen, shares.unseenShare)
     if rising != 0, low > 0 {
       let heat = low * risingShare / Float(rising.nonzeroBitCount)
       plan.rise(

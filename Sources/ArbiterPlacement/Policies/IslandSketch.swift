@@ -14,6 +14,14 @@
 // Samples of one island within one step count once: what touches an island many times in a burst
 // and never again is not hot.
 
+/// How the heat of one chunk is shared by its islands.
+struct IslandShares {
+  /// The islands that have samples.
+  let seen: UInt64
+  /// The share of each island that has none.
+  let unseenShare: Float
+}
+
 /// Samples per island of all chunks, fading with time.
 struct IslandSketch: Sendable {
   private struct Chunk {
@@ -21,7 +29,12 @@ struct IslandSketch: Sendable {
     var coincidences: Float = 0
     var expected: Float = 0
     var fadedAt: Int64 = 0
+    /// Islands that have samples: the others are not gone through.
+    var seen: UInt64 = 0
   }
+
+  /// Samples that are as good as none.
+  private static let forgotten: Float = 0.05
 
   private var counts: [Float] = []
   private var chunks: [Chunk] = []
@@ -59,6 +72,7 @@ struct IslandSketch: Sendable {
     coincidences += Double(before)
     expected += Double(even)
     counts[index] = before + 1
+    chunks[chunk].seen |= 1 << UInt64(island)
     chunks[chunk].samples += 1
   }
 
@@ -83,30 +97,44 @@ struct IslandSketch: Sendable {
     return (max(0, certain) + prior * overall) / (Double(own.expected) + prior)
   }
 
-  /// Calls the body with each island and its share of the chunk's heat.
-  mutating func forEachShare(
-    of chunk: Int, present: Int, concentration: Double, at time: Int64,
+  /// Shares a chunk's heat out; calls the body with each island that has samples, and its share.
+  mutating func share(
+    out chunk: Int, present: Int, concentration: Double, at time: Int64,
     _ body: (Int, Float) -> Void
-  ) {
+  ) -> IslandShares {
     fade(chunk, to: time)
     let prior = Float(1 / max(1e-3, concentration - 1))
     let scale = 1 / (chunks[chunk].samples + Float(max(1, present)) * prior)
     let first = chunk * TierUnit.islandsPerChunk
-    for island in 0..<TierUnit.islandsPerChunk {
+    var left = chunks[chunk].seen
+    while left != 0 {
+      let island = left.trailingZeroBitCount
+      left &= left - 1
       body(island, (counts[first + island] + prior) * scale)
     }
+    return IslandShares(seen: chunks[chunk].seen, unseenShare: prior * scale)
   }
 
   private mutating func fade(_ chunk: Int, to time: Int64) {
     let elapsed = time - chunks[chunk].fadedAt
     guard elapsed > 0 else { return }
     chunks[chunk].fadedAt = time
-    guard chunks[chunk].samples > 0 else { return }
+    guard chunks[chunk].seen != 0 else { return }
     let factor = Float(exponential(-Double(elapsed) / 1e9 / islandSeconds))
     chunks[chunk].samples *= factor
     chunks[chunk].coincidences *= factor
     chunks[chunk].expected *= factor
     let first = chunk * TierUnit.islandsPerChunk
-    for index in first..<first + TierUnit.islandsPerChunk { counts[index] *= factor }
+    var left = chunks[chunk].seen
+    while left != 0 {
+      let island = left.trailingZeroBitCount
+      left &= left - 1
+      let count = counts[first + island] * factor
+      counts[first + island] = count < Self.forgotten ? 0 : count
+      if count < Self.forgotten {
+        chunks[chunk].seen &= ~(1 << UInt64(island))
+        chunks[chunk].samples = max(0, chunks[chunk].samples - count)
+      }
+    }
   }
 }

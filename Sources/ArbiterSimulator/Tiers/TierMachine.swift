@@ -57,8 +57,10 @@ public struct TierMachine: Sendable, Hashable {
   public var slow: TierMemory
   /// Bytes of fast memory.
   public var fastBytes: Int
-  /// Threads of the program, each on a core of its own.
+  /// Threads of the program.
   public var threads: Int
+  /// Processors beyond one for each thread, for whoever places data.
+  public var spareProcessors: Int
   /// What one thread copies per second between the tiers where neither limits it.
   public var copyBytesPerSecond: Double
   /// What the move of one run of neighbouring islands costs beside its copy.
@@ -70,13 +72,14 @@ public struct TierMachine: Sendable, Hashable {
 
   /// Makes a machine.
   public init(
-    fast: TierMemory, slow: TierMemory, fastBytes: Int, threads: Int,
+    fast: TierMemory, slow: TierMemory, fastBytes: Int, threads: Int, spareProcessors: Int = 2,
     costs: TierCosts = .measured
   ) {
     self.fast = fast
     self.slow = slow
     self.fastBytes = fastBytes
     self.threads = threads
+    self.spareProcessors = spareProcessors
     copyBytesPerSecond = costs.copyBytesPerSecond.value
     migrationNanoseconds = costs.migrationNanoseconds.value
     addressedShare = costs.addressedShare.value

@@ -7,24 +7,30 @@ internal import ArbiterPlacement
 public struct TierMechanism: Sendable, Hashable {
   /// Threads that copy at once.
   public var copyThreads: Int
+  /// Threads that never sleep.
+  public var spinningThreads: Int
   /// Whether loads of islands on their way to fast memory wait as stores do.
   public var promotionHoldsLoads: Bool
   /// Whether the policy waits until its decisions are carried out before it decides again.
   public var isSynchronous: Bool
 
   /// Makes a mechanism.
-  public init(copyThreads: Int, promotionHoldsLoads: Bool, isSynchronous: Bool) {
+  public init(
+    copyThreads: Int, spinningThreads: Int, promotionHoldsLoads: Bool, isSynchronous: Bool
+  ) {
     self.copyThreads = copyThreads
+    self.spinningThreads = spinningThreads
     self.promotionHoldsLoads = promotionHoldsLoads
     self.isSynchronous = isSynchronous
   }
 
   /// Arbiter's file back-end: one mover, and what is promoted is unmapped meanwhile.
   public static let arbiter = TierMechanism(
-    copyThreads: 1, promotionHoldsLoads: true, isSynchronous: false)
-  /// HeMem's: four threads copy what is protected against stores, and the policy thread waits.
+    copyThreads: 1, spinningThreads: 0, promotionHoldsLoads: true, isSynchronous: false)
+  /// HeMem's: four threads copy what is protected against stores, and the policy thread, which
+  /// spins as the sampling thread does, waits for them.
   public static let hemem = TierMechanism(
-    copyThreads: 4, promotionHoldsLoads: false, isSynchronous: true)
+    copyThreads: 4, spinningThreads: 2, promotionHoldsLoads: false, isSynchronous: true)
 }
 
 /// Carries out decisions one after the other, at the speed of the copy.
@@ -112,6 +118,11 @@ struct TierMover {
     return min(
       machine.copyBytesPerSecond * Double(mechanism.copyThreads), from.readBytesPerSecond / 2,
       to.writeBytesPerSecond / 2)
+  }
+
+  /// Processors that moving and deciding take while a share of the time is spent on copies.
+  func processors(copying share: Double) -> Double {
+    Double(mechanism.spinningThreads) + Double(mechanism.copyThreads) * min(1, share)
   }
 
   /// What a quantum's migrations came to.

@@ -213,8 +213,11 @@ struct TierRun {
     let lost = stalls(mix, moved, perThread: free.accessesPerSecond * 1e-9 / all)
     outcome.stallSeconds += lost * 1e-9 * all
     let sampling = samplingLoad * machine.sampleNanoseconds * 1e-9
-    let threads =
-      all * max(0.02, 1 - lost / elapsed - sampling)
+    // Where there are fewer processors than threads that want one, all get the same share.
+    let copying = moved.holds.reduce(0) { $0 + $1.nanoseconds } / elapsed
+    let processors = all + Double(machine.spareProcessors)
+    let running = min(1, processors / (all + mover.processors(copying: copying)))
+    let threads = all * running * max(0.02, 1 - lost / elapsed - sampling)
     if threads == all { return (free, all) }
     return (TierFlow(costs, threads: threads, fastFree: fastFree, slowFree: slowFree), threads)
   }

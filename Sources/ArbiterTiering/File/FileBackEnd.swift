@@ -47,8 +47,8 @@ public final class FileBackEnd: TierBackEnd {
   private static let carePeriod: Int64 = 100_000_000
   /// Such looks take at most one part of so many of the time.
   private static let careShare: Int64 = 50
-  /// For so long nobody maps what was left before it is used again.
-  private static let quietNanoseconds: Int64 = 1_000_000_000
+  /// Time between two looks at everybody's memory maps, at least.
+  private static let sweepPeriod: Int64 = 1_000_000_000
 
   /// Makes the page and opens slow memory.
   ///
@@ -226,27 +226,19 @@ public final class FileBackEnd: TierBackEnd {
   private func clear(_ number: Int, _ now: Int64) {
     guard let seat = seats[number] else { return }
     if seat.counts.forks > 0 {
-      guard now >= nextSweep else { return }
+      // A lock that goes with the last of them; and, as it may not have been had, everybody's maps.
+      guard now >= nextSweep, !page.forksLive(ofSeat: number, slow: slow.descriptor) else { return }
       defer {
         let cost = arb_tier_now_ns() - now
         sweepNanoseconds += cost
-        nextSweep = now + max(Self.quietNanoseconds, cost * Self.careShare)
+        nextSweep = now + max(Self.sweepPeriod, cost * Self.careShare)
       }
       let own = page.slots(ofSeat: number)
       let used =
         own.isEmpty
         ? own
         : SlowMappings.slots(inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
-      guard own.isDisjoint(with: used) else {
-        seats[number]?.unusedNanoseconds = nil
-        return
-      }
-      // Two looks: one alone may miss who was started while it went on.
-      guard let since = seat.unusedNanoseconds else {
-        seats[number]?.unusedNanoseconds = now
-        return
-      }
-      guard own.isEmpty || now - since >= Self.quietNanoseconds else { return }
+      guard own.isDisjoint(with: used) else { return }
     }
     // A last look at its sums: the mover may have gone on until the end.
     departed.add(page.words(ofSeat: number).counts)

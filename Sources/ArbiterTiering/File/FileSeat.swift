@@ -34,8 +34,6 @@ struct FileSeat {
   var isFrozen = false
   /// Whether its process is gone.
   var isLeft = false
-  /// When nobody mapped its slots any more, as far as one look can tell.
-  var unusedNanoseconds: Int64?
 
   init(_ words: ArbTierSeatWords) {
     process = words.process

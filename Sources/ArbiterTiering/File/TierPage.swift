@@ -115,6 +115,11 @@ package final class TierPage {
   /// Who holds a seat: `ARB_TIER_OWNER_...`.
   package func owner(ofSeat seat: Int) -> Int { Int(unsafe arb_tier_seat_owner(place(seat))) }
 
+  /// Whether processes live that were forked from a seat's and run its program.
+  package func forksLive(ofSeat seat: Int, slow descriptor: Int32) -> Bool {
+    arb_tier_seat_forks_live(descriptor, UInt32(seat)) != 0
+  }
+
   /// Marks a seat as left.
   package func leave(seat: Int) { unsafe arb_tier_seat_leave(place(seat)) }
 

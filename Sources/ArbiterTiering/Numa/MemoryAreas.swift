@@ -34,7 +34,7 @@ package struct MemoryArea: Hashable {
   /// Guards of stacks are no larger; what is reserved for later usually is.
   private static let guardBytesMax: UInt64 = 64 << 10
   /// Stacks are no larger, most of the time; what follows a guard and is, is no stack.
-  private static let stackBytesMax: UInt64 = 64 << 20
+  private static let stackBytesMax: UInt64 = 16 << 20
 
   /// The areas of a memory map in which at least one chunk lies.
   ///

@@ -104,33 +104,37 @@ package struct NumaSurvey {
 
   /// Does what is due, for about as long as the budget.
   package mutating func advance(now: Int64, budgetNanoseconds: Int64 = 2_000_000) {
-    let start = SystemClock.monotonicRawNanoseconds()
     if now >= nextFamilyNanoseconds {
+      let begin = SystemClock.threadCPUNanoseconds()
       followFamily()
       for index in processes.indices where now >= processes[index].nextReadNanoseconds {
         readMap(index, now: now)
       }
-      let cost = SystemClock.monotonicRawNanoseconds() - start
-      nextFamilyNanoseconds =
-        now + min(Self.familyNanosecondsMax, max(Self.familyNanoseconds, cost * Self.restShare))
+      nextFamilyNanoseconds = now + Self.rest(after: begin, atLeast: Self.familyNanoseconds)
     }
     if now >= nextLookNanoseconds {
-      let begin = SystemClock.monotonicRawNanoseconds()
-      lookAround(now: now, until: max(start + budgetNanoseconds, begin + budgetNanoseconds / 4))
-      let cost = SystemClock.monotonicRawNanoseconds() - begin
-      nextLookNanoseconds = now + max(Self.lookNanoseconds, cost * Self.restShare)
+      let begin = SystemClock.threadCPUNanoseconds()
+      let end = SystemClock.monotonicRawNanoseconds() + budgetNanoseconds
+      lookAround(now: now, until: end)
+      nextLookNanoseconds = now + Self.rest(after: begin, atLeast: Self.lookNanoseconds)
     }
   }
 
   /// Nanoseconds between two looks for new processes and mappings, and at chunks, at least.
   private static let familyNanoseconds: Int64 = 50_000_000
   private static let lookNanoseconds: Int64 = 20_000_000
-  /// However slow the machine is, new processes are found after so long.
-  private static let familyNanosecondsMax: Int64 = 1_000_000_000
+  /// However slow the machine is, the next turn comes after so long.
+  private static let restNanosecondsMax: Int64 = 1_000_000_000
   /// For each nanosecond of work, so many of rest.
   private static let restShare: Int64 = 50
   /// Processes that are looked after at most.
   private static let processCountMax = 256
+
+  /// How long to rest after work that began at a moment of the thread's CPU time.
+  private static func rest(after begin: Int64, atLeast shortest: Int64) -> Int64 {
+    let cost = SystemClock.threadCPUNanoseconds() - begin
+    return min(restNanosecondsMax, max(shortest, cost * restShare))
+  }
 
   private mutating func followFamily() {
     for index in processes.indices.reversed() {
@@ -174,12 +178,9 @@ package struct NumaSurvey {
   // MARK: Memory maps
 
   private mutating func readMap(_ index: Int, now: Int64) {
-    let start = SystemClock.monotonicRawNanoseconds()
+    let begin = SystemClock.threadCPUNanoseconds()
     let number = processes[index].number
-    defer {
-      let cost = SystemClock.monotonicRawNanoseconds() - start
-      processes[index].nextReadNanoseconds = now + cost * Self.restShare
-    }
+    defer { processes[index].nextReadNanoseconds = now + Self.rest(after: begin, atLeast: 0) }
     guard let mappings = ProcessMapping.read(ofProcess: number, from: tree) else {
       refuse(index)
       return

@@ -6,7 +6,7 @@ internal import ArbiterTiering
 internal import Glibc
 
 /// What this machine lets `arbiter tier` do, for `doctor`.
-package enum PlacingFindings {
+package enum TieringFindings {
   /// All of them, in the order in which people ask.
   static func gather() -> [Finding] {
     let tree = SystemTree()

@@ -280,6 +280,23 @@ static int put_fresh(const Move *move, uint64_t fresh) {
   return answer < 0 ? (int)answer : 0;
 }
 
+/* The placeholder was unmapped in part, unseen: only what is left of it is replaced, page by page,
+ * so that nobody waits there for ever and nothing else is mapped over. */
+static int put_what_fits(Move *move, uint64_t fresh, uint64_t run) {
+  for (uint64_t at = 0; at < move->length; at += 4096) {
+    int64_t answer = -ESTALE;
+    if (arb_tier_check(move->index, move->offset + at, 4096, 0))
+      answer = arb_tier_call(
+          SYS_mremap, (int64_t)(fresh + at), 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
+          (int64_t)(move->address + at), 0);
+    /* Not what has moved: others may have mapped something in its place already. */
+    if (answer < 0) unmap(fresh + at, 4096);
+  }
+  arb_tier_note_islands(move->index, chunk_of(move)->slow_islands & ~run);
+  release(move);
+  return -ESTALE;
+}
+
 static int promote_run(Move *move, uint64_t run) {
   int error = check(move, 1);
   if (error != 0) return error;
@@ -297,6 +314,7 @@ static int promote_run(Move *move, uint64_t run) {
   leave_lock(move);
   error = arb_tier_copy_in(move->slot, move->offset, (uint64_t)fresh, move->length);
   take_lock(move);
+  if (error == 0 && check(move, 0) != 0) return put_what_fits(move, (uint64_t)fresh, run);
   if (error == 0) error = put_fresh(move, (uint64_t)fresh);
   if (error != 0) {
     /* Back to the slot, which nobody could change meanwhile. */

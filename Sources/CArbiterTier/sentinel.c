@@ -4,7 +4,8 @@
  * How long forks live. A mapping of the slow file by an open file description of its own, which
  * holds a lock of a byte far behind the file's end, goes to the child, and from it to its children:
  * while any of them lives and runs this program the lock is held, and the kernel drops it with the
- * last. The byte stands for the seat, so that the manager can ask as well, when the parent is gone. */
+ * last. The byte stands for the seat, so that the manager can ask as well, when the parent is
+ * gone. */
 #define _GNU_SOURCE
 #include "fork_state.h"
 
@@ -23,7 +24,9 @@ int arb_tier_is_locked(int64_t file, uint32_t seat) {
   return answer < 0 || lock.l_type != F_UNLCK;
 }
 
-int arb_tier_seat_forks_live(int slow_fd, uint32_t seat) { return arb_tier_is_locked(slow_fd, seat); }
+int arb_tier_seat_forks_live(int slow_fd, uint32_t seat) {
+  return arb_tier_is_locked(slow_fd, seat);
+}
 
 static int64_t ask(void *unused) {
   (void)unused;

@@ -33,7 +33,8 @@ static long remap(uint64_t old, uint64_t old_length, uint64_t new_length, long f
 }
 
 /* Moves plain memory over the fresh memory at the target, in the largest pieces that are one
- * mapping each. Where the kernel refuses even a page, it is copied. */
+ * mapping each. Where the kernel refuses even a page, it is copied. Nothing of it stays mapped;
+ * what has moved is not unmapped, as another thread may have mapped something there already. */
 static void move_pieces(uint64_t old, uint64_t length, uint64_t target) {
   static const uint64_t sizes[] = {UINT64_MAX, ARB_TIER_CHUNK_BYTES, ARB_TIER_ISLAND_BYTES,
                                    ARB_PAGE_BYTES};
@@ -52,6 +53,7 @@ static void move_pieces(uint64_t old, uint64_t length, uint64_t target) {
     if (moved == 0) {
       moved = ARB_PAGE_BYTES;
       memcpy((void *)(target + done), (const void *)(old + done), moved);
+      arb_raw(SYS_munmap, (long)(old + done), (long)moved, 0, 0, 0, 0);
     }
     done += moved;
   }
@@ -86,7 +88,6 @@ static long grow(uint64_t old, uint64_t old_length, uint64_t new_length, long fl
   move_pieces(old, old_length, (uint64_t)target);
   if (known.protection != (PROT_READ | PROT_WRITE))
     arb_raw(SYS_mprotect, target, (long)new_length, (long)known.protection, 0, 0, 0);
-  arb_raw(SYS_munmap, (long)old, (long)old_length, 0, 0, 0, 0);
   arb_adopt_private((uint64_t)target, (uint64_t)target + new_length, (int)known.protection, 1);
   return target;
 }
@@ -124,7 +125,8 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   if (arb_is_error(answer)) return answer;
   move_pieces(old, new_bytes, new);
-  arb_raw(SYS_munmap, (long)old, (long)old_bytes, 0, 0, 0, 0);
+  if (old_bytes > new_bytes)
+    arb_raw(SYS_munmap, (long)(old + new_bytes), (long)(old_bytes - new_bytes), 0, 0, 0, 0);
   arb_raw(SYS_mprotect, (long)new, (long)new_bytes, (long)known.protection, 0, 0, 0);
   return (long)new;
 }

@@ -128,13 +128,15 @@ import Testing
   }
 
   @Test func `the library exports what it stands in front of and needs libc alone`() throws {
+    let folder = TemporaryFolder()
     let map = "\(Shell.quoted(Shell.repositoryFolder))/Sources/CArbiterTierPreload/exports.map"
     let outcome = try Shell.run(
       """
       nm -D --defined-only \(Self.library) | awk '{print $3}' | sort > found
       sed -n 's/^    \\([a-zA-Z0-9_]*\\);$/\\1/p' \(map) | sort > expected
-      diff expected found && ! readelf -d \(Self.library) | grep NEEDED | grep -v 'libc\\.so\\|ld-linux'
-      """, in: TemporaryFolder().path)
+      diff expected found &&
+        ! readelf -d \(Self.library) | grep NEEDED | grep -v libc.so | grep -v ld-linux
+      """, in: folder.path)
     #expect(outcome.code == 0, "\(outcome.output) \(outcome.error)")
   }
 }

@@ -120,7 +120,12 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
   int is_pieces = answer == -EFAULT && is_known && new_bytes <= old_bytes &&
                   (flags & MREMAP_DONTUNMAP) == 0 && new % ARB_PAGE_BYTES == 0 &&
                   (new + new_bytes <= old || old + old_bytes <= new);
-  if (!is_pieces) return answer;
+  if (!is_pieces) {
+    if (is_known && !arb_is_error(answer) && (flags & MREMAP_DONTUNMAP) == 0 &&
+        new_bytes <= old_bytes)
+      arb_adopt_private(new, new + new_bytes, (int)known.protection, 1);
+    return answer;
+  }
   answer = arb_raw(SYS_mmap, (long)new, (long)new_bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   if (arb_is_error(answer)) return answer;
@@ -128,6 +133,8 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
   if (old_bytes > new_bytes)
     arb_raw(SYS_munmap, (long)(old + new_bytes), (long)(old_bytes - new_bytes), 0, 0, 0, 0);
   arb_raw(SYS_mprotect, (long)new, (long)new_bytes, (long)known.protection, 0, 0, 0);
+  /* Known from now on as what it was: it may have to be moved in pieces again. */
+  arb_adopt_private(new, new + new_bytes, (int)known.protection, 1);
   return (long)new;
 }
 

@@ -51,8 +51,8 @@ extension SimulateOptions {
         .init("duration_seconds", .number(Double(duration.picoseconds) * 1e-12)),
       ]
       remark =
-        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare processors, "
-        + "on \(options.tiers.footprintBytes), "
+        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare "
+        + "processors, on \(options.tiers.footprintBytes), "
         + "\(options.tiers.fastBytes) of it in DRAM, the rest on \(modules) "
         + "\(modules == 1 ? "module" : "modules")."
     }

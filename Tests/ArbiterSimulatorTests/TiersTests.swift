@@ -48,7 +48,7 @@ private enum Tiers {
       #expect(abs(outcome.seconds - 3) < 0.1, "\(kind)")
       #expect(outcome.hitShare > 0.9999)
       #expect(outcome.migratedBytes == 0)
-      #expect(outcome.slowWriteBytes == 0)
+      #expect(outcome.slowWriteBytes < 1)
     }
   }
 

@@ -24,6 +24,7 @@ extension SimulateOptions {
       invocation.resolved, output: options.output, seed: options.seed, profile: device)
     let study: TierStudy
     let remark: String
+    var members: [JSONValue.Member] = []
     switch source {
     case .recording(let path):
       let recording = try read(path)
@@ -42,9 +43,16 @@ extension SimulateOptions {
       study = TierStudy(
         kinds, options: options.tiers, machine: machine,
         seconds: Double(duration.picoseconds) * 1e-12, seed: options.seed)
+      members = [
+        .init("modules", .integer(Int64(modules))), .init("threads", .integer(Int64(threads))),
+        .init("spare_processors", .integer(Int64(options.tiers.spare))),
+        .init("footprint_bytes", .integer(Int64(options.tiers.footprintBytes.bytes))),
+        .init("hot_bytes", .integer(Int64(options.tiers.hotBytes.bytes))),
+        .init("duration_seconds", .number(Double(duration.picoseconds) * 1e-12)),
+      ]
       remark =
-        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare processors, "
-        + "on \(options.tiers.footprintBytes), "
+        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare "
+        + "processors, on \(options.tiers.footprintBytes), "
         + "\(options.tiers.fastBytes) of it in DRAM, the rest on \(modules) "
         + "\(modules == 1 ? "module" : "modules")."
     }
@@ -56,7 +64,10 @@ extension SimulateOptions {
     }
     let findings = TierFindings(
       findings: study.findings(session.wasInterrupted ? [] : outcomes),
-      parameters: invocation.resolved.parameters, isRecording: isRecording,
+      parameters: invocation.resolved.parameters.filter {
+        ["tiers", "profile", "policies", "runs"].contains($0.key)
+      } + [.init("fast_bytes", .integer(Int64(study.fastBytes)))] + members,
+      isRecording: isRecording,
       sentences: ["All times are virtual, the model's and not this machine's. " + remark])
     var remarks = findings.remarks
     if place.isWanted && !session.wasInterrupted {

@@ -11,7 +11,8 @@ internal import ArbiterPlacement
 // of rate r is the one that is cached with probability r / (r + R), where R is the sum of the
 // others' rates. Over random placements its mean is
 //
-//   h(r) = integral over s > 0 of r e^(-sr) G(s),   G(s) = exp(-sum over classes n (1 - e^(-sr)) / M)
+//   h(r) = integral over s > 0 of r e^(-sr) G(s)
+//   G(s) = exp(-sum over classes n (1 - e^(-sr)) / M)
 //
 // with n pages of each rate and M page slots, since a page shares the slot with chance 1/M.
 //

@@ -5,9 +5,9 @@ internal import ArbiterCore
 internal import ArbiterPlacement
 
 // A timer of every thread's CPU time, with the period that the policy asks for, draws accesses by
-// the time that threads spend at them. Counters of loads from fast memory, of loads from slow memory
-// and of stores each give a sample every so many events: accesses are drawn by their number. A scan
-// finds a chunk's accessed bit set if there was any access since the scan before.
+// the time that threads spend at them. Counters of loads from fast memory, of loads from slow
+// memory and of stores each give a sample every so many events: accesses are drawn by their
+// number. A scan finds a chunk's accessed bit set if there was any access since the scan before.
 
 /// Draws samples from what the threads do.
 struct TierSampler {

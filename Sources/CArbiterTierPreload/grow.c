@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "preload.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -97,6 +98,21 @@ static long shrink(uint64_t old, uint64_t old_length, uint64_t new_length) {
   return arb_is_error(answer) ? answer : (long)old;
 }
 
+/* MREMAP_DONTUNMAP of memory in pieces: what was there moves, and empty memory takes its place. */
+static long move_contents(uint64_t old, uint64_t length, ArbRange known) {
+  long target = arb_map_at_chunk(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (arb_is_error(target)) return target;
+  move_pieces(old, length, (uint64_t)target);
+  if (known.protection != (PROT_READ | PROT_WRITE))
+    arb_raw(SYS_mprotect, target, (long)length, (long)known.protection, 0, 0, 0);
+  arb_adopt_private((uint64_t)target, (uint64_t)target + length, (int)known.protection, 1);
+  long answer = arb_raw(SYS_mmap, (long)old, (long)length, (long)known.protection,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (!arb_is_error(answer))
+    arb_adopt_private(old, old + length, (int)known.protection, 0);
+  return target;
+}
+
 long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flags, uint64_t new) {
   uint64_t old_bytes = old_length, new_bytes = new_length;
   if (!arb_is_on() || !arb_is_range(old, &old_bytes) || !arb_is_range(0, &new_bytes))
@@ -112,7 +128,12 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
   }
   int status = arb_give_up(old, old_bytes);
   if (status != 0) return status;
-  if ((flags & MREMAP_FIXED) == 0) return remap(old, old_length, new_length, flags, new);
+  if ((flags & MREMAP_FIXED) == 0) {
+    long answer = remap(old, old_length, new_length, flags, new);
+    int is_left_empty = (flags & MREMAP_DONTUNMAP) != 0 && new_bytes == old_bytes;
+    return answer == -EFAULT && is_known && is_left_empty
+               ? move_contents(old, old_bytes, known) : answer;
+  }
   /* What lies at the target goes away. */
   status = arb_give_up(new, new_bytes);
   if (status != 0) return status;

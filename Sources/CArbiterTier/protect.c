@@ -65,8 +65,8 @@ static int enroll(uint64_t start, uint64_t length, uint64_t mode) {
   return (int)answer;
 }
 
-/* Before the watcher runs, nobody would take the report of a remap, which waits for that. The
- * process has one thread then: it has no need of being kept out. */
+/* Before the watcher runs, nobody would take the report of a remap, which waits for that. Only
+ * whoever starts the threads adopts memory before, and keeps others out itself. */
 int arb_tier_register_missing(uint64_t start, uint64_t length) {
   if (!__atomic_load_n(&arb_tier_state.is_started, __ATOMIC_ACQUIRE)) return 0;
   return enroll(start, length, UFFDIO_REGISTER_MODE_MISSING);

@@ -86,15 +86,6 @@ void arb_say(const char *const *parts);
 /* Joins anew in a forked child; 1 if the process is joined now. */
 int arb_join_again(void);
 
-/* Starts the threads where that could not be done yet. Not from inside an allocator: starting a
- * thread allocates. */
-extern uint32_t arb_start_is_pending;
-void arb_start_late(void);
-static inline void arb_start_if_pending(void) {
-  if (__builtin_expect(__atomic_load_n(&arb_start_is_pending, __ATOMIC_RELAXED), 0))
-    arb_start_late();
-}
-
 /* A function of libc behind one of ours; NULL where there is none. */
 void *arb_next(void **cache, const char *name);
 

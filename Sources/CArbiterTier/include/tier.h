@@ -34,8 +34,11 @@ int arb_tier_is_joined(void);
 
 /* Starts mover and watcher, if they do not run, and closes what arb_tier_join opened in the
  * caller's table of descriptors: the mover has one of its own. Not to be called from inside an
- * allocator, as a new thread allocates. */
+ * allocator, as a new thread allocates. A negative errno: then the page is no longer joined. */
 int arb_tier_start(void);
+
+/* The same from inside an allocator: the threads are ones that the C library does not know. */
+int arb_tier_start_inside(void);
 
 /* Puts plain anonymous memory, mapped just now and not yet touched, under management: chunks that
  * lie wholly inside begin in fast memory while the budget lasts, the others in slow memory.

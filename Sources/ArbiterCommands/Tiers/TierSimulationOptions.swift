@@ -91,7 +91,7 @@ struct TierSimulationOptions: Equatable {
   var hotBytes: ByteCount { hot ?? .gibibytes(1) }
 
   /// The options of this group; without `--tiers` none of them has a meaning.
-  private static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
+  static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
   /// Options of other groups that simulations of tiers take.
   private static let shared: Set<String> = [
     "tiers", "profile", "modules", "threads", "duration", "seed", "report", "format", "output",

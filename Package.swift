@@ -282,9 +282,12 @@ let package = Package(
         "ArbiterTestSupport", "ArbiterCore", "ArbiterMetrics", "ArbiterPlacement",
         "ArbiterPlatform", "ArbiterProfiler", "ArbiterRuntime", "CArbiterTier",
       ]),
-    // Runs C programs, which the tests compile, under the built library.
+    // Runs C programs, which the tests compile: with the mover inside, and under the library.
     .testTarget(
       name: "CArbiterTierTests", dependencies: ["CArbiterTier", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
+    .testTarget(
+      name: "CArbiterTierPreloadTests", dependencies: ["ArbiterTestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
     tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),

@@ -45,6 +45,8 @@ public protocol TierBackEnd {
 
   /// Bytes of memory that it keeps about chunks, beside the table.
   var metadataBytes: UInt64 { get }
+  /// Whether any process was reached so far.
+  var hasReachedAnything: Bool { get }
 
   /// What went wrong or is given up, as one line each, since the last call.
   mutating func takeRemarks() -> [String]
@@ -59,6 +61,8 @@ extension TierBackEnd {
 
   /// Nothing beside the heap.
   public var metadataBytes: UInt64 { 0 }
+  /// True, as back-ends that look from outside need no help of the program.
+  public var hasReachedAnything: Bool { true }
 }
 
 /// Accesses that had to wait for a migration.

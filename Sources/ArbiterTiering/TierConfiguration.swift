@@ -24,6 +24,8 @@ public struct TierConfiguration: Sendable {
   public var backEnd: TierBackEndKind?
   /// What accesses to slow memory cost; nil for what is typical of its kind.
   public var slowTiming: TierTiming?
+  /// Where ``slowTiming`` comes from, as a sentence without its full stop.
+  public var slowTimingSource: String?
 
   /// Makes a configuration.
   public init(fastBytes: UInt64, slow: SlowMemory, policy: any PlacementPolicy) {

@@ -18,7 +18,7 @@ extension TierManager {
     let losses = isFinished ? tally.losses : tracker?.losses ?? tally.losses
     let now = SystemClock.monotonicRawNanoseconds() - beganNanoseconds
     let failure = trackerFailure ?? "nothing tracks accesses in this session"
-    return TierReading(
+    var reading = TierReading(
       timeNanoseconds: tally.endNanoseconds ?? now, backEnd: backEnd.kind, policy: policy.name,
       tracker: Figure(tracker?.backEnd.rawValue, otherwise: failure),
       samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
@@ -33,6 +33,20 @@ extension TierManager {
       trackerNanoseconds: tally.trackerNanoseconds + (idle?.cpuNanoseconds ?? 0),
       moverNanoseconds: backEnd.moverNanoseconds,
       processes: backEnd.processes)
+    reading.managedBytesMax = max(managedBytesMax, fast + slow)
+    return reading
+  }
+
+  /// Why nothing was managed so far; nil where something was.
+  public var reasonForNothing: String? {
+    guard managedBytesMax == 0, table.count == 0 else { return nil }
+    if !backEnd.hasReachedAnything {
+      return obstacle.map { "no library could be put into it: \($0)" }
+        ?? "no process took in \(TierPreload.fileName)"
+    }
+    let heap =
+      probe.backEnd == .file && !managesHeaps ? ", and its heap was left where it is" : ""
+    return "no memory of 2 MiB or more was seen that may be placed\(heap)"
   }
 
   /// Bytes of managed chunks in each tier.

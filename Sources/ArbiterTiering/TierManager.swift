@@ -38,6 +38,10 @@ public final class TierManager {
 
   /// How much lay where before the last program ended: what a finished session shows.
   var lastPlacement = (fast: UInt64(0), slow: UInt64(0))
+  /// The most bytes that were managed at a time.
+  var managedBytesMax: UInt64 = 0
+  /// Why no library can be put into the program; nil where nothing is known against it.
+  var obstacle: String?
   /// Whether the heap is the program's too, and its growth tells nothing.
   var isInOwnProcess = false
   /// Bytes of the heap before anything was managed.
@@ -46,6 +50,9 @@ public final class TierManager {
   /// What proves chunks idle; nil where nothing does.
   var idle: (any IdleEvidence)?
   private var nextIdleLook: Int64 = 0
+
+  /// Whether the C library's allocator is replaced by one whose memory is seen.
+  var managesHeaps: Bool { preload?.allocator != nil }
 
   private let preload: TierPreload?
   private let file: FileBackEnd?
@@ -200,14 +207,14 @@ public final class TierManager {
   public func examine(_ program: ProgramFile) {
     guard probe.backEnd == .file else { return }
     if program.changesRights {
-      remarks.add(
-        "\(program.path) runs with the rights of its owner (setuid): no library can be put into "
-          + "it, and nothing of it is managed")
+      obstacle = "\(program.path) runs with the rights of its owner (setuid)"
     } else if program.linkage == .static {
-      remarks.add(
-        "\(program.path) is statically linked: no library can be put into it, and only what it "
-          + "starts may be managed")
+      obstacle = "\(program.path) is statically linked"
     }
+    guard let obstacle else { return }
+    remarks.add(
+      "\(obstacle): no library can be put into it, and only what it starts may be managed; use "
+        + "--slow=node:N where there is a second node")
   }
 
   // MARK: A step
@@ -325,7 +332,10 @@ public final class TierManager {
     {
       tiers.migrationNanoseconds = cost
     }
-    if table.count > 0 { lastPlacement = placement }
+    if table.count > 0 {
+      lastPlacement = placement
+      managedBytesMax = max(managedBytesMax, lastPlacement.fast + lastPlacement.slow)
+    }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)
     (fastBytesBefore, movedBytesSince) = (fastBytes, 0)

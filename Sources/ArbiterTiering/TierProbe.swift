@@ -48,7 +48,10 @@ public struct TierProbe: Sendable {
         nextStep: "give 2MiB or more")
     }
     var probe = try moving(configuration, tree: tree)
-    if let timing = configuration.slowTiming { probe.slowTiming = timing }
+    if let timing = configuration.slowTiming {
+      probe.slowTiming = timing
+      if let source = configuration.slowTimingSource { probe.remarks.append(source) }
+    }
     let choice = try BackEndProbe.choose(wanted: configuration.tracker, tree: tree)
     guard choice.backEnd == .pebs || choice.backEnd == .timer else {
       throw PlatformError(

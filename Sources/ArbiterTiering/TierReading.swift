@@ -22,6 +22,8 @@ public struct TierReading: Sendable {
   public var fastBytes: UInt64
   /// Bytes of managed chunks in slow memory.
   public var slowBytes: UInt64
+  /// The most bytes that were managed at a time.
+  public var managedBytesMax: UInt64 = 0
   /// Bytes that Arbiter keeps about managed memory.
   public var metadataBytes: UInt64
   /// The share of sampled accesses to managed memory that met fast memory, since the session began.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArbiterPlacement
-package import ArbiterPlatform
+public import ArbiterPlatform
 
 extension TierTiming {
   /// DRAM of the thread's own node.
@@ -37,7 +37,7 @@ extension TierTiming {
     writeBytesPerSecond: 1e9)
 
   /// What is typical of what holds a file, and a sentence on where that comes from.
-  package static func typical(of holder: FileSystemKind) -> (timing: TierTiming, source: String) {
+  public static func typical(of holder: FileSystemKind) -> (timing: TierTiming, source: String) {
     switch holder {
     case .dax, .deviceDax:
       (.persistent, "slow memory is taken to be as fast as one persistent-memory module (305 ns)")

@@ -48,16 +48,41 @@ static uint64_t start_ticks(void) {
   return place == NULL ? 0 : strtoull(place + 1, NULL, 10);
 }
 
+/* Makes the mutex of a seat that nobody had before; made at the first claim, so that seats which are
+ * never claimed take no memory. While a seat is JOINING the manager leaves its mutex alone. */
+static void make_owner(ArbTierSeat *seat) {
+  static const pthread_mutex_t blank;
+  if (memcmp(&seat->owner, &blank, sizeof blank) != 0) return;
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(&seat->owner, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
+/* Raises the number of seats that the manager looks at; before the claim, so that it sees it. */
+static void raise_high(ArbTierHeader *header, uint32_t high) {
+  uint32_t known = __atomic_load_n(&header->seat_high, __ATOMIC_RELAXED);
+  /* Release, with the manager's acquire. */
+  while (known < high &&
+         !__atomic_compare_exchange_n(
+             &header->seat_high, &known, high, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+  }
+}
+
 static int take_seat(void) {
   ArbTierState *state = &arb_tier_state;
   for (uint32_t number = 0; number < ARB_TIER_SEAT_COUNT; number++) {
     ArbTierSeat *seat = arb_tier_seat(state->page, number);
+    raise_high(state->header, number + 1);
     uint32_t expected = ARB_TIER_SEAT_FREE;
     /* Acquire, with the manager's clearing of the seat. */
     if (!__atomic_compare_exchange_n(
             &seat->state, &expected, ARB_TIER_SEAT_JOINING, 0, __ATOMIC_ACQUIRE,
             __ATOMIC_RELAXED))
       continue;
+    make_owner(seat);
     seat->process = (int32_t)arb_tier_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
     seat->start_ticks = start_ticks();
     state->seat = seat;

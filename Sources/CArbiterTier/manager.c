@@ -110,7 +110,16 @@ int arb_tier_read_remark(const ArbTierSeat *seat, uint32_t number, char *text) {
   return LOAD(seat->remark_count) - number <= ARB_TIER_REMARK_COUNT;
 }
 
+uint32_t arb_tier_seat_high(const void *page) {
+  const ArbTierHeader *header = page;
+  /* Acquire, with the release of whoever claimed a seat. */
+  return __atomic_load_n(&header->seat_high, __ATOMIC_ACQUIRE);
+}
+
 int arb_tier_seat_owner(ArbTierSeat *seat) {
+  /* Acquire, with the mover's release: before it, the mutex may not be made yet. */
+  if (__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE) == ARB_TIER_SEAT_JOINING)
+    return ARB_TIER_OWNER_NONE;
   int answer = pthread_mutex_trylock(&seat->owner);
   if (answer == EOWNERDEAD) {
     pthread_mutex_consistent(&seat->owner);

@@ -41,13 +41,6 @@ void arb_tier_page_make(void *page, uint32_t slot_count, uint32_t chunk_capacity
   header->chunk_capacity = chunk_capacity;
   header->slot_count = slot_count;
   header->manager = (int32_t)getpid();
-  pthread_mutexattr_t attributes;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  for (uint32_t seat = 0; seat < ARB_TIER_SEAT_COUNT; seat++)
-    pthread_mutex_init(&arb_tier_seat(page, seat)->owner, &attributes);
-  pthread_mutexattr_destroy(&attributes);
   /* Release, with the acquire of arb_tier_page_check: what carries the magic is complete. */
   __atomic_store_n(&header->magic, ARB_TIER_MAGIC, __ATOMIC_RELEASE);
 }

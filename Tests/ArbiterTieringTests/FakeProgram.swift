@@ -29,6 +29,8 @@ final class FakeProgram {
     }
     unsafe self.page = mapped
     precondition(unsafe arb_tier_page_check(mapped, UInt64(bytes)) == 0, "no tier page")
+    let header = unsafe mapped.assumingMemoryBound(to: ArbTierHeader.self)
+    unsafe header.pointee.seat_high = max(header.pointee.seat_high, UInt32(seat) + 1)
     unsafe place.pointee.process = process
     unsafe place.pointee.start_ticks = ProcessStatus.read(ofProcess: process)?.startTicks ?? 1
     unsafe place.pointee.state = ARB_TIER_SEAT_TAKEN.rawValue

@@ -116,8 +116,8 @@ extension TierReading {
 
   /// What is kept about memory, as a share of it.
   var metadataShare: Figure<Double> {
-    managedBytes > 0
-      ? .known(Double(metadataBytes) / Double(managedBytes))
+    max(managedBytes, managedBytesMax) > 0
+      ? .known(Double(metadataBytes) / Double(max(managedBytes, managedBytesMax)))
       : .unavailable("no memory is managed")
   }
 

@@ -17,7 +17,17 @@ extension TierOptions {
     configuration.managesHeaps = !leavesHeaps
     configuration.tracker = tracker.backEnd
     configuration.backEnd = backEnd.kind
+    if let choice = try slowTiming(of: slow) {
+      configuration.slowTiming = choice.timing
+      configuration.slowTimingSource = choice.source
+    }
     return configuration
+  }
+
+  private func slowTiming(of slow: SlowMemory) throws -> SlowTimingChoice? {
+    if let profile { return try SlowTimingChoice(named: profile) }
+    guard case .path(let path) = slow else { return nil }
+    return SlowTimingChoice.measured(path)
   }
 
   /// Where the heat map goes; nil where nobody wants one.

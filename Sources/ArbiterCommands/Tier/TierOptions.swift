@@ -12,6 +12,7 @@ struct TierOptions: Equatable {
   var fast: ByteCount?
   var slow: SlowMemory?
   var slowSize: ByteCount?
+  var profile: String?
   var policy = TierPolicyWord.arbiter
   var backEnd = TierBackEndWord.auto
   var tracker = TierTrackerWord.auto
@@ -38,6 +39,12 @@ struct TierOptions: Equatable {
         .init(
           "slow-size", \.slowSize,
           help: "Most slow memory; by default eight times --fast, as far as there is room."),
+        .init(
+          "profile", \.profile, placeholder: "<NAME|FILE>",
+          completion: .words(SlowTimingChoice.names),
+          help:
+            "What slow memory is like, where moves are weighed: dram, cxl, persistent, disk, or "
+            + "a profile of a module; by default as calibrated, else by what --slow is."),
         .init(
           "huge-pages", \.asksForHugePages, help: "Ask for huge pages in fast memory."),
         .init(

@@ -14,7 +14,8 @@ extension TierSummary {
   /// - Returns: Lines of at most the width, as far as words allow.
   package func text(width: Int) -> String {
     var paragraphs = [lines([heading] + how, width)]
-    if let reading {
+    // Without managed memory a table would be one of zeros.
+    if let reading, nothing == nil {
       paragraphs.append(Self.table(of: reading).text(width: width))
       let reasons = Self.reasons(in: reading)
       if !reasons.isEmpty { paragraphs.append(lines(reasons, width)) }
@@ -44,6 +45,10 @@ extension TierSummary {
 
   private var how: [String] {
     guard let reading else { return ["Nothing was placed: \(Self.withoutArbiter)."] }
+    if let nothing {
+      let tense = ending == nil ? "is placed yet" : "was placed"
+      return ["Nothing \(tense): \(nothing)."]
+    }
     let period = Figures.duration(nanoseconds: Double(reading.samplingPeriodNanoseconds))
     let tracker = reading.tracker.value.map { "\($0), now each \(period)" } ?? "none"
     return ["Back-end \(reading.backEnd.rawValue), policy \(reading.policy), tracker \(tracker)."]
@@ -59,7 +64,10 @@ extension TierSummary {
     }
     add(
       "fast memory", bytes(reading.fastBytes), "of \(bytes(reading.fastCapacityBytes)) allowed")
-    add("slow memory", bytes(reading.slowBytes))
+    let most = reading.managedBytesMax
+    add(
+      "slow memory", bytes(reading.slowBytes),
+      most > reading.managedBytes ? "of both at most \(bytes(most)) at a time" : "")
     add("fast hits", percent(reading.fastHitShare.value?.value), error(reading.fastHitShare))
     add(
       "last seconds", percent(reading.recentFastHitShare.value?.value),

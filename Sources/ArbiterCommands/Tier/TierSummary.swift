@@ -20,13 +20,15 @@ package struct TierSummary: Sendable {
   package var cpuSeconds: Double?
   /// How memory is placed; nil where the program runs without Arbiter.
   package var reading: TierReading?
+  /// Why nothing was placed; nil where something was.
+  package var nothing: String?
   /// Why this back-end and this tracker, and what went wrong: one sentence each.
   package var remarks: [String]
 
   /// Makes a summary.
   package init(
     program: [String], process: Int32, ending: ChildProgram.Ending?, wallSeconds: Double,
-    cpuSeconds: Double?, reading: TierReading?, remarks: [String]
+    cpuSeconds: Double?, reading: TierReading?, nothing: String? = nil, remarks: [String]
   ) {
     self.program = program
     self.process = process
@@ -34,6 +36,7 @@ package struct TierSummary: Sendable {
     self.wallSeconds = wallSeconds
     self.cpuSeconds = cpuSeconds
     self.reading = reading
+    self.nothing = nothing
     self.remarks = remarks
   }
 
@@ -52,7 +55,7 @@ package struct TierSummary: Sendable {
       .init("command", list(line)), .init("program", list(program)),
       .init("is_complete", .bool(ending != nil)),
       .init("tier", WatchField<TierSummary>.object(WatchField<TierSummary>.all, self)),
-      .init("remarks", list(remarks)),
+      .init("remarks", list(remarks + (nothing.map { ["Nothing was placed: \($0)."] } ?? []))),
     ])
   }
 

@@ -125,6 +125,9 @@ final class Tiering {
     }
   }
 
+  /// Why nothing was placed so far; nil where something was.
+  var nothing: String? { lastSeen == nil ? manager.reasonForNothing : nil }
+
   /// What went wrong or is given up since the last call, one sentence each.
   func takeRemarks() -> [String] {
     defer { remarks = [] }

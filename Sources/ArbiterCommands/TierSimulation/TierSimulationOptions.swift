@@ -4,6 +4,7 @@
 internal import ArbiterCore
 public import ArbiterSimulator
 public import CommandSpec
+internal import Glibc
 
 /// What the threads of a simulation of tiers do: generated streams, or a recorded session.
 enum TierSource: OptionValue, Equatable {
@@ -20,12 +21,17 @@ enum TierSource: OptionValue, Equatable {
       self = .streams(TierStreamKind.allCases)
       return
     }
-    // A name without a point or a slash is a stream or a slip of the pen, not a file.
     if argument.contains("/") || argument.contains(".") {
       self = .recording(argument)
       return
     }
-    self = .streams(try [TierStreamKind](argument: argument))
+    do throws(UsageError) {
+      self = .streams(try [TierStreamKind](argument: argument))
+    } catch {
+      // A bare name that is no stream is a slip of the pen, unless there is such a file.
+      guard unsafe access(argument, F_OK) == 0 else { throw error }
+      self = .recording(argument)
+    }
   }
 
   var argumentText: String {
@@ -108,7 +114,7 @@ struct TierSimulationOptions: Equatable {
       .init(
         "tiers", \.tiers,
         help: "Streams over fast and slow memory, or a recording of arbiter tier, in place of "
-          + "writers; a recording's name has a point or a slash in it."),
+          + "writers; a recording that is called as a stream is given as ./NAME."),
       .init("fast", \.fast, help: "Size of fast memory, 2GiB unless given or recorded."),
       .init("footprint", \.footprint, help: "Size of the program's memory, 8GiB unless given."),
       .init(

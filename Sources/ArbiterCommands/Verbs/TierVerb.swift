@@ -56,6 +56,8 @@ private final class TierRun {
   private var tiering: Tiering?
   private var host: ProgramHost?
   private var remarks: [String] = []
+  /// What was chosen and why, which nobody needs to read as long as there is nothing to place.
+  private var choices: [String] = []
 
   init(_ invocation: Invocation<TierOptions>) throws {
     options = invocation.options
@@ -76,7 +78,8 @@ private final class TierRun {
     }
     if let signal = host.endBeforeStart() { return 128 + signal }
     if let tiering {
-      tell(tiering.probe.remarks)
+      choices = tiering.probe.remarks
+      if tiering.probe.staticReason != nil { tellChoices() }
       tiering.examine(file)
       try host.start(environment: tiering.environment) { start throws(PlatformError) in
         try tiering.launch(start)
@@ -88,20 +91,32 @@ private final class TierRun {
       tend: {
         guard let tiering else { return nil }
         let wait = tiering.tend()
+        if !choices.isEmpty, tiering.nothing == nil { tellChoices() }
         tell(tiering.takeRemarks())
         return wait
       },
       report: { writeAnyway(nil) })
     tiering?.stop()
+    if let tiering, tiering.nothing == nil { tellChoices() }
+    remarks += choices.map(Self.line)
     tell(tiering?.takeRemarks() ?? [])
     writeAnyway(ending)
     return ending.code
   }
 
+  private func tellChoices() {
+    tell(choices)
+    choices = []
+  }
+
+  private static func line(_ sentence: String) -> String {
+    Failure.harmless(sentence.hasSuffix(".") ? sentence : sentence + ".")
+  }
+
   /// Says something at once, one line each, and keeps it for the summary.
   private func tell(_ sentences: [String]) {
     for sentence in sentences {
-      let line = Failure.harmless(sentence.hasSuffix(".") ? sentence : sentence + ".")
+      let line = Self.line(sentence)
       remarks.append(line)
       if !options.output.isQuiet { Console.note("arbiter tier: \(line)\n") }
     }
@@ -117,7 +132,9 @@ private final class TierRun {
         error.path.map {
           $0.hasSuffix(TierPreload.fileName) || $0 == Console.environment(TierPreload.variable)
         } ?? false
-      isUsers = error.code == .invalidArgument || (error.code == .notFound && !isLibrary)
+      let isOfSlow = error.code == .unsupported && isSlowMemory(error.path)
+      isUsers =
+        error.code == .invalidArgument || isOfSlow || (error.code == .notFound && !isLibrary)
       if isLibrary { failure.code = ExitCode.unavailable }
     }
     guard !options.isStrict, !isUsers else { throw failure }
@@ -125,6 +142,15 @@ private final class TierRun {
     let line = Failure.harmless(failure.message + hint)
     remarks.append("The program runs without Arbiter: \(line).")
     Console.note("arbiter: warning: the program runs without Arbiter: \(line)\n")
+  }
+
+  /// Whether a path is what the user gave as slow memory, a folder of it or a node.
+  private func isSlowMemory(_ path: String?) -> Bool {
+    switch options.slow {
+    case .path(let slow): path == slow
+    case .node: path?.hasPrefix("/sys/devices/system/node") ?? false
+    case nil: false
+    }
   }
 
   /// The program's own exit code says more than that nobody could read about it.
@@ -148,7 +174,7 @@ private final class TierRun {
       wallSeconds: Console.seconds - (host?.began ?? 0),
       cpuSeconds: ending.map { $0.userSeconds + $0.systemSeconds }
         ?? host?.child?.cpuSecondsSoFar(),
-      reading: tiering?.reading, remarks: isTold ? [] : remarks)
+      reading: tiering?.reading, nothing: tiering?.nothing, remarks: isTold ? [] : remarks)
     let text =
       switch options.output.format {
       case .json: summary.json(command: words).document()

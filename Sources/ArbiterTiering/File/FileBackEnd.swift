@@ -79,7 +79,7 @@ public final class FileBackEnd: TierBackEnd {
     page.beat()
     let now = arb_tier_now_ns()
     let isTimeForCare = now >= nextCare
-    for number in 0..<page.seatCount {
+    for number in 0..<page.usedSeatCount {
       let words = page.words(ofSeat: number)
       let isTaken = words.state != ARB_TIER_SEAT_FREE.rawValue && words.process != 0
       if let seat = seats[number], !isTaken || !seat.isSame(words) {
@@ -361,6 +361,9 @@ public final class FileBackEnd: TierBackEnd {
   /// What went wrong or is given up since the last call.
   public func takeRemarks() -> [String] { remarks.take() }
 
+  /// Whether any process took a seat so far.
+  public var hasReachedAnything: Bool { page.usedSeatCount > 0 }
+
   /// Bytes of memory that the page takes.
   public var metadataBytes: UInt64 { page.memoryBytes }
 
@@ -370,9 +373,18 @@ public final class FileBackEnd: TierBackEnd {
     isStopped = true
     page.setOptions(page.options | UInt32(ARB_TIER_STATIC))
     // A file with a name outlives the session: without users it need not hold anything.
-    guard !slow.isNameless, seats.allSatisfy({ $0?.isLeft ?? true }) else { return }
+    guard !slow.isNameless, !isUsed else { return }
     let used = SlowMappings.slots(
       inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
     if used.isEmpty { slow.empty() }
+  }
+
+  /// Whether any process holds a seat, by the page as it is now: the last look may be older.
+  private var isUsed: Bool {
+    (0..<page.usedSeatCount).contains { number in
+      let words = page.words(ofSeat: number)
+      guard words.state != ARB_TIER_SEAT_FREE.rawValue, words.process != 0 else { return false }
+      return !FileSeat(words).isGone(from: tree)
+    }
   }
 }

@@ -15,6 +15,10 @@ package final class TierPage {
   package let descriptor: Int32
   /// How many seats there are.
   package let seatCount = Int(ARB_TIER_SEAT_COUNT)
+  /// Seats that were ever claimed; those behind were never looked at and take no memory.
+  package var usedSeatCount: Int {
+    min(seatCount, Int(unsafe arb_tier_seat_high(page)))
+  }
   /// Entries of each seat's table.
   package let chunkCapacity: Int
 

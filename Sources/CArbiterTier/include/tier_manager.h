@@ -48,6 +48,9 @@ void arb_tier_read_chunks(
 int arb_tier_read_remark(
     const ArbTierSeat *_Nonnull seat, uint32_t number, char *_Nonnull text);
 
+/* Seats that were ever claimed. */
+uint32_t arb_tier_seat_high(const void *_Nonnull page);
+
 /* Who holds a taken seat: its mover lives, is gone, or has not begun. */
 enum { ARB_TIER_OWNER_LIVES, ARB_TIER_OWNER_GONE, ARB_TIER_OWNER_NONE };
 int arb_tier_seat_owner(ArbTierSeat *_Nonnull seat);

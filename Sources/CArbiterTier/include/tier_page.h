@@ -30,7 +30,7 @@
 
 /* "ARBTIER" and the version of the layout; a reader refuses any other. */
 #define ARB_TIER_MAGIC 0x0052454954425241ull
-#define ARB_TIER_VERSION 1u
+#define ARB_TIER_VERSION 2u
 
 #define ARB_TIER_CHUNK_BYTES (2ull << 20)
 #define ARB_TIER_ISLAND_BYTES (32ull << 10)
@@ -166,7 +166,7 @@ typedef struct {
   uint32_t slow_kind;
   uint32_t options;
   int32_t manager;         /* process */
-  uint32_t reserved;
+  uint32_t seat_high;      /* seats that were ever claimed: those behind take no memory */
   uint64_t heartbeat_ns;   /* CLOCK_MONOTONIC, by the manager, at every step */
   uint64_t fast_bytes;     /* the budget */
   int64_t fast_free_bytes; /* of the budget; may be negative while the manager makes room */

@@ -65,7 +65,8 @@ public struct AdaptivePlacement: PlacementPolicy {
   public init(parameters: AdaptiveParameters = AdaptiveParameters()) {
     self.parameters = parameters
     sketch = IslandSketch(islandSeconds: parameters.islandSeconds)
-    account = MigrationAccount(stake: parameters.stakeNanoseconds)
+    account = MigrationAccount(
+      stake: parameters.stakeNanoseconds, creditSeconds: parameters.creditSeconds)
     backOff = SamplingBackOff(parameters)
     scale.wearFactor = parameters.wearFactor
     scale.storeFactorMax = parameters.storeFactorMax
@@ -132,7 +133,8 @@ public struct AdaptivePlacement: PlacementPolicy {
     let heat = Double(groups.mean) * Double(view.chunks.count)
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
-      newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)))
+      newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
+      samplesWanted: parameters.samplesPerChunk * Double(view.chunks.count))
   }
 
   /// Takes in what became of a decision.

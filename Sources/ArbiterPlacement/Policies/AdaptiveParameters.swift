@@ -116,10 +116,10 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var periodNanosecondsMax: Int64 = 4_000_000
   /// Seconds without news after which the period doubles.
   public var stableSeconds = 5.0
-  /// Samples per chunk without news before the period doubles.
+  /// Samples without news before the period doubles, per chunk; per island where those differ.
   ///
   /// A program that gets little of its processors is not taken for one that has no hot data.
-  public var samplesPerChunk = 2.0
+  public var samplesPerUnit = 2.0
   /// Change of the fast tier's share of accesses that counts as news.
   public var shareChange = 0.05
   /// Share of all heat that migrations of some seconds bring in, from which on they count as news.

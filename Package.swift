@@ -227,6 +227,11 @@ let package = Package(
       // Loading the Swift libraries would be a third of the tool's start.
       linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
 
+    // The example, as a part of this package, so that a test can run it.
+    .executableTarget(
+      name: "tiered-table", dependencies: ["Arbiter"],
+      path: "Examples/swift/tiered-table/Sources/TieredTable", swiftSettings: strict),
+
     // What ./test --vm runs inside a virtual machine.
     .target(
       name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",

@@ -51,7 +51,7 @@ extension SimulateOptions {
       remark = Self.remark(recording, path)
       isRecording = true
     case .streams(let kinds):
-      (study, remark, members) = try study(of: kinds, options, given: given)
+      (study, remark, members) = try Self.study(of: kinds, options, given: given)
     }
     let outcomes = try session.work(on: study.jobs, title: "simulate") { job, progress in
       study.run(job) { share in

@@ -35,12 +35,11 @@ extension TierFindings {
       .filter { $0 != .firstTouch }
     var table = Table([.init("stream")] + policies.map { .init($0.rawValue, .right) })
     for stream in streams {
-      table.add(
-        [.text(stream)]
-          + policies.map { policy in
-            let found = findings.first { $0.stream == stream && $0.policy == policy }
-            return .number(found?.spread(\.timeByFirstTouch)?.median)
-          })
+      let ratios = policies.map { policy -> Table.Cell in
+        let found = findings.first { $0.stream == stream && $0.policy == policy }
+        return .number(found?.spread(\.timeByFirstTouch)?.median)
+      }
+      table.add([Table.Cell.text(stream)] + ratios)
     }
     return table
   }

@@ -140,9 +140,11 @@ static void settle_fault(uint64_t page) {
     int is_slow = (chunk->slow_islands >> island & 1) != 0 &&
                   slot < arb_tier_state.header->slot_count;
     int answer = is_slow ? arb_tier_copy_in(slot, page - start, (uintptr_t)bytes, 4096) : 0;
-    if (is_slow && answer == 0) {
+    if (answer != 0) return;
+    if (is_slow) {
       struct uffdio_copy copy = {.dst = page, .src = (uintptr_t)bytes, .len = 4096};
-      if (control(UFFDIO_COPY, &copy) == 0) return;
+      if (control(UFFDIO_COPY, &copy) == -EEXIST) write_protect(page, 4096, 0);
+      return;
     }
   } else if (count < 16) {
     return;

@@ -351,6 +351,10 @@ _arbiter() {
         _arbiter_paths -f "$prefix" "$current"
         return
         ;;
+      tier:--profile)
+        _arbiter_words "$prefix" "$current" dram cxl persistent disk optane-100-256g optane-100-256g-12w5 optane-100-256g-18w optane-100-256g-perma optane-100-128g optane-100-256g-remote optane-200-256g cxl-cached-4k
+        return
+        ;;
       tier:--policy)
         _arbiter_words "$prefix" "$current" arbiter hemem-paper hemem-release first-touch random
         return
@@ -423,12 +427,12 @@ _arbiter() {
         _arbiter_words "$prefix" "$current" auto always never
         return
         ;;
-      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--think-scale | simulate:--fast | simulate:--footprint | simulate:--hot | simulate:--runs | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | fidelity:--seed | fidelity:--seeds | sensitivity:--draws | sensitivity:--seed | measure:--modules | measure:--size | measure:--threads | measure:--sizes | measure:--read-share | measure:--repeat | measure:--duration | measure:--seed | account:--process | account:-p | account:--period | account:--duration | account:--interval | account:--rows | top:--interval | top:--process | top:-p | top:--count | heat:--process | heat:-p | heat:--period | heat:--duration | heat:--mappings | export:--listen | export:--interval | export:--tasks | export:--process | export:-p | trace:--thread | trace:--limit | trace:--seed | trace:--range | trace:--instruction-time | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | tier:--fast | tier:--slow | tier:--slow-size | tier:--seed | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--permits | bench:--workers | bench:--duration | bench:--seed) return ;;
+      compare:--threads | compare:--access | compare:--duration | compare:--seed | simulate:--modules | simulate:--threads | simulate:--access | simulate:--fence-every | simulate:--region | simulate:--read-share | simulate:--think | simulate:--think-scale | simulate:--fast | simulate:--footprint | simulate:--hot | simulate:--spare | simulate:--runs | simulate:--delay | simulate:--period | simulate:--max-delay | simulate:--warm-up | simulate:--duration | simulate:--seed | fidelity:--seed | fidelity:--seeds | sensitivity:--draws | sensitivity:--seed | measure:--modules | measure:--size | measure:--threads | measure:--sizes | measure:--read-share | measure:--repeat | measure:--duration | measure:--seed | account:--process | account:-p | account:--period | account:--duration | account:--interval | account:--rows | top:--interval | top:--process | top:-p | top:--count | heat:--process | heat:-p | heat:--period | heat:--duration | heat:--mappings | export:--listen | export:--interval | export:--tasks | export:--process | export:-p | trace:--thread | trace:--limit | trace:--seed | trace:--range | trace:--instruction-time | run:--permits | run:--workers | run:--period | run:--max-delay | run:--threads | tier:--fast | tier:--slow | tier:--slow-size | tier:--seed | bench:--size | bench:--threads | bench:--access | bench:--fence-every | bench:--delay | bench:--period | bench:--max-delay | bench:--permits | bench:--workers | bench:--duration | bench:--seed) return ;;
     esac
     if [[ $current == -* ]]; then
       case $verb in
         compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --fidelity= --format= --output= --color= --quiet --help ;;
-        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --tiers= --fast= --footprint= --hot= --policies= --runs= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --tiers= --fast= --footprint= --hot= --policies= --spare= --runs= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
         fidelity) _arbiter_words '' "$current" --target= --profile= --seed= --seeds= --report= --format= --output= --color= --quiet --help ;;
         sensitivity) _arbiter_words '' "$current" --profile= --parameter= --draws= --seed= --report= --format= --output= --color= --quiet --help ;;
         measure) _arbiter_words '' "$current" --profile= --modules= --size= --overwrite --read-only --only= --threads= --sizes= --read-share= --repeat= --duration= --quick --forget --seed= --report= --format= --output= --color= --quiet --help ;;
@@ -439,7 +443,7 @@ _arbiter() {
         record) _arbiter_words '' "$current" --output= --no-preload --format= --quiet --help ;;
         trace) _arbiter_words '' "$current" --thread= --limit= --from= --to= --interleave= --seed= --range= --instruction-time= --format= --output= --color= --quiet --help ;;
         run) _arbiter_words '' "$current" --scheme= --profile= --permits= --workers= --period= --max-delay= --shared --private --strict --format= --output= --threads= --quiet --help ;;
-        tier) _arbiter_words '' "$current" --fast= --slow= --slow-size= --huge-pages --no-heaps --policy= --back-end= --tracker= --seed= --strict --format= --output= --record= --heat= --metrics= --quiet --help ;;
+        tier) _arbiter_words '' "$current" --fast= --slow= --slow-size= --profile= --huge-pages --no-heaps --policy= --back-end= --tracker= --seed= --strict --format= --output= --record= --heat= --metrics= --quiet --help ;;
         bench) _arbiter_words '' "$current" --file= --size= --overwrite --keep --threads= --pattern= --store= --access= --fence-every= --scheme= --delay= --delay-at= --period= --max-delay= --permits= --workers= --duration= --verify --seed= --format= --output= --color= --quiet --help ;;
         doctor) _arbiter_words '' "$current" --format= --color= --help ;;
         explain) _arbiter_words '' "$current" --help ;;

@@ -41,8 +41,9 @@ extension TierManager {
   public var reasonForNothing: String? {
     guard managedBytesMax == 0, table.count == 0 else { return nil }
     if !backEnd.hasReachedAnything {
-      return obstacle.map { "no library could be put into it: \($0)" }
-        ?? "no process took in \(TierPreload.fileName)"
+      // The obstacle was told before the start.
+      return obstacle != nil
+        ? "no library could be put into it" : "no process took in \(TierPreload.fileName)"
     }
     let heap =
       probe.backEnd == .file && !managesHeaps ? ", and its heap was left where it is" : ""

@@ -92,10 +92,11 @@ __attribute__((constructor)) static void start(void) {
     status = arb_tier_start();
     if (status == 0) __atomic_store_n(&arb_mode, ARB_TIER_ON, __ATOMIC_RELEASE);
   }
-  if (!arb_is_on()) {
+  /* A session that has ended is no failure: what outlives it, and each program that it starts,
+   * would say so again and again. */
+  if (!arb_is_on() && status != -ENOENT) {
     const char *reason = status == -EPROTO   ? "not a tier page of this version"
                          : status == -EUSERS ? "the session has no seat left"
-                         : status == -ENOENT ? "the arbiter tier that made it has ended"
                          : status == -EINVAL ? "not two paths of a session"
                                              : strerrordesc_np(-status);
     arb_say((const char *[]){"the program runs with its own memory: tier '", value, "': ",

@@ -155,6 +155,35 @@ import Testing
     #expect(program.slotCount == 0)
   }
 
+  @Test(arguments: [(1 << 23, true), (getpid(), false)])
+  func `empties a file with a name at the end unless a program lives`(
+    process: Int32, isEmptied: Bool
+  ) throws {
+    let folder = TestFolder()
+    let path = "\(folder.path)/slow"
+    let backEnd = try FileBackEnd(
+      fastBytes: 8 << 20, path: path, slowBytes: 16 << 20, options: 0)
+    // Nobody has looked at the page since it joined.
+    let program = FakeProgram(joining: backEnd.page, process: process)
+    #expect(backEnd.hasReachedAnything && program.slotCount == 0)
+    backEnd.stop()
+    var facts = stat()
+    #expect(unsafe stat(path, &facts) == 0 && facts.st_size == (isEmptied ? 0 : 16 << 20))
+  }
+
+  @Test func `seats that nobody had take no memory`() throws {
+    let folder = TestFolder()
+    let backEnd = try Self.make(folder)
+    var table = ChunkTable()
+    backEnd.refresh(&table) { _ in }
+    #expect(!backEnd.hasReachedAnything && backEnd.metadataBytes <= 16 << 10)
+    let program = FakeProgram(joining: backEnd.page)
+    program.put(0, address: 3 * Self.chunk, generation: 1)
+    backEnd.refresh(&table) { _ in }
+    #expect(table.count == 1 && backEnd.hasReachedAnything)
+    #expect(backEnd.metadataBytes <= 64 << 10)
+  }
+
   @Test func `leaves a program alone that has opened a file without the page cache`() throws {
     let folder = TestFolder()
     let backEnd = try Self.make(folder)

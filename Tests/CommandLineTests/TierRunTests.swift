@@ -59,6 +59,7 @@ struct TierRunTests {
     ("tier --fast=2MiB --slow=/tmp --record= true", "--record is empty"),
     ("tier --fast=2MiB --slow=node:900 true", "there is no node 900"),
     ("tier --fast=2MiB --slow=/no/such/folder true", "/no/such"),
+    ("tier --fast=2MiB --slow=/tmp --profile=ddr true", "--profile=ddr is not one of dram, cxl"),
   ])
   func `what cannot be is refused before the program starts`(line: String, words: String) throws {
     let run = try arbiter(line)
@@ -103,6 +104,28 @@ struct TierRunTests {
     #expect(recording.last?.hasPrefix("e ") == true)
     #expect(names(in: place, "runtime").isEmpty)
     try expectPlaced(tier, place)
+  }
+
+  @Test func `a file of slow memory serves one session after the other`() throws {
+    guard TierPlace.obstacle == nil else { return }
+    let place = TierPlace()
+    for _ in 0..<2 {
+      let run = try place.script(
+        "\"$arbiter\" tier --strict --fast=4MiB --slow=slow --profile=persistent true")
+      #expect(run.code == 0, "\(run.error)")
+      #expect(run.error.contains("Nothing was placed: no memory of 2 MiB or more was seen"))
+      #expect(!run.error.contains("figure") && !run.error.contains("are tracked by"))
+    }
+    let other = try place.script("\"$arbiter\" tier --fast=4MiB --slow=/dev/null true")
+    #expect(other.code == 69 && other.failure.message.contains("/dev/null"))
+  }
+
+  @Test func `a recording is found by its bare name, and a slip of the pen is not a file`() throws {
+    let place = TierPlace()
+    let run = try place.script("echo x >session; \"$arbiter\" simulate --tiers=session")
+    #expect(run.code != 0 && run.error.contains("--tiers=session: "), "\(run.error)")
+    let slip = try place.script("\"$arbiter\" simulate --tiers=sesion")
+    #expect(slip.error.contains("is not one of clustered, "))
   }
 
   private func names(in place: TierPlace, _ folder: String) -> [String] {

@@ -53,6 +53,16 @@ struct TierTests {
     #expect(reasons?["fast_bytes"] == "the program runs without Arbiter")
   }
 
+  @Test func `where nothing was placed one line says why, and no table of zeros follows`() throws {
+    var summary = TierFixture.summary(try TierFixture.bareNote().reading)
+    summary.nothing = "no memory was seen"
+    let text = summary.text(width: 80)
+    #expect(text.hasSuffix("Nothing is placed yet: no memory was seen.\n"))
+    #expect(text.split(separator: "\n").count <= 3 && !text.contains("fast memory"))
+    let document = summary.json(command: ["arbiter", "tier"]).document()
+    #expect(document.contains("Nothing was placed: no memory was seen."))
+  }
+
   private func json(_ summary: TierSummary) throws -> [String: Any] {
     let data = Data(summary.json(command: ["arbiter", "tier"]).document().utf8)
     let top = try JSONSerialization.jsonObject(with: data) as? [String: Any] ?? [:]

@@ -89,9 +89,9 @@ package struct TierHeat: Sendable {
       map: map, subject: program.joined(separator: " "), source: tracker, sourceReason: nil,
       measure: backEnd?.measure.rawValue ?? "none",
       unit: isTime ? "ns of access cost" : "accesses",
-      meaning: "Colours are \(isTime ? "CPU time at" : "counts of") accesses to managed memory, "
-        + "estimated by samples. Each stretch of memory is shown twice: what met fast memory, and "
-        + "what met slow memory.",
+      // One line of a picture, which cuts what is longer.
+      meaning: "Colours are \(isTime ? "CPU time at" : "counts of") accesses, by samples: what "
+        + "met fast and what met slow memory, each on its own.",
       losses: nil, lostEventCount: nil, mappingCount: Self.bandCountMax)
     let lost = reading.lostSampleCount
     result.remarks =

@@ -64,10 +64,10 @@ extension TierSummary {
     }
     add(
       "fast memory", bytes(reading.fastBytes), "of \(bytes(reading.fastCapacityBytes)) allowed")
-    let most = reading.managedBytesMax
-    add(
-      "slow memory", bytes(reading.slowBytes),
-      most > reading.managedBytes ? "of both at most \(bytes(most)) at a time" : "")
+    add("slow memory", bytes(reading.slowBytes))
+    if reading.managedBytesMax > reading.managedBytes {
+      add("both at most", bytes(reading.managedBytesMax), "at a time")
+    }
     add("fast hits", percent(reading.fastHitShare.value?.value), error(reading.fastHitShare))
     add(
       "last seconds", percent(reading.recentFastHitShare.value?.value),
@@ -106,7 +106,11 @@ extension TierSummary {
   private static func reasons(in reading: TierReading) -> [String] {
     let missing: [(String, String?)] = [
       ("tracker", reading.tracker.reason), ("fast hits", reading.fastHitShare.reason),
-      ("last seconds", reading.recentFastHitShare.reason), ("stalls", reading.stalls.reason),
+      (
+        // Where nothing was sampled at all, nothing was in the last seconds either.
+        "last seconds",
+        reading.recentFastHitShare.reason.map { reading.fastHitShare.reason ?? $0 }
+      ), ("stalls", reading.stalls.reason),
       ("mover CPU", reading.moverNanoseconds.reason),
     ]
     var told: [(names: [String], reason: String)] = []

@@ -177,8 +177,8 @@ package final class SlowFile {
     {
       throw PlatformError(
         .resourceLimit, path: path,
-        reason: "files may grow to \(limit.rlim_cur >> 20) MiB, and slow memory has "
-          + "\(bytes >> 20) MiB", nextStep: "raise the limit (ulimit -f) or ask for less")
+        reason: "files may grow to \(limit.rlim_cur >> 10) KiB, and slow memory has "
+          + "\(bytes >> 10) KiB", nextStep: "raise the limit (ulimit -f) or ask for less")
     }
     let answer = arb_tier_set_length(descriptor, bytes)
     guard answer == 0 else {

@@ -364,6 +364,8 @@ public final class TierManager {
     tracker?.select(periodNanoseconds: policy.samplingPeriodNanoseconds, now: now)
   }
 
+  /// What samples stand for.
+  ///
   /// A timer meets memory that is slower more often. Where slow memory is DRAM that stands for it,
   /// it does not: an access takes as long in either, and counts the same.
   private var sampleUnit: SampleUnit {

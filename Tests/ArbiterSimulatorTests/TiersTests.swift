@@ -100,7 +100,8 @@ private enum Tiers {
   /// Johnny Cache (OSDI'23): with half of the threads HeMem finds the hot set later, if at all.
   @Test func `HeMem settles later with fewer threads and arbiter still in time`() throws {
     func settling(_ contender: TierContender, threads: Int) throws -> Double? {
-      // Ten times larger than the other streams, as published: 96 GB, of which 10 % are hot.
+      // Published with 96 GB of which 10 % are hot; here 32 GiB and 1 GiB, whose samples are as
+      // thin on each page in less time.
       let machine = try Tiers.machine(threads: threads)
       return try Tiers.run(
         .clustered, contender, seconds: 30, footprint: 32 << 30, hot: 1 << 30, on: machine

@@ -47,7 +47,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Seconds for which heat is expected to last, at least.
   ///
   /// Too long a horizon is corrected by the account of what migrations earned.
-  public var horizonSeconds = 10.0
+  public var horizonSeconds = 15.0
   /// The same at most; in between heat is expected to last as long again as it has lasted.
   ///
   /// In large memory the samples of a hot chunk are few, and its move takes a minute to pay.
@@ -91,7 +91,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var stakeNanoseconds = 500e6
   /// Seconds of what migrations are seen to earn that may be spent before they have earned it.
   ///
-  /// Half of the time for which heat is expected to last, at least.
+  /// A third of the time for which heat is expected to last, at least.
   public var creditSeconds = 5.0
   /// Share of elapsed time that may always be spent: what bounds the loss where nothing pays.
   public var allowance = 0.01

@@ -67,8 +67,10 @@ public struct TierMachine: Sendable, Hashable {
   public var migrationNanoseconds: Double
   /// Share of the timer's samples whose address can be told.
   public var addressedShare: Double
-  /// Time that a sample takes from the thread that it is taken of.
+  /// Time that a timer's sample takes from the thread that it is taken of.
   public var sampleNanoseconds: Double
+  /// The same of a processor's own record of an event.
+  public var recordNanoseconds: Double
 
   /// Makes a machine.
   public init(
@@ -84,6 +86,7 @@ public struct TierMachine: Sendable, Hashable {
     migrationNanoseconds = costs.migrationNanoseconds.value
     addressedShare = costs.addressedShare.value
     sampleNanoseconds = costs.sampleNanoseconds.value
+    recordNanoseconds = costs.recordNanoseconds.value
   }
 
   /// The machine of a recorded session, as far as its tiers tell it.
@@ -131,8 +134,10 @@ public struct TierCosts: Sendable, Hashable {
   public var migrationNanoseconds: SourcedFigure
   /// Share of timer samples with an address.
   public var addressedShare: SourcedFigure
-  /// Time that a sample takes from its thread, whatever the event: an interrupt and a record.
+  /// Time that a timer's sample takes from its thread: an interrupt and a record.
   public var sampleNanoseconds: SourcedFigure
+  /// Time that a precise record takes from its thread; no interrupt, as a large buffer fills.
+  public var recordNanoseconds: SourcedFigure
 
   /// What was measured for this project, on a virtual machine with two processors.
   public static let measured = TierCosts(
@@ -143,7 +148,9 @@ public struct TierCosts: Sendable, Hashable {
     addressedShare: SourcedFigure(
       0.72, source: "timer samples of GAPBS pr and bc for which decoding gives an address"),
     sampleNanoseconds: SourcedFigure(
-      3400, source: "17 % more run time at 50,000 timer samples per second of a thread"))
+      3400, source: "17 % more run time at 50,000 timer samples per second of a thread"),
+    recordNanoseconds: SourcedFigure(
+      250, source: "200 to 300 ns of a processor per PEBS record (Akiyama, Hirofuchi, ROSS'17)"))
 }
 
 extension TierMemory {

@@ -5,8 +5,10 @@ internal import ArbiterPlacement
 
 /// How migrations are carried out.
 public struct TierMechanism: Sendable, Hashable {
-  /// Threads that copy at once.
+  /// Threads that copy at once, or as many as a device copies like.
   public var copyThreads: Int
+  /// Whether a device copies, and no processor.
+  public var copiesByDevice: Bool
   /// Threads that never sleep.
   public var spinningThreads: Int
   /// Whether loads of islands on their way to fast memory wait as stores do.
@@ -16,9 +18,11 @@ public struct TierMechanism: Sendable, Hashable {
 
   /// Makes a mechanism.
   public init(
-    copyThreads: Int, spinningThreads: Int, promotionHoldsLoads: Bool, isSynchronous: Bool
+    copyThreads: Int, copiesByDevice: Bool = false, spinningThreads: Int,
+    promotionHoldsLoads: Bool, isSynchronous: Bool
   ) {
     self.copyThreads = copyThreads
+    self.copiesByDevice = copiesByDevice
     self.spinningThreads = spinningThreads
     self.promotionHoldsLoads = promotionHoldsLoads
     self.isSynchronous = isSynchronous
@@ -27,10 +31,14 @@ public struct TierMechanism: Sendable, Hashable {
   /// Arbiter's file back-end: one mover, and what is promoted is unmapped meanwhile.
   public static let arbiter = TierMechanism(
     copyThreads: 1, spinningThreads: 0, promotionHoldsLoads: true, isSynchronous: false)
-  /// HeMem's: four threads copy what is protected against stores, and the policy thread, which
-  /// spins as the sampling thread does, waits for them.
+  /// HeMem's: a DMA engine (I/OAT) copies what is protected against stores, and the policy thread,
+  /// which spins as the sampling thread does, waits for it.
+  ///
+  /// The engine is taken to be as fast as the four threads that copy where there is none, and to
+  /// cost nothing: the paper's way, and the release's unless it is built otherwise.
   public static let hemem = TierMechanism(
-    copyThreads: 4, spinningThreads: 2, promotionHoldsLoads: false, isSynchronous: true)
+    copyThreads: 4, copiesByDevice: true, spinningThreads: 2, promotionHoldsLoads: false,
+    isSynchronous: true)
 }
 
 /// Carries out decisions one after the other, at the speed of the copy.
@@ -122,7 +130,8 @@ struct TierMover {
 
   /// Processors that moving and deciding take while a share of the time is spent on copies.
   func processors(copying share: Double) -> Double {
-    Double(mechanism.spinningThreads) + Double(mechanism.copyThreads) * min(1, share)
+    let copying = mechanism.copiesByDevice ? 0 : mechanism.copyThreads
+    return Double(mechanism.spinningThreads) + Double(copying) * min(1, share)
   }
 
   /// What a quantum's migrations came to.
@@ -186,6 +195,7 @@ struct TierMover {
     progress.outcomes.append(
       MigrationOutcome(
         migration, status: .moved, bytesCopied: bytes, protectedNanoseconds: Int64(nanoseconds),
-        cpuNanoseconds: Int64(nanoseconds) * Int64(mechanism.copyThreads)))
+        cpuNanoseconds: mechanism.copiesByDevice
+          ? 0 : Int64(nanoseconds) * Int64(mechanism.copyThreads)))
   }
 }

@@ -212,7 +212,7 @@ struct TierRun {
     let free = TierFlow(costs, threads: all, fastFree: fastFree, slowFree: slowFree)
     let lost = stalls(mix, moved, perThread: free.accessesPerSecond * 1e-9 / all)
     outcome.stallSeconds += lost * 1e-9 * all
-    let sampling = samplingLoad * machine.sampleNanoseconds * 1e-9
+    let sampling = samplingLoad * 1e-9
     // Where there are fewer processors than threads that want one, all get the same share.
     let copying = moved.holds.reduce(0) { $0 + $1.nanoseconds } / elapsed
     let processors = all + Double(machine.spareProcessors)
@@ -269,9 +269,10 @@ struct TierRun {
         policy.record(sample)
         count += 1
       }
-      samplingLoad = Double(count) / (elapsed * 1e-9 * Double(machine.threads))
+      samplingLoad =
+        machine.recordNanoseconds * Double(count) / (elapsed * 1e-9 * Double(machine.threads))
     } else {
-      samplingLoad = 1e9 / Double(period)
+      samplingLoad = machine.sampleNanoseconds * 1e9 / Double(period)
       sampler.drawByTime(
         count: cpuNanoseconds / Double(period) * machine.addressedShare, weight: Float(period),
         mix, costs, flow, slow: mover.slow

@@ -227,6 +227,11 @@ let package = Package(
       // Loading the Swift libraries would be a third of the tool's start.
       linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
 
+    // The example, as a part of this package, so that a test can run it.
+    .executableTarget(
+      name: "tiered-table", dependencies: ["Arbiter"],
+      path: "Examples/swift/tiered-table/Sources/TieredTable", swiftSettings: strict),
+
     // What ./test --vm runs inside a virtual machine.
     .target(
       name: "CAppendLog", path: "Tests/VirtualMachine/Programs/CAppendLog",
@@ -282,9 +287,12 @@ let package = Package(
         "ArbiterTestSupport", "ArbiterCore", "ArbiterMetrics", "ArbiterPlacement",
         "ArbiterPlatform", "ArbiterProfiler", "ArbiterRuntime", "CArbiterTier",
       ]),
-    // Runs C programs, which the tests compile, under the built library.
+    // Runs C programs, which the tests compile: with the mover inside, and under the library.
     .testTarget(
       name: "CArbiterTierTests", dependencies: ["CArbiterTier", "ArbiterTestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
+    .testTarget(
+      name: "CArbiterTierPreloadTests", dependencies: ["ArbiterTestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
     tests(of: "ArbiterMetrics", sees: ["ArbiterCore"]),
     tests(of: "ArbiterPersistence", sees: ["ArbiterCore", "ArbiterTestSupport"]),

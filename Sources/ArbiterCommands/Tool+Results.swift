@@ -3,6 +3,7 @@
 
 internal import ArbiterProfiles
 internal import ArbiterReport
+internal import ArbiterSimulator
 internal import CommandSpec
 
 extension Tool {
@@ -16,16 +17,20 @@ extension Tool {
     let results = "\(root)/Documentation/results"
     let fidelity = try fidelityReport()
     let sensitivity = try sensitivityReport()
-    guard let fidelity, let sensitivity else { return ExitCode.interrupted }
+    let tiers = try tierReport()
+    guard let fidelity, let sensitivity, let tiers else { return ExitCode.interrupted }
     try write(
-      fidelity, "fidelity", below: results,
+      fidelity, "fidelity", by: "fidelity", below: results,
       about: "[Calibration](calibration.md) says more about the targets, "
         + "[conflicts](conflicts.md) what publications disagree on, and "
         + "[sensitivity](sensitivity.md) what hangs on uncertain numbers.")
     try write(
-      sensitivity, "sensitivity", below: results,
+      sensitivity, "sensitivity", by: "sensitivity", below: results,
       about: "The ranges stand in `Profiles/`; [fidelity](fidelity.md) says how far the model is "
         + "from hardware.")
+    try write(
+      tiers, "tiers", by: "simulate --tiers=all", below: results,
+      about: "[Placement](../Placement.md) says what is modelled, and what speaks for whom.")
     return ExitCode.done
   }
 
@@ -51,9 +56,20 @@ extension Tool {
     return session.wasInterrupted ? nil : findings?.report(in: session)
   }
 
+  private static func tierReport() throws -> Report? {
+    let options = SimulateOptions()
+    let session = try ResultSession(
+      SimulateOptions.command.resolve(options, tool: "arbiter"), output: options.output,
+      seed: options.seed, profile: try loadProfile(options.profile))
+    let findings = try SimulateOptions.tierFindings(
+      of: .streams(TierStreamKind.allCases), options, given: [], parameters: [], in: session)
+    return session.wasInterrupted ? nil : findings.report(in: session)
+  }
+
   /// Writes one page and the folder of its pictures, from which older ones go.
   private static func write(
-    _ report: Report, _ name: String, below results: String, about links: String
+    _ report: Report, _ name: String, by command: String, below results: String,
+    about links: String
   ) throws {
     let folder = "\(results)/\(name)"
     switch try FileSystem.kind(folder) {
@@ -70,7 +86,7 @@ extension Tool {
         hint: "install the package gnuplot-nox")
     }
     let note =
-      "Written by `Documentation/results/regenerate` (arbiter \(Version.text)); `./arbiter \(name) "
+      "Written by `Documentation/results/regenerate` (arbiter \(Version.text)); `./arbiter \(command) "
       + "--report=FOLDER` makes the same page from your machine. \(links)"
     try FileSystem.write(
       report.markdown(note: note, pictures: name, drawn: drawn), to: "\(results)/\(name).md")

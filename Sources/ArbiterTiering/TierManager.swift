@@ -349,7 +349,7 @@ public final class TierManager {
       let view = PlacementView(
         timeNanoseconds: now, chunks: table, tiers: tiers,
         samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
-        newFastBytes: newBytes, sampleUnit: tracker?.backEnd == .pebs ? .accesses : .time)
+        newFastBytes: newBytes, sampleUnit: sampleUnit)
       policy.step(view, into: &decisions)
     }
     let isMoving = probe.staticReason == nil
@@ -367,6 +367,13 @@ public final class TierManager {
       }
     }
     tracker?.select(periodNanoseconds: policy.samplingPeriodNanoseconds, now: now)
+  }
+
+  /// A timer meets memory that is slower more often. Where slow memory is DRAM that stands for it,
+  /// it does not: an access takes as long in either, and counts the same.
+  private var sampleUnit: SampleUnit {
+    if tracker?.backEnd == .pebs || file?.slow.holder == .tmpfs { return .accesses }
+    return .time
   }
 
   // MARK: The end

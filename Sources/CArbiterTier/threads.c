@@ -45,7 +45,10 @@ static int refusal(const ArbTierRequest *request, uint64_t *islands) {
   if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
   if (!state->is_movable || chunk->held != 0 || state->forking != 0) return ARB_TIER_BUSY;
   int is_to_slow = request->destination == ARB_TIER_TO_SLOW;
-  *islands = request->islands & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
+  uint64_t wanted = request->islands;
+  /* A device is mapped in units of a chunk. */
+  if (state->header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && wanted != 0) wanted = UINT64_MAX;
+  *islands = wanted & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
   if (is_to_slow || *islands == 0) return ARB_TIER_MOVED;
   int64_t bytes = (int64_t)__builtin_popcountll(*islands) * (int64_t)ARB_TIER_ISLAND_BYTES;
   int64_t room = __atomic_load_n(&state->header->fast_free_bytes, __ATOMIC_RELAXED);
@@ -174,7 +177,7 @@ static void hurry(void) {
 static void *watch(void *unused) {
   (void)unused;
   ArbTierState *state = &arb_tier_state;
-  prctl(PR_SET_NAME, "arb-watcher");
+  arb_tier_call(SYS_prctl, PR_SET_NAME, (intptr_t) "arb-watcher", 0, 0, 0, 0);
   hurry();
   state->watcher_thread = arb_tier_thread_number();
   for (;;) {
@@ -187,6 +190,7 @@ static void *watch(void *unused) {
 }
 
 static int start_thread(void *(*body)(void *)) {
+  if (arb_tier_state.is_bare) return arb_tier_start_bare(body);
   pthread_attr_t attributes;
   pthread_t thread;
   sigset_t all, before;
@@ -214,7 +218,8 @@ static int begin_mover(void) {
       arb_tier_remark(ARB_TIER_REMARK_THREAD, "no thread can be started", -answer);
     }
   }
-  int answer = pthread_mutex_lock(&state->seat->owner);
+  int answer = state->is_bare ? -arb_tier_own_bare(&state->seat->owner)
+                              : pthread_mutex_lock(&state->seat->owner);
   if (answer == EOWNERDEAD) answer = pthread_mutex_consistent(&state->seat->owner);
   /* Release, with arb_tier_seat_is_left: the mutex is held before the seat is taken. */
   __atomic_store_n(&state->seat->state, ARB_TIER_SEAT_TAKEN, __ATOMIC_RELEASE);
@@ -230,7 +235,7 @@ static int is_manager_alive(void) {
 static void *run_mover(void *unused) {
   (void)unused;
   ArbTierState *state = &arb_tier_state;
-  prctl(PR_SET_NAME, "arb-mover");
+  arb_tier_call(SYS_prctl, PR_SET_NAME, (intptr_t) "arb-mover", 0, 0, 0, 0);
   hurry();
   begin_mover();
   /* Release, with arb_tier_start and arb_tier_on_mover. */
@@ -250,24 +255,31 @@ static void *run_mover(void *unused) {
   }
 }
 
-int arb_tier_start(void) {
+static int start_threads(int is_bare) {
   ArbTierState *state = &arb_tier_state;
   if (!arb_tier_is_joined()) return -ENOTCONN;
   uint32_t expected = 0;
-  static uint32_t turn; /* one starter at a time; of this process, as is_started is */
   if (__atomic_load_n(&state->is_started, __ATOMIC_ACQUIRE) != 0) return 0;
-  if (!__atomic_compare_exchange_n(&turn, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+  /* One starter at a time. */
+  if (!__atomic_compare_exchange_n(
+          &state->is_starting, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
     return 0;
   int64_t ours[4] = {state->slow_fd, state->uffd, state->pagemap_fd, state->maps_fd};
+  state->is_bare = is_bare != 0;
   int answer = start_thread(run_mover);
   if (answer == 0) {
     while (__atomic_load_n(&state->is_started, __ATOMIC_ACQUIRE) == 0)
       arb_tier_sleep(&state->is_started, 0, 100000000);
     for (int each = 0; each < 4; each++)
       if (ours[each] >= 0) arb_tier_call(SYS_close, ours[each], 0, 0, 0, 0, 0);
+    __atomic_store_n(&state->is_starting, 0, __ATOMIC_RELEASE);
   } else {
     arb_tier_remark(ARB_TIER_REMARK_THREAD, "the mover cannot be started", -answer);
+    arb_tier_leave();
   }
-  __atomic_store_n(&turn, 0, __ATOMIC_RELEASE);
   return answer;
 }
+
+int arb_tier_start(void) { return start_threads(0); }
+
+int arb_tier_start_inside(void) { return start_threads(1); }

@@ -61,6 +61,8 @@ typedef struct {
 typedef struct {
   uint32_t is_joined; /* release and acquire: all below is set before */
   uint32_t is_started;
+  uint32_t is_starting;
+  uint32_t is_bare; /* the threads are not the C library's: see bare.c */
   uint32_t is_movable; /* userfaultfd stops kernel and program: islands can be moved */
   uint32_t lock;       /* futex: 0 free, 1 held, 2 held and waited for */
   uint32_t quiet;      /* futex: counts ends of migrations */
@@ -206,6 +208,20 @@ void arb_tier_sleep(uint32_t *word, uint32_t value, int64_t nanoseconds);
 void arb_tier_wake_all(uint32_t *word);
 void arb_tier_ring(void); /* wakes the mover */
 void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome);
+
+/* --- private.c --- */
+
+/* A slot is mapped privately there. */
+void arb_tier_private_note(uint64_t start, uint64_t length);
+/* Remembers which file the slow one is, before a child has no descriptor of it. */
+void arb_tier_private_learn(void);
+
+/* --- bare.c --- */
+
+/* Starts a thread that allocates nothing, with all signals blocked: 0, or a negative errno. */
+int arb_tier_start_bare(void *(*body)(void *));
+/* Such a thread takes a robust mutex for as long as it lives: 0, or a negative errno. */
+int arb_tier_own_bare(pthread_mutex_t *mutex);
 
 /* --- remark.c --- */
 

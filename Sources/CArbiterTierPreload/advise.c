@@ -39,7 +39,7 @@ long arb_protect(uint64_t start, uint64_t length, long protection) {
     return arb_raw(SYS_mprotect, (long)start, (long)length, protection, 0, 0, 0);
   long answer;
   if ((protection & ~(long)(PROT_READ | PROT_WRITE)) != 0) {
-    int status = arb_give_up(start, bytes);
+    int status = arb_make_plain(start, bytes);
     if (status != 0) return status;
   }
   if (arb_tier_overlaps(start, bytes)) {
@@ -65,6 +65,7 @@ static AdviceKind kind_of(long advice) {
   switch (advice) {
   case MADV_NORMAL: case MADV_RANDOM: case MADV_SEQUENTIAL: case MADV_WILLNEED:
   case MADV_MERGEABLE: case MADV_UNMERGEABLE: case MADV_HUGEPAGE: case MADV_NOHUGEPAGE:
+  case MADV_DOFORK: case MADV_DODUMP: case MADV_KEEPONFORK: /* as managed memory is already */
   case 20: /* MADV_COLD */
   case 21: /* MADV_PAGEOUT */
   case 22: /* MADV_POPULATE_READ */
@@ -110,9 +111,15 @@ long arb_advise(uint64_t start, uint64_t length, long advice) {
     AdviceKind kind = kind_of(advice);
     if (kind == ADVICE_DISCARD && arb_tier_overlaps(start, bytes)) return discard(start, bytes);
     if (kind == ADVICE_PLAIN) {
-      int status = arb_give_up(start, bytes);
+      int status = arb_make_plain(start, bytes);
       if (status != 0) return status;
     }
+  }
+  if (__builtin_expect(arb_tier_private_overlaps(start, length), 0) &&
+      kind_of(advice) == ADVICE_DISCARD && arb_is_range(start, &bytes)) {
+    ArbVisit visit = arb_enter();
+    arb_tier_private_discard(start, bytes);
+    arb_leave(visit);
   }
   return arb_raw(SYS_madvise, (long)start, (long)length, advice, 0, 0, 0);
 }
@@ -154,7 +161,7 @@ ARB_EXPORT ssize_t process_madvise(int process, const struct iovec *parts, size_
   for (size_t part = 0; kind_of(advice) != ADVICE_HINT && part < count && arb_is_on(); part++) {
     uint64_t bytes = parts[part].iov_len;
     if (!arb_is_range((uint64_t)parts[part].iov_base, &bytes)) continue;
-    int status = arb_give_up((uint64_t)parts[part].iov_base, bytes);
+    int status = arb_make_plain((uint64_t)parts[part].iov_base, bytes);
     if (status != 0) return arb_answer(status);
   }
   return arb_answer(arb_raw(SYS_process_madvise, process, (long)parts, (long)count, advice,

@@ -45,7 +45,6 @@ static void after_in_child(void) {
   ArbVisit visit = {signals_before, errno};
   arb_ranges_reset();
   arb_tier_fork_child();
-  __atomic_store_n(&arb_start_is_pending, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&arb_mode, ARB_TIER_FORKED, __ATOMIC_RELEASE);
   arb_leave(visit);
 }
@@ -79,14 +78,6 @@ ARB_EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), vo
 }
 
 __attribute__((constructor)) static void start(void) { register_ours(); }
-
-/* fork itself is only a moment at which threads can be started. */
-ARB_EXPORT pid_t fork(void) {
-  static void *cache;
-  arb_start_if_pending();
-  pid_t (*function)(void) = (pid_t(*)(void))arb_next(&cache, "fork");
-  return function();
-}
 
 /* Runs no handlers. */
 ARB_EXPORT pid_t _Fork(void) {
@@ -146,14 +137,4 @@ ARB_EXPORT int sigaltstack(const stack_t *new, stack_t *old) {
   if (new != NULL && (new->ss_flags & SS_DISABLE) == 0)
     arb_hold((uint64_t)new->ss_sp, new->ss_size, ARB_TIER_HELD_THREAD);
   return (int)arb_answer(arb_raw(SYS_sigaltstack, (long)new, (long)old, 0, 0, 0, 0));
-}
-
-/* A moment at which threads can be started. */
-ARB_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                              void *(*function)(void *), void *argument) {
-  static void *cache;
-  typedef int (*CreateFunction)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-  CreateFunction real = (CreateFunction)arb_next(&cache, "pthread_create");
-  arb_start_if_pending();
-  return real(thread, attributes, function, argument);
 }

@@ -19,13 +19,22 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-int arb_give_up(uint64_t start, uint64_t length) {
-  arb_ranges_remove(start, start + length);
+static int bring_home(uint64_t start, uint64_t length) {
   if (!arb_tier_overlaps(start, length)) return 0;
   ArbVisit visit = arb_enter();
   int status = arb_tier_home(start, length);
   arb_leave(visit);
   return status;
+}
+
+int arb_give_up(uint64_t start, uint64_t length) {
+  arb_ranges_remove(start, start + length);
+  return bring_home(start, length);
+}
+
+int arb_make_plain(uint64_t start, uint64_t length) {
+  arb_ranges_make_plain(start, start + length);
+  return bring_home(start, length);
 }
 
 static long remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
@@ -34,9 +43,10 @@ static long remap(uint64_t old, uint64_t old_length, uint64_t new_length, long f
 }
 
 /* Moves plain memory over the fresh memory at the target, in the largest pieces that are one
- * mapping each. Where the kernel refuses even a page, it is copied. Nothing of it stays mapped;
- * what has moved is not unmapped, as another thread may have mapped something there already. */
-static void move_pieces(uint64_t old, uint64_t length, uint64_t target) {
+ * mapping each. Where the kernel refuses even a page, it is copied. Nothing of it stays mapped,
+ * or, with MREMAP_DONTUNMAP, all of it, and empty; what has moved is not unmapped, as another
+ * thread may have mapped something there already. */
+static void move_pieces(uint64_t old, uint64_t length, uint64_t target, long keeps) {
   static const uint64_t sizes[] = {UINT64_MAX, ARB_TIER_CHUNK_BYTES, ARB_TIER_ISLAND_BYTES,
                                    ARB_PAGE_BYTES};
   uint64_t done = 0;
@@ -47,17 +57,33 @@ static void move_pieces(uint64_t old, uint64_t length, uint64_t target) {
       /* To the next multiple of the size, so that pieces end where mappings may. */
       uint64_t edge = size == 0 ? piece : sizes[size] - (old + done) % sizes[size];
       if (edge < piece) piece = edge;
-      if (!arb_is_error(remap(old + done, piece, piece, MREMAP_MAYMOVE | MREMAP_FIXED,
+      if (!arb_is_error(remap(old + done, piece, piece, MREMAP_MAYMOVE | MREMAP_FIXED | keeps,
                               target + done)))
         moved = piece;
     }
     if (moved == 0) {
       moved = ARB_PAGE_BYTES;
       memcpy((void *)(target + done), (const void *)(old + done), moved);
-      arb_raw(SYS_munmap, (long)(old + done), (long)moved, 0, 0, 0, 0);
+      if (keeps != 0)
+        arb_raw(SYS_madvise, (long)(old + done), (long)moved, MADV_DONTNEED, 0, 0, 0);
+      else
+        arb_raw(SYS_munmap, (long)(old + done), (long)moved, 0, 0, 0, 0);
     }
     done += moved;
   }
+}
+
+/* Memory that holds data is known at this place from now on. */
+static void note(uint64_t start, uint64_t length, ArbRange known) {
+  if (!known.is_plain) {
+    arb_adopt_private(start, start + length, (int)known.protection, 1);
+    return;
+  }
+  known.start = start;
+  known.end = start + length;
+  ArbVisit visit = arb_enter();
+  arb_ranges_insert(known);
+  arb_leave(visit);
 }
 
 /* Grows memory where it is: maps the rest behind it, if nothing is there. */
@@ -70,8 +96,23 @@ static int grow_in_place(uint64_t old, uint64_t old_length, uint64_t new_length,
     arb_raw(SYS_munmap, answer, (long)more, 0, 0, 0, 0);
     return 0;
   }
-  arb_adopt_private(end, end + more, (int)known.protection, 0);
+  if (arb_is_on()) arb_adopt_private(end, end + more, (int)known.protection, 0);
   return 1;
+}
+
+/* Moves plain memory to new memory, at a place if it is not 0. */
+static long move_to_new(uint64_t old, uint64_t old_length, uint64_t new_length, long keeps,
+                        uint64_t place, ArbRange known) {
+  /* Writable for the moment, for what has to be copied. */
+  const long protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  long target = place == 0 ? arb_map_at_chunk(new_length, protection, flags)
+                           : arb_raw(SYS_mmap, (long)place, (long)new_length, protection,
+                                     flags | MAP_FIXED, -1, 0);
+  if (arb_is_error(target)) return target;
+  move_pieces(old, old_length < new_length ? old_length : new_length, (uint64_t)target, keeps);
+  if (known.protection != protection)
+    arb_raw(SYS_mprotect, target, (long)new_length, (long)known.protection, 0, 0, 0);
+  return target;
 }
 
 /* Memory that is known to be anonymous, private and of one protection. */
@@ -82,14 +123,10 @@ static long grow(uint64_t old, uint64_t old_length, uint64_t new_length, long fl
   /* Made plain before anything else, so that a failure leaves all as it was. */
   int status = arb_give_up(old, old_length);
   if (status != 0) return status;
-  /* Writable for the moment, for what has to be copied. */
-  long target =
-      arb_map_at_chunk(new_length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-  if (arb_is_error(target)) return target;
-  move_pieces(old, old_length, (uint64_t)target);
-  if (known.protection != (PROT_READ | PROT_WRITE))
-    arb_raw(SYS_mprotect, target, (long)new_length, (long)known.protection, 0, 0, 0);
-  arb_adopt_private((uint64_t)target, (uint64_t)target + new_length, (int)known.protection, 1);
+  long target = move_to_new(old, old_length, new_length, 0, 0, known);
+  if (!arb_is_error(target)) arb_tier_private_moved(old, (uint64_t)target, new_length);
+  note(arb_is_error(target) ? old : (uint64_t)target,
+       arb_is_error(target) ? old_length : new_length, known);
   return target;
 }
 
@@ -98,65 +135,106 @@ static long shrink(uint64_t old, uint64_t old_length, uint64_t new_length) {
   return arb_is_error(answer) ? answer : (long)old;
 }
 
-/* MREMAP_DONTUNMAP of memory in pieces: what was there moves, and empty memory takes its place. */
-static long move_contents(uint64_t old, uint64_t length, ArbRange known) {
-  long target = arb_map_at_chunk(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-  if (arb_is_error(target)) return target;
-  move_pieces(old, length, (uint64_t)target);
-  if (known.protection != (PROT_READ | PROT_WRITE))
-    arb_raw(SYS_mprotect, target, (long)length, (long)known.protection, 0, 0, 0);
-  arb_adopt_private((uint64_t)target, (uint64_t)target + length, (int)known.protection, 1);
-  long answer = arb_raw(SYS_mmap, (long)old, (long)length, (long)known.protection,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  if (!arb_is_error(answer))
-    arb_adopt_private(old, old + length, (int)known.protection, 0);
-  return target;
+static int are_apart(uint64_t one, uint64_t one_length, uint64_t other, uint64_t other_length) {
+  return one + one_length <= other || other + other_length <= one;
+}
+
+/* What the kernel can do with plain memory that is known, and in pieces where it cannot. */
+static long move_known(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
+                       uint64_t place, ArbRange known) {
+  long keeps = flags & MREMAP_DONTUNMAP, answer;
+  int is_fixed = (flags & MREMAP_FIXED) != 0;
+  int is_sound = (flags & MREMAP_MAYMOVE) != 0 && (keeps == 0 || old_length == new_length) &&
+                 (!is_fixed || (place % ARB_PAGE_BYTES == 0 &&
+                                are_apart(old, old_length, place, new_length)));
+  if (!is_sound) {
+    answer = remap(old, old_length, new_length, flags, place);
+    if (answer == -EFAULT && flags == 0) answer = -ENOMEM; /* it can be grown by moving only */
+  } else {
+    /* What is cut off goes at the end, so that a refusal leaves all as it was. */
+    uint64_t moved = old_length < new_length ? old_length : new_length;
+    answer = remap(old, is_fixed ? moved : old_length, new_length, flags, place);
+    if (answer == -EFAULT)
+      answer = move_to_new(old, old_length, new_length, keeps, is_fixed ? place : 0, known);
+    if (!arb_is_error(answer) && is_fixed && moved < old_length)
+      arb_raw(SYS_munmap, (long)(old + moved), (long)(old_length - moved), 0, 0, 0, 0);
+  }
+  if (arb_is_error(answer)) {
+    note(old, old_length, known);
+    return answer;
+  }
+  arb_tier_private_moved(old, (uint64_t)answer, new_length);
+  note((uint64_t)answer, new_length, known);
+  if (keeps != 0) note(old, old_length, known);
+  return answer;
+}
+
+/* Memory that a fork left mapped to slots, and in pieces: never made longer by the kernel. */
+static long remap_inherited(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
+                            uint64_t place) {
+  ArbRange known = {.start = old, .end = old + old_length, .is_touched = 1, .is_plain = 1};
+  ArbVisit visit = arb_enter();
+  int protection = arb_tier_private_protection(old);
+  arb_leave(visit);
+  known.protection = (uint32_t)protection;
+  int is_fixed = (flags & MREMAP_FIXED) != 0, is_movable = (flags & MREMAP_MAYMOVE) != 0;
+  if (protection >= 0 && !is_fixed && new_length > old_length &&
+      grow_in_place(old, old_length, new_length, known))
+    return (long)old;
+  if (protection >= 0 && !is_movable && new_length > old_length) return -ENOMEM;
+  long answer = -EFAULT;
+  if (protection < 0 || new_length <= old_length) {
+    answer = remap(old, old_length, new_length, flags, place);
+    if (answer != -EFAULT || protection < 0) return answer;
+  }
+  int is_sound = is_movable && ((flags & MREMAP_DONTUNMAP) == 0 || old_length == new_length) &&
+                 (!is_fixed || (place % ARB_PAGE_BYTES == 0 &&
+                                are_apart(old, old_length, place, new_length)));
+  if (!is_sound) return is_movable ? -EINVAL : answer;
+  answer = move_to_new(old, old_length, new_length, flags & MREMAP_DONTUNMAP,
+                       is_fixed ? place : 0, known);
+  if (!arb_is_error(answer) && new_length < old_length)
+    arb_raw(SYS_munmap, (long)(old + new_length), (long)(old_length - new_length), 0, 0, 0, 0);
+  return answer;
+}
+
+static long note_inherited(uint64_t old, uint64_t length, long answer) {
+  if (!arb_is_error(answer)) arb_tier_private_moved(old, (uint64_t)answer, length);
+  return answer;
 }
 
 long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flags, uint64_t new) {
   uint64_t old_bytes = old_length, new_bytes = new_length;
-  if (!arb_is_on() || !arb_is_range(old, &old_bytes) || !arb_is_range(0, &new_bytes))
+  if (arb_is_on() && old_length == 0 && arb_is_range(old, &new_bytes)) {
+    /* The same shared memory once more, which nobody would change when it moves. */
+    int status = arb_give_up(old, new_bytes);
+    if (status != 0) return status;
+  }
+  int is_range = arb_is_range(old, &old_bytes) && arb_is_range(0, &new_bytes);
+  int is_inherited = is_range && arb_tier_private_overlaps(old, old_bytes);
+  if (is_inherited && !arb_is_on())
+    return note_inherited(old, new_bytes,
+                          remap_inherited(old, old_bytes, new_bytes, flags, new));
+  if (!arb_is_on() || !is_range)
     return remap(old, old_length, new_length, flags, new);
   ArbRange known = arb_ranges_find(old);
   int is_known = known.start <= old && known.end >= old + old_bytes && known.protection != 0;
-  long odd = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
-  if (!odd && is_known) {
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0 && is_known) {
     if (new_bytes == old_bytes) return (long)old;
     if (new_bytes < old_bytes) return shrink(old, old_bytes, new_bytes);
-    if (arb_tier_overlaps(old, old_bytes) || new_bytes >= ARB_TIER_CHUNK_BYTES)
+    if (!known.is_plain && (arb_tier_overlaps(old, old_bytes) || new_bytes >= ARB_TIER_CHUNK_BYTES))
       return grow(old, old_bytes, new_bytes, flags, known);
   }
   int status = arb_give_up(old, old_bytes);
   if (status != 0) return status;
-  if ((flags & MREMAP_FIXED) == 0) {
-    long answer = remap(old, old_length, new_length, flags, new);
-    int is_left_empty = (flags & MREMAP_DONTUNMAP) != 0 && new_bytes == old_bytes;
-    return answer == -EFAULT && is_known && is_left_empty
-               ? move_contents(old, old_bytes, known) : answer;
+  if ((flags & MREMAP_FIXED) != 0) {
+    /* What lies at the target goes away. */
+    status = arb_give_up(new, new_bytes);
+    if (status != 0) return status;
   }
-  /* What lies at the target goes away. */
-  status = arb_give_up(new, new_bytes);
-  if (status != 0) return status;
-  long answer = remap(old, old_length, new_length, flags, new);
-  int is_pieces = answer == -EFAULT && is_known && new_bytes <= old_bytes &&
-                  (flags & MREMAP_DONTUNMAP) == 0 && new % ARB_PAGE_BYTES == 0 &&
-                  (new + new_bytes <= old || old + old_bytes <= new);
-  if (!is_pieces) {
-    if (is_known && !arb_is_error(answer) && (flags & MREMAP_DONTUNMAP) == 0 &&
-        new_bytes <= old_bytes)
-      arb_adopt_private(new, new + new_bytes, (int)known.protection, 1);
-    return answer;
-  }
-  answer = arb_raw(SYS_mmap, (long)new, (long)new_bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  if (arb_is_error(answer)) return answer;
-  move_pieces(old, new_bytes, new);
-  if (old_bytes > new_bytes)
-    arb_raw(SYS_munmap, (long)(old + new_bytes), (long)(old_bytes - new_bytes), 0, 0, 0, 0);
-  arb_raw(SYS_mprotect, (long)new, (long)new_bytes, (long)known.protection, 0, 0, 0);
-  /* Known from now on as what it was: it may have to be moved in pieces again. */
-  arb_adopt_private(new, new + new_bytes, (int)known.protection, 1);
-  return (long)new;
+  if (is_known) return move_known(old, old_bytes, new_bytes, flags, new, known);
+  if (!is_inherited) return remap(old, old_length, new_length, flags, new);
+  return note_inherited(old, new_bytes, remap_inherited(old, old_bytes, new_bytes, flags, new));
 }
 
 ARB_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...) {

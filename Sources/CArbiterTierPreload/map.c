@@ -31,10 +31,10 @@ static int is_wanted(uint64_t length, long protection, long flags) {
   return !__atomic_load_n(&arb_locks_future, __ATOMIC_RELAXED);
 }
 
-/* A reservation that no two tiers could hold is not memory that the program will use up; it is
- * managed from when parts of it become accessible. */
+/* A reservation that no two tiers could hold is not memory that the program will use up. Allocators
+ * map their heaps so too, bit by bit; of those only what is larger than both tiers is let alone. */
 static int is_reservation(uint64_t length, long flags) {
-  return (flags & MAP_NORESERVE) != 0 && length > arb_tier_capacity() / 4;
+  return (flags & MAP_NORESERVE) != 0 && length > arb_tier_capacity();
 }
 
 static void adopt_touched(uint64_t chunk, ArbRange whole) {
@@ -58,6 +58,7 @@ static void adopt_range(uint64_t start, uint64_t end, ArbRange whole, int is_tou
 }
 
 void arb_adopt_known(uint64_t start, uint64_t end, ArbRange whole, int is_touched) {
+  if (whole.is_plain) return;
   if (end - start < ARB_TIER_CHUNK_BYTES &&
       arb_round_down(whole.end, ARB_TIER_CHUNK_BYTES) <
           arb_round_up(whole.start, ARB_TIER_CHUNK_BYTES) + ARB_TIER_CHUNK_BYTES)
@@ -70,8 +71,9 @@ void arb_adopt_known(uint64_t start, uint64_t end, ArbRange whole, int is_touche
 void arb_adopt_private(uint64_t start, uint64_t end, int protection, int is_touched) {
   ArbVisit visit = arb_enter();
   uint32_t touched = is_touched || protection != PROT_NONE;
-  ArbRange whole = arb_ranges_insert((ArbRange){start, end, (uint32_t)protection, touched});
-  if (protection != PROT_NONE) adopt_range(start, end, whole, is_touched);
+  ArbRange whole = arb_ranges_insert((ArbRange){start, end, (uint32_t)protection, touched, 0});
+  /* What has no room to be remembered could not be moved by mremap later. */
+  if (protection != PROT_NONE && whole.end != 0) adopt_range(start, end, whole, is_touched);
   arb_leave(visit);
 }
 

@@ -40,7 +40,6 @@ static const char *danger(const char *path, int flags) {
 }
 
 void arb_opened(const char *path, int flags, long answer) {
-  arb_start_if_pending();
   if (answer < 0 || !arb_is_on()) return;
   const char *why = danger(path, flags);
   if (why != NULL) arb_freeze(why);

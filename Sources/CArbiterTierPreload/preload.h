@@ -86,15 +86,6 @@ void arb_say(const char *const *parts);
 /* Joins anew in a forked child; 1 if the process is joined now. */
 int arb_join_again(void);
 
-/* Starts the threads where that could not be done yet. Not from inside an allocator: starting a
- * thread allocates. */
-extern uint32_t arb_start_is_pending;
-void arb_start_late(void);
-static inline void arb_start_if_pending(void) {
-  if (__builtin_expect(__atomic_load_n(&arb_start_is_pending, __ATOMIC_RELAXED), 0))
-    arb_start_late();
-}
-
 /* A function of libc behind one of ours; NULL where there is none. */
 void *arb_next(void **cache, const char *name);
 
@@ -105,12 +96,17 @@ typedef struct {
   uint64_t end;
   uint32_t protection;
   uint32_t is_touched; /* it may have been accessible, and so hold data */
+  uint32_t is_plain;   /* never managed again; known, as it may lie in several mappings */
 } ArbRange;
 
 /* Forgets what is known of these addresses: before they are unmapped or mapped anew. */
 void arb_ranges_remove(uint64_t start, uint64_t end);
 
-/* Remembers anonymous private memory; returns it together with the neighbours of its kind. */
+/* Memory that is known is not to be managed again. */
+void arb_ranges_make_plain(uint64_t start, uint64_t end);
+
+/* Remembers anonymous private memory; returns it together with the neighbours of its kind, or an
+ * empty range where there is no room for it. */
 ArbRange arb_ranges_insert(ArbRange range);
 
 /* Gives known memory another protection. Returns the merged range of the part that holds `start`;
@@ -148,8 +144,10 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
 long arb_protect(uint64_t start, uint64_t length, long protection);
 long arb_advise(uint64_t start, uint64_t length, long advice);
 
-/* Makes a range plain anonymous memory that is never managed again; 0 or a negative errno. */
+/* Makes a range plain anonymous memory that is never managed again; 0 or a negative errno. The
+ * first forgets it, as something else will lie there; the second knows it still. */
 int arb_give_up(uint64_t start, uint64_t length);
+int arb_make_plain(uint64_t start, uint64_t length);
 
 /* Holds managed chunks of a range in place. */
 void arb_hold(uint64_t start, uint64_t length, uint8_t why);

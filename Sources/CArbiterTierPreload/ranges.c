@@ -99,7 +99,7 @@ static void cut(uint64_t start, uint64_t end) {
 }
 
 static int are_alike(const ArbRange *one, const ArbRange *other) {
-  return one->protection == other->protection &&
+  return one->protection == other->protection && one->is_plain == other->is_plain &&
          (one->protection != PROT_NONE || one->is_touched == other->is_touched);
 }
 
@@ -122,7 +122,7 @@ static void join(uint64_t start, uint64_t end) {
 static ArbRange at(uint64_t address) {
   uint32_t index = find(address);
   if (index < range_count && ranges[index].start <= address) return ranges[index];
-  return (ArbRange){0, 0, 0, 0};
+  return (ArbRange){0};
 }
 
 /* 1 if no remembered range can overlap. Relaxed: whoever unmaps memory has seen it mapped, and the
@@ -142,7 +142,7 @@ void arb_ranges_remove(uint64_t start, uint64_t end) {
 }
 
 ArbRange arb_ranges_insert(ArbRange range) {
-  ArbRange answer = range;
+  ArbRange answer = {0};
   arb_ranges_lock();
   if (has_room(2)) {
     cut(range.start, range.end);
@@ -166,8 +166,25 @@ static void split(uint64_t address) {
   put(index + 1, rest);
 }
 
+void arb_ranges_make_plain(uint64_t start, uint64_t end) {
+  if (is_outside(start, end)) return;
+  ArbVisit visit = arb_enter();
+  arb_ranges_lock();
+  if (has_room(2)) {
+    split(start);
+    split(end);
+    for (uint32_t index = find(start); index < range_count && ranges[index].end <= end; index++)
+      ranges[index].is_plain = 1;
+    join(start, end);
+  } else {
+    cut(start, end);
+  }
+  arb_ranges_unlock();
+  arb_leave(visit);
+}
+
 ArbRange arb_ranges_protect(uint64_t start, uint64_t end, int protection, int *was_fresh) {
-  ArbRange none = {0, 0, 0, 0}, answer = none;
+  ArbRange none = {0}, answer = none;
   *was_fresh = 0;
   if (is_outside(start, end)) return none;
   arb_ranges_lock();
@@ -195,7 +212,7 @@ ArbRange arb_ranges_protect(uint64_t start, uint64_t end, int protection, int *w
 }
 
 ArbRange arb_ranges_find(uint64_t address) {
-  ArbRange answer = {0, 0, 0, 0};
+  ArbRange answer = {0};
   if (is_outside(address, address + 1)) return answer;
   ArbVisit visit = arb_enter();
   arb_ranges_lock();

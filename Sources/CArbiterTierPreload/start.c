@@ -20,7 +20,6 @@ __asm__(".section .swift1_autolink_entries,\"e\",@progbits\n"
         ".previous\n");
 
 uint32_t arb_mode;
-uint32_t arb_start_is_pending;
 
 /* From the environment, which the program may change. */
 static char page_path[64], slow_path[64];
@@ -76,23 +75,12 @@ int arb_join_again(void) {
   if (__atomic_compare_exchange_n(&arb_mode, &expected, ARB_TIER_OFF, 0, __ATOMIC_ACQ_REL,
                                   __ATOMIC_RELAXED)) {
     int status = join();
-    if (status == 0 || status == -EPERM) {
-      __atomic_store_n(&arb_start_is_pending, 1, __ATOMIC_RELAXED);
+    /* Perhaps inside an allocator. Without its threads nothing is to be managed. */
+    if ((status == 0 || status == -EPERM) && arb_tier_start_inside() == 0)
       __atomic_store_n(&arb_mode, ARB_TIER_ON, __ATOMIC_RELEASE);
-    }
   }
   arb_leave(visit);
   return arb_is_on();
-}
-
-void arb_start_late(void) {
-  uint32_t expected = 1;
-  if (!__atomic_compare_exchange_n(&arb_start_is_pending, &expected, 0, 0, __ATOMIC_ACQ_REL,
-                                   __ATOMIC_RELAXED))
-    return;
-  int error = errno;
-  arb_tier_start();
-  errno = error;
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -101,11 +89,12 @@ __attribute__((constructor)) static void start(void) {
   int error = errno;
   int status = read_paths(value) ? join() : -EINVAL;
   if (status == 0 || status == -EPERM) {
-    arb_tier_start();
-    __atomic_store_n(&arb_mode, ARB_TIER_ON, __ATOMIC_RELEASE);
-  } else if (status != -ENOENT) {
-    /* A session that has ended is no failure: what outlives it, and each program that it starts,
-     * would say so again and again. */
+    status = arb_tier_start();
+    if (status == 0) __atomic_store_n(&arb_mode, ARB_TIER_ON, __ATOMIC_RELEASE);
+  }
+  /* A session that has ended is no failure: what outlives it, and each program that it starts,
+   * would say so again and again. */
+  if (!arb_is_on() && status != -ENOENT) {
     const char *reason = status == -EPROTO   ? "not a tier page of this version"
                          : status == -EUSERS ? "the session has no seat left"
                          : status == -EINVAL ? "not two paths of a session"

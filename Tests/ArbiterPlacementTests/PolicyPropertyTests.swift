@@ -203,3 +203,114 @@ private struct Ordeal {
     #expect(migrations.isEmpty)
   }
 }
+
+/// What may happen in a second of a very small machine.
+private enum Happening: CaseIterable {
+  case nothing, heatOfFast, heatOfSlow, heatOfOther, silence, refusal, departure, lock
+}
+
+extension Ordeal {
+  /// A machine with three chunks, of which one fits into fast memory.
+  fileprivate init(small name: String) {
+    self.init(name, seed: 1, everythingSucceeds: true)
+    table = ChunkTable()
+    tiers.fastBytes = TierUnit.chunkBytes
+    for number in 0..<3 {
+      table.insert(
+        ManagedChunk(
+          process: 1, address: UInt64(number) << 21, slowIslands: number == 0 ? [] : .all))
+    }
+  }
+
+  /// Lives through a second and a half in which one thing happens.
+  fileprivate mutating func live(_ happening: Happening) {
+    let isOpen = open.contains { $0.chunk == 1 }
+    switch happening {
+    case .departure where !isOpen && table[1] != nil:
+      table.remove(1)
+      policy.forget(chunk: 1)
+    case .departure where table[1] == nil:
+      nextAddress += 1
+      table.insert(
+        ManagedChunk(
+          process: 1, address: UInt64(nextAddress + 100) << 21, slowIslands: .all))
+    case .lock:
+      if let chunk = table[2] { table[2]?.isMovable = !chunk.isMovable }
+    default: break
+    }
+    let end = time + 1_500_000_000
+    while time < end {
+      heat(happening)
+      step()
+      if happening == .silence { continue }
+      for migration in open {
+        let status: MigrationOutcome.Status = happening == .refusal ? .busy : .moved
+        if status == .moved { Self.apply(migration, to: &table) }
+        policy.complete(
+          MigrationOutcome(migration, status: status, bytesCopied: migration.islands.bytes))
+      }
+      open.removeAll()
+    }
+  }
+
+  /// A sample a millisecond, most of them of one chunk.
+  private mutating func heat(_ happening: Happening) {
+    let hot: Int32
+    switch happening {
+    case .nothing: return
+    case .heatOfFast, .departure, .lock: hot = 0
+    case .heatOfSlow, .silence, .refusal: hot = 1
+    case .heatOfOther: hot = 2
+    }
+    for _ in 0..<max(1, policy.stepNanoseconds / 1_000_000) {
+      let chunk = random.below(10) == 0 ? Int32(random.below(3)) : hot
+      policy.record(
+        TierSample(
+          chunk: chunk, island: UInt8(random.below(64)), isStore: random.below(3) == 0,
+          weight: 1e6))
+    }
+  }
+
+  /// Walks through all courses of so many events that begin as this machine stands.
+  fileprivate func walk(_ depth: Int, _ course: [Happening], _ found: inout Walk) {
+    guard depth > 0, found.failure == nil else { return }
+    for happening in Happening.allCases {
+      var next = self
+      next.live(happening)
+      found.courses += 1
+      found.decisions += next.decisions - decisions
+      if let failure = next.failures.first {
+        found.failure = "\(failure) after \(course + [happening])"
+        return
+      }
+      next.walk(depth - 1, course + [happening], &found)
+    }
+  }
+}
+
+/// What a walk through all courses of events met.
+private struct Walk {
+  var courses = 0
+  var decisions = 0
+  var failure: String?
+}
+
+@Suite struct `every policy, in every course of a few events` {
+  @Test(arguments: PlacementPolicies.names)
+  func `decides within its bounds on three chunks`(_ name: String) {
+    var machine = Ordeal(small: name)
+    // So that nothing is new any more.
+    machine.live(.nothing)
+    machine.live(.heatOfFast)
+    let depth = Shell.succeeds(#"test -n "${ARBITER_LONG-}""#) ? 4 : 3
+    var found = Walk()
+    machine.walk(depth, [], &found)
+    #expect(found.failure == nil)
+    #expect(
+      found.courses
+        == (1...depth).reduce(0) { sum, length in
+          sum + (0..<length).reduce(1) { product, _ in product * Happening.allCases.count }
+        })
+    #expect((found.decisions > 0) == (name != "first-touch"))
+  }
+}

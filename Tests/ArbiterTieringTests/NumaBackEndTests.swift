@@ -116,6 +116,45 @@ struct `the back-end of memory nodes` {
     #expect(outcomeCount == takenCount)
   }
 
+  @Test func `a process that ends takes its chunks along, and the others go on`() throws {
+    let (memory, other) = (try LiveMemory(), try LiveMemory())
+    let address = try memory.ask("map \(8 * chunkBytes) small")
+    let otherAddress = try other.ask("map \(2 * chunkBytes) small")
+    let driver = try Driver(memory)
+    driver.backEnd.manage(process: other.process)
+    let places = (0..<8).map { address + UInt64($0) * chunkBytes }
+    let isFound = driver.refresh { table in
+      table.index(process: other.process, address: otherAddress) != nil
+        && places.allSatisfy { table.index(process: memory.process, address: $0) != nil }
+    }
+    try #require(isFound)
+    var submittedCount = 0
+    for place in places {
+      let index = try #require(driver.table.index(process: memory.process, address: place))
+      let chunk = try #require(driver.table[index])
+      let migration = Migration(chunk: Int32(index), islands: .all, to: .fast, because: .random)
+      if driver.submit(migration, of: chunk) { submittedCount += 1 }
+      // In the middle of it.
+      if place == places[4] { kill(memory.process, SIGKILL) }
+    }
+    let isGone = driver.refresh { table in
+      places.allSatisfy { table.index(process: memory.process, address: $0) == nil }
+    }
+    #expect(isGone)
+    #expect(driver.removedCount >= 8)
+    #expect(driver.table.index(process: other.process, address: otherAddress) != nil)
+    #expect(driver.backEnd.processes == [other.process])
+    var outcomeCount = 0
+    for _ in 0..<2000 where outcomeCount < submittedCount {
+      driver.backEnd.takeOutcomes(&driver.table) { _ in outcomeCount += 1 }
+      usleep(10_000)
+    }
+    #expect(outcomeCount == submittedCount && submittedCount > 0)
+    // An end is nothing to remark on.
+    #expect(driver.remarks() == [])
+    #expect(try other.ask("check \(otherAddress) \(2 * chunkBytes)") == 0)
+  }
+
   @Test func `an outcome for a chunk whose number stands for another is stale`() throws {
     let memory = try LiveMemory()
     let address = try memory.ask("map \(chunkBytes) small")

@@ -6,12 +6,7 @@ import Testing
 
 /// Runs `Programs/migrate*.c`, which play a managed program and its manager.
 @Suite struct `migrations inside a program` {
-  /// Whether userfaultfd may be used here: nothing can be moved without it.
-  static let isPermitted = Shell.succeeds(
-    """
-    test "$(id -u)" = 0 || test -w /dev/userfaultfd ||
-      test "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 1
-    """)
+  static let isPermitted = KernelSupport.permitsUserfaultfd
 
   /// Compiles the program into a folder and runs a case of it with the slow file at a path.
   func run(_ name: String, slow: String, folder: borrowing TemporaryFolder) throws {
@@ -51,11 +46,7 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
-  /// Before Linux 6.11 the kernel does not tell what is mapped, and the hooks are trusted.
-  static let kernelTells = Shell.succeeds(
-    #"printf '6.11\n%s\n' "$(uname -r)" | sort -VC"#)
-
-  @Test(.enabled(if: isPermitted && kernelTells))
+  @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))
   func `memory that was mapped anew unseen is let alone`() throws {
     let folder = TemporaryFolder()
     try run("unseen", slow: "\(folder.path)/slow", folder: folder)

@@ -216,9 +216,9 @@ struct SimulateOptions: Equatable {
         .init("varied_value", .figure(vary.values.first)),
       ]
     }
-    if replay != nil {
-      let unused = Set(ReplayOptions.replaced.map { $0.replacing("-", with: "_") })
-      scenario.parameters.removeAll { unused.contains($0.key) }
+    let unused = TierSimulationOptions.own + (replay == nil ? [] : ReplayOptions.replaced)
+    scenario.parameters.removeAll { member in
+      unused.contains { $0.replacing("-", with: "_") == member.key }
     }
     return scenario
   }
@@ -316,9 +316,10 @@ extension SimulateOptions {
     run.output = OutputOptions()
     let shown = OutputOptions.group.options.map { "--\($0.description.name)" }
     let words = Self.command.resolve(run, tool: tool).arguments(includingDefaults: true)
-    let unused = trace.trace == nil ? [] : ReplayOptions.replaced.map { "--\($0)" }
+    let unused = TierSimulationOptions.own + (trace.trace == nil ? [] : ReplayOptions.replaced)
+    let hidden = shown + unused.map { "--\($0)" }
     let own = words.filter { word in
-      !(shown + unused).contains { word == $0 || word.hasPrefix("\($0)=") }
+      !hidden.contains { word == $0 || word.hasPrefix("\($0)=") }
     }
     return ([tool] + own).map(shellQuoted).joined(separator: " ")
   }

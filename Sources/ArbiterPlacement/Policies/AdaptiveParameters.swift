@@ -53,7 +53,9 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// In large memory the samples of a hot chunk are few, and its move takes a minute to pay.
   public var horizonSecondsMax = 60.0
   /// How often a migration must pay for itself within the horizon.
-  public var margin = 1.5
+  ///
+  /// Chance is excluded by ``confidence``, and the account of earnings bounds the loss.
+  public var margin = 1.0
   /// Factor by which each turn back raises what a chunk's next turn must earn.
   public var turnFactor = 1.7
   /// Seconds after which one turn back is forgotten; a move within this time after its opposite
@@ -80,13 +82,17 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// The same when it pays several times over: a hot set has moved, or the program has just begun.
   public var moverShareUrgent = 0.8
   /// How often a migration must pay for itself to be urgent.
-  public var urgency = 4.0
+  public var urgency = 2.0
   /// Bytes per second that one thread copies at most, whatever the tiers could do.
   ///
   /// A thread of an ordinary server copies 2 MiB in 0.4 ms.
   public var copyBytesPerSecond = 5e9
   /// Thread time that may be spent on migrations before any of them has earned something.
   public var stakeNanoseconds = 500e6
+  /// Seconds of what migrations are seen to earn that may be spent before they have earned it.
+  ///
+  /// Half of the time for which heat is expected to last, at least.
+  public var creditSeconds = 5.0
   /// Share of elapsed time that may always be spent: what bounds the loss where nothing pays.
   public var allowance = 0.01
 
@@ -110,6 +116,10 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var periodNanosecondsMax: Int64 = 4_000_000
   /// Seconds without news after which the period doubles.
   public var stableSeconds = 5.0
+  /// Samples without news before the period doubles, per chunk; per island where those differ.
+  ///
+  /// A program that gets little of its processors is not taken for one that has no hot data.
+  public var samplesPerUnit = 2.0
   /// Change of the fast tier's share of accesses that counts as news.
   public var shareChange = 0.05
   /// Share of all heat that migrations of some seconds bring in, from which on they count as news.

@@ -65,7 +65,8 @@ public struct AdaptivePlacement: PlacementPolicy {
   public init(parameters: AdaptiveParameters = AdaptiveParameters()) {
     self.parameters = parameters
     sketch = IslandSketch(islandSeconds: parameters.islandSeconds)
-    account = MigrationAccount(stake: parameters.stakeNanoseconds)
+    account = MigrationAccount(
+      stake: parameters.stakeNanoseconds, creditSeconds: parameters.creditSeconds)
     backOff = SamplingBackOff(parameters)
     scale.wearFactor = parameters.wearFactor
     scale.storeFactorMax = parameters.storeFactorMax
@@ -130,9 +131,12 @@ public struct AdaptivePlacement: PlacementPolicy {
     growth = growth * faded + Double(max(newBytes, view.newFastBytes)) / seconds * (1 - faded)
     let gain = decide(view, seconds: seconds, into: &migrations)
     let heat = Double(groups.mean) * Double(view.chunks.count)
+    let isScattered = sketch.concentration >= parameters.splitConcentration
+    let units = view.chunks.count * (isScattered ? TierUnit.islandsPerChunk : 1)
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
-      newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)))
+      newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
+      samplesWanted: parameters.samplesPerUnit * Double(units))
   }
 
   /// Takes in what became of a decision.

@@ -16,6 +16,7 @@ struct SamplingBackOff: Sendable {
   private var usualFast = 0.0
   private var usualAll = 0.0
   private var quiet = 0.0
+  private var quietSamples = 0.0
   private var news = 0.0
 
   init(_ parameters: AdaptiveParameters) {
@@ -38,17 +39,21 @@ struct SamplingBackOff: Sendable {
   ///   - seconds: Since the last step.
   ///   - gainShare: What was decided to move brings in so much of all heat.
   ///   - newShare: New memory, as a share of the fast tier.
-  mutating func advance(seconds: Double, gainShare: Double, newShare: Double) {
+  ///   - samplesWanted: Samples without which it is not known whether there is news.
+  mutating func advance(
+    seconds: Double, gainShare: Double, newShare: Double, samplesWanted: Double
+  ) {
     let recent = exponential(-seconds / 0.5)
     fast = fast * recent + newFast
     all = all * recent + newAll
     news = news * exponential(-seconds / 5) + gainShare + newShare
     quiet += seconds
+    quietSamples += newAll
     if news > gainMax || isShareNew() {
-      quiet = 0
+      (quiet, quietSamples) = (0, 0)
       periodNanoseconds = shortest
-    } else if quiet >= stableSeconds {
-      quiet = 0
+    } else if quiet >= stableSeconds, quietSamples >= samplesWanted {
+      (quiet, quietSamples) = (0, 0)
       periodNanoseconds = min(periodNanoseconds * 2, longest)
     }
     let usual = exponential(-seconds / 10)

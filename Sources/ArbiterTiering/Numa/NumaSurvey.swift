@@ -136,15 +136,16 @@ package struct NumaSurvey {
     return min(restNanosecondsMax, max(shortest, cost * restShare))
   }
 
+  /// Whether a process has not ended, nor its number been given to another one.
+  private func lives(_ process: Process) -> Bool {
+    let status = ProcessStatus.read(ofProcess: process.number, from: tree)
+    return status.map { $0.startTicks == process.startTicks && !$0.hasEnded } ?? false
+  }
+
   private mutating func followFamily() {
-    for index in processes.indices.reversed() {
-      let status = ProcessStatus.read(ofProcess: processes[index].number, from: tree)
-      let lives =
-        status.map { $0.startTicks == processes[index].startTicks && !$0.hasEnded } ?? false
-      if !lives {
-        forget(process: processes[index].number)
-        processes.remove(at: index)
-      }
+    for index in processes.indices.reversed() where !lives(processes[index]) {
+      forget(process: processes[index].number)
+      processes.remove(at: index)
     }
     var next = 0
     while next < processes.count, processes.count < Self.processCountMax {
@@ -189,8 +190,9 @@ package struct NumaSurvey {
     if areas != processes[index].areas { take(areas, of: index) }
   }
 
+  /// Says that a process cannot be looked into; one that has ended is forgotten with its family.
   private mutating func refuse(_ index: Int) {
-    guard !processes[index].isRefused else { return }
+    guard !processes[index].isRefused, lives(processes[index]) else { return }
     processes[index].isRefused = true
     forget(process: processes[index].number)
     processes[index].areas = []

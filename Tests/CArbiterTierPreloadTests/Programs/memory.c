@@ -43,6 +43,33 @@ static void do_unmap(void) {
   CHECK(munmap(block.bytes, UP(bytes)) == 0);
 }
 
+/* Memory that has come home in pieces, for advice that only the kernel can follow: to a place and
+ * smaller, to a place and larger, and with its old place left empty. */
+static void remap_plain(Block block) {
+  uint64_t bytes = UP(block.count), half = PAGES(bytes / 2), more = bytes + MIB(1);
+  fill(block, draw());
+  pause_briefly();
+  CHECK(madvise(block.bytes, bytes, MADV_DONTDUMP) == 0);
+  Block place = make(more, MAP_PRIVATE);
+  CHECK(mremap(block.bytes, bytes, half, MREMAP_MAYMOVE | MREMAP_FIXED, place.bytes) ==
+        place.bytes);
+  note((Block){place.bytes, half});
+  Block wider = make(more, MAP_PRIVATE);
+  CHECK(mremap(place.bytes, half, more, MREMAP_MAYMOVE | MREMAP_FIXED, wider.bytes) ==
+        wider.bytes);
+  note(wider);
+  pause_briefly();
+  char *moved = mremap(wider.bytes, more, more, MREMAP_MAYMOVE | 4 /* DONTUNMAP */, NULL);
+  CHECK(moved != MAP_FAILED);
+  note(wider); /* zero */
+  note((Block){moved, more});
+  char *grown = mremap(moved, more, more + MIB(3), MREMAP_MAYMOVE);
+  CHECK(grown != MAP_FAILED);
+  note((Block){grown, more + MIB(3)});
+  CHECK(munmap(grown, more + MIB(3)) == 0 && munmap(wider.bytes, more) == 0);
+  CHECK(munmap(place.bytes + half, more - half) == 0);
+}
+
 static void do_remap(void) {
   Block block = make(MIB(2) + draw() % MIB(8), MAP_PRIVATE);
   fill(block, draw());
@@ -61,7 +88,7 @@ static void do_remap(void) {
   CHECK(mremap(block.bytes, UP(block.count), UP(block.count), MREMAP_MAYMOVE | MREMAP_FIXED,
                target.bytes) == target.bytes);
   note(target);
-  CHECK(munmap(target.bytes, UP(target.count)) == 0);
+  remap_plain(target);
 }
 
 static void do_protect(void) {

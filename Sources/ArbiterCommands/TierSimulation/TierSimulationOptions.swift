@@ -97,7 +97,7 @@ struct TierSimulationOptions: Equatable {
   var hotBytes: ByteCount { hot ?? .gibibytes(1) }
 
   /// The options of this group; without `--tiers` none of them has a meaning.
-  private static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
+  static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
   /// Options of other groups that simulations of tiers take.
   private static let shared: Set<String> = [
     "tiers", "profile", "modules", "threads", "duration", "seed", "report", "format", "output",
@@ -140,9 +140,10 @@ struct TierSimulationOptions: Equatable {
     let (chunk, most) = (ByteCount.mebibytes(2), ByteCount.gibibytes(512))
     for (name, size) in [("fast", fastBytes), ("footprint", footprintBytes), ("hot", hotBytes)]
     where size < chunk || size > most || size.bytes % chunk.bytes != 0 {
+      let whole = max(1, min(size, most).bytes / chunk.bytes) * chunk.bytes
       throw UsageError(
         "--\(name)=\(size) is not a multiple of \(chunk) up to \(most)",
-        hint: "give --\(name)=\(ByteCount(bytes: max(1, size.bytes / chunk.bytes) * chunk.bytes))")
+        hint: "give --\(name)=\(ByteCount(bytes: whole))")
     }
     if hotBytes > footprintBytes {
       throw UsageError(
@@ -174,7 +175,7 @@ struct TierSimulationOptions: Equatable {
     let others = given.subtracting(Self.shared).subtracting(Self.own).sorted()
     if let name = others.first {
       throw UsageError(
-        "--\(name) describes writers, and --tiers=\(tiers.argumentText) runs none",
+        "--\(name) does not go with --tiers=\(tiers.argumentText), which runs no writers",
         hint: "leave out " + others.map { "--\($0)" }.joined(separator: ", "))
     }
     guard case .recording(let path) = tiers else { return }

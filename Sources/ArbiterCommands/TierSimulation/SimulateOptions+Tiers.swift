@@ -22,53 +22,9 @@ extension SimulateOptions {
     let device = isRecording ? nil : try loadProfile(options.profile)
     let session = try ResultSession(
       invocation.resolved, output: options.output, seed: options.seed, profile: device)
-    let study: TierStudy
-    let remark: String
-    var members: [JSONValue.Member] = []
-    switch source {
-    case .recording(let path):
-      let recording = try read(path)
-      study = TierStudy(recording, options: options.tiers, seed: options.seed)
-      remark = Self.remark(recording, path)
-    case .streams(let kinds):
-      let modules =
-        invocation.given.contains("modules") ? options.modules : TierSimulationOptions.usualModules
-      let threads = options.threads?.counts.first ?? TierSimulationOptions.usualThreads
-      let machine = TierMachine(
-        fast: .dram(channels: modules),
-        slow: .modules(try loadProfile(options.profile), count: modules),
-        fastBytes: options.tiers.fastBytes.bytes, threads: threads,
-        spareProcessors: options.tiers.spare)
-      let duration = options.duration ?? TierSimulationOptions.usualDuration
-      study = TierStudy(
-        kinds, options: options.tiers, machine: machine,
-        seconds: Double(duration.picoseconds) * 1e-12, seed: options.seed)
-      members = [
-        .init("modules", .integer(Int64(modules))), .init("threads", .integer(Int64(threads))),
-        .init("spare_processors", .integer(Int64(options.tiers.spare))),
-        .init("footprint_bytes", .integer(Int64(options.tiers.footprintBytes.bytes))),
-        .init("hot_bytes", .integer(Int64(options.tiers.hotBytes.bytes))),
-        .init("duration_seconds", .number(Double(duration.picoseconds) * 1e-12)),
-      ]
-      remark =
-        "\(threads) \(threads == 1 ? "thread" : "threads"), \(options.tiers.spare) spare "
-        + "processors, on \(options.tiers.footprintBytes), "
-        + "\(options.tiers.fastBytes) of it in DRAM, the rest on \(modules) "
-        + "\(modules == 1 ? "module" : "modules")."
-    }
-    let outcomes = try session.work(on: study.jobs, title: "simulate") { job, progress in
-      study.run(job) { share in
-        progress(share)
-        return !session.wasInterrupted
-      }
-    }
-    let findings = TierFindings(
-      findings: study.findings(session.wasInterrupted ? [] : outcomes),
-      parameters: invocation.resolved.parameters.filter {
-        ["tiers", "profile", "policies", "runs"].contains($0.key)
-      } + [.init("fast_bytes", .integer(Int64(study.fastBytes)))] + members,
-      isRecording: isRecording,
-      sentences: ["All times are virtual, the model's and not this machine's. " + remark])
+    let findings = try tierFindings(
+      of: source, options, given: invocation.given, parameters: invocation.resolved.parameters,
+      in: session)
     var remarks = findings.remarks
     if place.isWanted && !session.wasInterrupted {
       remarks.append(try place.write(findings.report(in: session), for: session))
@@ -77,6 +33,69 @@ extension SimulateOptions {
       tables: [findings.table], remarks: remarks, isEmpty: session.wasInterrupted,
       json: findings.json(in: session), csv: findings.csv)
     return session.wasInterrupted ? ExitCode.interrupted : ExitCode.done
+  }
+
+  /// Carries out the runs; without figures where the session was interrupted.
+  static func tierFindings(
+    of source: TierSource, _ options: SimulateOptions, given: Set<String>,
+    parameters: [JSONValue.Member], in session: ResultSession
+  ) throws -> TierFindings {
+    let study: TierStudy
+    let remark: String
+    var members: [JSONValue.Member] = []
+    var isRecording = false
+    switch source {
+    case .recording(let path):
+      let recording = try read(path)
+      study = TierStudy(recording, options: options.tiers, seed: options.seed)
+      remark = Self.remark(recording, path)
+      isRecording = true
+    case .streams(let kinds):
+      (study, remark, members) = try Self.study(of: kinds, options, given: given)
+    }
+    let outcomes = try session.work(on: study.jobs, title: "simulate") { job, progress in
+      study.run(job) { share in
+        progress(share)
+        return !session.wasInterrupted
+      }
+    }
+    return TierFindings(
+      findings: study.findings(session.wasInterrupted ? [] : outcomes),
+      parameters: parameters.filter {
+        ["tiers", "profile", "policies", "runs"].contains($0.key)
+      } + [.init("fast_bytes", .integer(Int64(study.fastBytes)))] + members,
+      isRecording: isRecording,
+      sentences: ["All times are virtual, the model's and not this machine's. " + remark])
+  }
+
+  /// The study of generated streams, what it is about in words, and the same as JSON.
+  private static func study(
+    of kinds: [TierStreamKind], _ options: SimulateOptions, given: Set<String>
+  ) throws -> (TierStudy, String, [JSONValue.Member]) {
+    let modules = given.contains("modules") ? options.modules : TierSimulationOptions.usualModules
+    let threads = options.threads?.counts.first ?? TierSimulationOptions.usualThreads
+    let tiers = options.tiers
+    let machine = TierMachine(
+      fast: .dram(channels: modules),
+      slow: .modules(try loadProfile(options.profile), count: modules),
+      fastBytes: tiers.fastBytes.bytes, threads: threads, spareProcessors: tiers.spare)
+    let duration = options.duration ?? TierSimulationOptions.usualDuration
+    let seconds = Double(duration.picoseconds) * 1e-12
+    let members: [JSONValue.Member] = [
+      .init("modules", .integer(Int64(modules))), .init("threads", .integer(Int64(threads))),
+      .init("spare_processors", .integer(Int64(tiers.spare))),
+      .init("footprint_bytes", .integer(Int64(tiers.footprintBytes.bytes))),
+      .init("hot_bytes", .integer(Int64(tiers.hotBytes.bytes))),
+      .init("duration_seconds", .number(seconds)),
+    ]
+    let remark =
+      "\(threads) \(threads == 1 ? "thread" : "threads"), \(tiers.spare) spare "
+      + "processors, on \(tiers.footprintBytes), "
+      + "\(tiers.fastBytes) of it in DRAM, the rest on \(modules) "
+      + "\(modules == 1 ? "module" : "modules")."
+    let study = TierStudy(
+      kinds, options: tiers, machine: machine, seconds: seconds, seed: options.seed)
+    return (study, remark, members)
   }
 
   private static func read(_ path: String) throws(Failure) -> TierRecording {

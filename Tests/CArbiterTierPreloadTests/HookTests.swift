@@ -6,7 +6,7 @@ import Testing
 
 /// Runs programs under the built library, while `Programs/shuffle.c` moves their memory at random.
 @Suite(.serialized) struct `programs under the tier library` {
-  static let isPermitted = `migrations inside a program`.isPermitted
+  static let isPermitted = KernelSupport.permitsUserfaultfd
   static let library = "\(Shell.buildFolder)/libarbiter-tier.so"
   static let jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
   static let hasJemalloc = Shell.succeeds("test -e \(jemalloc)")
@@ -23,7 +23,7 @@ import Testing
     let outcome = try Shell.run(
       """
       unset LD_PRELOAD ARBITER_TIER
-      programs=\(root)/Tests/CArbiterTierTests/Programs
+      programs=\(root)/Tests/CArbiterTierPreloadTests/Programs
       compile="cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include"
       test -e shuffle || {
         $compile -o memory $programs/memory.c -lpthread &&
@@ -68,7 +68,9 @@ import Testing
 
   @Test(
     .enabled(if: isPermitted),
-    arguments: ["fork", "fork-raw", "clone", "syscall", "generations", "daemon", "shared", "spawn"])
+    arguments: [
+      "fork", "inherit", "fork-raw", "clone", "syscall", "generations", "daemon", "shared", "spawn",
+    ])
   func `parents and children see their own stores`(mode: String) throws {
     let folder = TemporaryFolder()
     check(try compare("./family \(mode) $seed \(Self.rounds)", in: folder))
@@ -105,7 +107,7 @@ import Testing
     #expect(Self.figure("frozen", in: line) == 1, "\(line)")
   }
 
-  @Test(.enabled(if: isPermitted && `migrations inside a program`.kernelTells))
+  @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))
   func `memory that is unmapped by instruction is let alone`() throws {
     let folder = TemporaryFolder()
     print(try compare("./memory behind $seed \(Self.rounds)", in: folder))

@@ -14,7 +14,8 @@ struct TierFindings {
   /// What the numbers are about, as sentences.
   let sentences: [String]
 
-  private var streams: [String] {
+  /// The streams in their order.
+  var streams: [String] {
     var seen: Set<String> = []
     return findings.map(\.stream).filter { seen.insert($0).inserted }
   }

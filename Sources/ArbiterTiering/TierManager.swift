@@ -61,6 +61,8 @@ public final class TierManager {
   private var openCount = 0
   private var nextStep: Int64 = 0
   private var nextLook: Int64 = 0
+  /// The most chunks that there were.
+  private var chunkCountMax = 0
   /// Chunks that the observer knows.
   private var shown: [ManagedChunk?] = []
   private var fastBytesBefore = 0
@@ -287,6 +289,12 @@ public final class TierManager {
       }
     }
     self.table = table
+    if table.count > chunkCountMax {
+      // Here and not at decisions, which a short program may not live to see.
+      chunkCountMax = table.count
+      let (fast, slow) = placement
+      managedBytesMax = max(managedBytesMax, fast + slow)
+    }
     if observer != nil { showNew(now) }
   }
 
@@ -332,10 +340,7 @@ public final class TierManager {
     {
       tiers.migrationNanoseconds = cost
     }
-    if table.count > 0 {
-      lastPlacement = placement
-      managedBytesMax = max(managedBytesMax, lastPlacement.fast + lastPlacement.slow)
-    }
+    if table.count > 0 { lastPlacement = placement }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)
     (fastBytesBefore, movedBytesSince) = (fastBytes, 0)

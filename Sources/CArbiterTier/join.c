@@ -155,8 +155,9 @@ int arb_tier_join(int page_fd, int slow_fd) {
   arb_tier_check_open();
   answer = arb_tier_protect_open();
   state->is_movable = answer == 0;
-  if (answer != 0) {
-    state->seat->is_frozen = 1;
+  if (answer != 0) state->seat->is_frozen = 1;
+  /* Where the manager knows already that nothing moves, it has said so, for all processes. */
+  if (answer != 0 && (state->header->options & ARB_TIER_STATIC) == 0) {
     arb_tier_remark(
         ARB_TIER_REMARK_PERMISSION,
         "userfaultfd is refused: memory stays where it was mapped; grant /dev/userfaultfd",

@@ -91,12 +91,13 @@ struct SimulateTiersTests {
     for policy in ["first-touch", "memory-mode", "oracle"] { #expect(html.contains(policy)) }
     let pictures = found.filter { $0.hasSuffix(".svg") }
     #expect(try complaints(ofXML: pictures, in: page) == "")
-    for picture in pictures { #expect(html.contains(picture)) }
+    for name in ["hits-clustered.csv", "hits-uniform.csv"] { #expect(html.contains(name)) }
     #expect(try ResultsJSON(text(of: "\(page)/tiers.json")).results.count == 14)
     // A folder with something else in it is left alone.
     folder.write("mine", to: "mine")
     let refused = try arbiter("\(Self.small) --tiers=uniform --report=.", in: folder.path)
-    #expect(refused.code != 0 && (try names(in: folder.path)) == ["mine", "page"])
+    #expect(refused.code != 0)
+    #expect(try names(in: folder.path) == ["mine", "page"])
   }
 
   @Test(arguments: [

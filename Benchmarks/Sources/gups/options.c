@@ -77,7 +77,8 @@ static int read_sizes(Options *options, const char *word) {
   if ((text = value(word, "--footprint"))) options->footprint = size_of(text);
   else if ((text = value(word, "--hot"))) options->hot = size_of(text);
   else if ((text = value(word, "--piece"))) options->piece = size_of(text);
-  else if ((text = value(word, "--hot-share"))) options->hot_percent = (unsigned)number_of(text, 100);
+  else if ((text = value(word, "--hot-share")))
+    options->hot_percent = (unsigned)number_of(text, 100);
   else if ((text = value(word, "--move-at"))) options->move_at = number_of(text, 1e6);
   else if ((text = value(word, "--move"))) options->move_percent = (unsigned)number_of(text, 100);
   else return 0;

@@ -98,7 +98,7 @@ static int try_claim(uint32_t slot, uint32_t *word) {
 
 uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
   ArbTierState *state = &arb_tier_state;
-  uint32_t count = state->header->slot_count, word = 0;
+  uint32_t count = state->slot_count, word = 0;
   uint32_t slot = near;
   int is_claimed = near < count && try_claim(near, &word);
   uint32_t hint = __atomic_load_n(&state->header->slot_hint, __ATOMIC_RELAXED);
@@ -134,6 +134,7 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
 
 void arb_tier_slot_free(uint32_t slot, uint32_t count) {
   ArbTierState *state = &arb_tier_state;
+  if (slot >= state->slot_count || count > state->slot_count - slot) return;
   int64_t answer = -EOPNOTSUPP;
   uint32_t word = ARB_TIER_SLOT_KEPT;
   if (count == 1 && state->kept_count < KEPT_MAX) {
@@ -163,6 +164,8 @@ int arb_tier_slots_check(void) {
 int arb_tier_map_slot(
     uint64_t address, uint32_t slot, uint64_t offset, uint64_t length, int protection,
     int flags) {
+  /* Numbers from the page are looked at before use: whoever has it may have written them. */
+  if (slot >= arb_tier_state.slot_count) return -EIO;
   int64_t answer = arb_tier_call(
       SYS_mmap, (int64_t)address, (int64_t)length, protection, flags | MAP_FIXED,
       arb_tier_state.slow_fd, (int64_t)(arb_tier_slot_offset(slot) + offset));

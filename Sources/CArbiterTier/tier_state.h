@@ -74,6 +74,7 @@ typedef struct {
   ArbTierLocal *locals;
   uint32_t *slots;
   uint64_t page_bytes;
+  uint32_t slot_count, chunk_capacity; /* of the page, as they were checked */
   uint32_t seat_number;
   uint32_t free_hint; /* where the search for a free entry begins */
   uint64_t next_generation;
@@ -107,6 +108,12 @@ typedef struct {
 } ArbTierState;
 
 extern ArbTierState arb_tier_state;
+
+/* Entries of the table that were ever in use; never more than there are, whatever the page says. */
+static inline uint32_t arb_tier_high(void) {
+  uint32_t high = __atomic_load_n(&arb_tier_state.seat->chunk_high, __ATOMIC_RELAXED);
+  return high < arb_tier_state.chunk_capacity ? high : arb_tier_state.chunk_capacity;
+}
 
 /* --- state.c --- */
 

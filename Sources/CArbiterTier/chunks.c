@@ -79,9 +79,9 @@ static int make_leaf(uint64_t address) {
 
 uint32_t arb_tier_add(uint64_t address) {
   ArbTierState *state = &arb_tier_state;
-  uint32_t capacity = state->header->chunk_capacity;
+  uint32_t capacity = state->chunk_capacity;
   if (make_leaf(address) != 0) return ARB_TIER_NONE;
-  uint32_t high = state->seat->chunk_high, index = state->free_hint;
+  uint32_t high = arb_tier_high(), index = state->free_hint;
   while (index < high && state->chunks[index].address != 0) index++;
   if (index >= capacity) return ARB_TIER_NONE;
   state->free_hint = index + 1;
@@ -118,7 +118,8 @@ void arb_tier_forget(uint32_t index, int keeps_slot) {
   ArbTierChunk *chunk = &state->chunks[index];
   ArbTierLocal *local = &state->locals[index];
   if (chunk->address == 0) return;
-  __atomic_store_n(cell_of(chunk->address), 0, __ATOMIC_RELEASE);
+  uint32_t *cell = cell_of(chunk->address);
+  if (cell != NULL) __atomic_store_n(cell, 0, __ATOMIC_RELEASE);
   /* Gone memory takes nothing of the budget: as if all of it were slow. */
   arb_tier_note_islands(index, UINT64_MAX);
   uint32_t slot = chunk->slot;

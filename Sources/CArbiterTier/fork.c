@@ -61,8 +61,8 @@ static void unmap(uint64_t *address, uint64_t bytes) {
 static int make_tables(void) {
   ArbTierFork *fork = &arb_tier_fork;
   if (fork->is_ready) return 1;
-  fork->chunks_bytes = arb_tier_state.header->chunk_capacity * sizeof(ArbTierForkChunk);
-  fork->slots_bytes = (uint64_t)arb_tier_state.header->slot_count + 1;
+  fork->chunks_bytes = arb_tier_state.chunk_capacity * sizeof(ArbTierForkChunk);
+  fork->slots_bytes = (uint64_t)arb_tier_state.slot_count + 1;
   uint64_t bytes = fork->chunks_bytes + fork->slots_bytes;
   uint64_t tables = map_empty(bytes, PROT_READ | PROT_WRITE);
   if (tables == 0) return 0;
@@ -139,17 +139,17 @@ static void prepare_run(ArbTierForkRun *run) {
 
 /* Counts runs of slow islands, or notes them. */
 static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
-  uint32_t high = arb_tier_state.seat->chunk_high, run_count = 0;
+  uint32_t high = arb_tier_high(), run_count = 0;
   *bytes = 0;
   for (uint32_t index = 0; index < high; index++) {
     ArbTierChunk *chunk = &arb_tier_state.chunks[index];
     if (chunk->address == 0) continue;
     int is_shared = chunk->sharing == ARB_TIER_SHARED;
-    uint64_t islands = chunk->slot == ARB_TIER_NO_SLOT ? 0 : chunk->slow_islands;
+    uint64_t islands = chunk->slot >= arb_tier_state.slot_count ? 0 : chunk->slow_islands;
     if (islands == 0 && !is_shared) continue;
     if (arb_tier_fork_chunk(index)->for_good) continue;
     chunk->held |= ARB_TIER_HELD_FORKED;
-    if (chunk->slot != ARB_TIER_NO_SLOT) arb_tier_fork.slots[chunk->slot] |= ARB_TIER_LENT;
+    if (chunk->slot < arb_tier_state.slot_count) arb_tier_fork.slots[chunk->slot] |= ARB_TIER_LENT;
     while (islands != 0 && !is_shared) {
       uint32_t first, count;
       arb_tier_next_run(&islands, &first, &count);
@@ -185,11 +185,11 @@ static void give_up(uint32_t index) {
 
 /* Where nothing can be lent: all slow memory comes home, or is mapped for good. */
 static void give_all_up(int is_tracked) {
-  uint32_t high = arb_tier_state.seat->chunk_high;
+  uint32_t high = arb_tier_high();
   for (uint32_t index = 0; index < high; index++) {
     ArbTierChunk *chunk = &arb_tier_state.chunks[index];
     if (chunk->address == 0 || chunk->sharing == ARB_TIER_SHARED ||
-        chunk->slot == ARB_TIER_NO_SLOT || chunk->slow_islands == 0 ||
+        chunk->slot >= arb_tier_state.slot_count || chunk->slow_islands == 0 ||
         arb_tier_fork_chunk(index)->for_good)
       continue;
     int is_file = arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;

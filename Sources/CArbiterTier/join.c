@@ -111,7 +111,9 @@ static int map_page(int page_fd) {
   state->page = (void *)page;
   state->page_bytes = (uint64_t)facts.st_size;
   state->header = (ArbTierHeader *)page;
-  uint64_t bytes = state->header->chunk_capacity * sizeof(ArbTierLocal);
+  state->slot_count = state->header->slot_count;
+  state->chunk_capacity = state->header->chunk_capacity;
+  uint64_t bytes = state->chunk_capacity * sizeof(ArbTierLocal);
   int64_t locals = arb_tier_call(
       SYS_mmap, 0, (int64_t)bytes, PROT_READ | PROT_WRITE,
       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -125,7 +127,7 @@ static int map_page(int page_fd) {
 
 static void unmap_page(void) {
   ArbTierState *state = &arb_tier_state;
-  uint64_t bytes = state->header->chunk_capacity * sizeof(ArbTierLocal);
+  uint64_t bytes = state->chunk_capacity * sizeof(ArbTierLocal);
   arb_tier_call(SYS_munmap, (intptr_t)state->locals, (int64_t)bytes, 0, 0, 0, 0);
   arb_tier_call(SYS_munmap, (intptr_t)state->page, (int64_t)state->page_bytes, 0, 0, 0, 0);
 }

@@ -118,7 +118,7 @@ static void withdraw(uint32_t index) {
 
 /* An island that could not be read is still mapped to the slot. */
 static int is_done_with_slot(const ArbTierChunk *chunk) {
-  return chunk->slow_islands == 0 && chunk->slot != ARB_TIER_NO_SLOT &&
+  return chunk->slow_islands == 0 && chunk->slot < arb_tier_state.slot_count &&
          (chunk->held & ARB_TIER_HELD_MIXED) == 0;
 }
 
@@ -157,7 +157,8 @@ int arb_tier_lent_settle(uint32_t index) {
 }
 
 void arb_tier_fork_slot_left(uint32_t slot) {
-  if (arb_tier_fork.is_ready) arb_tier_fork.slots[slot] |= ARB_TIER_LEFT;
+  if (arb_tier_fork.is_ready && slot < arb_tier_state.slot_count)
+    arb_tier_fork.slots[slot] |= ARB_TIER_LEFT;
 }
 
 /* Maps the slot over what is still lent. What cannot be mapped stays lent, and is fetched when it
@@ -202,9 +203,9 @@ static int fold_chunk(uint32_t index) {
 
 void arb_tier_fold_back(void) {
   ArbTierFork *fork = &arb_tier_fork;
-  uint32_t high = arb_tier_state.seat->chunk_high, left = 0;
+  uint32_t high = arb_tier_high(), left = 0;
   for (uint32_t index = 0; index < high; index++) left += (uint32_t)fold_chunk(index);
-  for (uint32_t slot = 0; slot < arb_tier_state.header->slot_count; slot++) {
+  for (uint32_t slot = 0; slot < arb_tier_state.slot_count; slot++) {
     uint8_t word = fork->slots[slot];
     if (word == 0) continue;
     fork->slots[slot] = 0;

@@ -138,7 +138,7 @@ static void settle_fault(uint64_t page) {
     if (count < 16) return;
     uint32_t slot = chunk->slot;
     int is_slow = (chunk->slow_islands >> island & 1) != 0 &&
-                  slot < arb_tier_state.header->slot_count;
+                  slot < arb_tier_state.slot_count;
     int answer = is_slow ? arb_tier_copy_in(slot, page - start, (uintptr_t)bytes, 4096) : 0;
     if (answer != 0) return;
     if (is_slow) {

@@ -39,7 +39,7 @@ static void count_cpu(int which) {
 
 static int refusal(const ArbTierRequest *request, uint64_t *islands) {
   const ArbTierState *state = &arb_tier_state;
-  if (request->chunk >= state->seat->chunk_high) return ARB_TIER_STALE;
+  if (request->chunk >= arb_tier_high()) return ARB_TIER_STALE;
   const ArbTierChunk *chunk = &state->chunks[request->chunk];
   if (chunk->address == 0 || chunk->generation != request->generation) return ARB_TIER_STALE;
   if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
@@ -86,7 +86,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
     if (chunk->slow_islands != slow_before) count_migration(request, outcome);
     __atomic_fetch_add(&state->quiet, 1, __ATOMIC_RELEASE);
   }
-  if (outcome->status != ARB_TIER_STALE && request->chunk < state->seat->chunk_high)
+  if (outcome->status != ARB_TIER_STALE && request->chunk < arb_tier_high())
     outcome->slow_islands = state->chunks[request->chunk].slow_islands;
   arb_tier_mover_unlock();
   arb_tier_wake_all(&state->quiet);

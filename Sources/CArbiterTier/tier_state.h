@@ -74,6 +74,7 @@ typedef struct {
   ArbTierLocal *locals;
   uint32_t *slots;
   uint64_t page_bytes;
+  uint32_t slot_count, chunk_capacity; /* of the page, as they were checked */
   uint32_t seat_number;
   uint32_t free_hint; /* where the search for a free entry begins */
   uint64_t next_generation;
@@ -101,11 +102,18 @@ typedef struct {
   uint32_t move_state;
   const ArbTierRequest *move_request;
   ArbTierOutcome *move_outcome;
+  uint32_t kept_count;    /* slots that were given back with their room, about */
   uint32_t remark_kinds;  /* bit n: a remark of kind n was made */
   ArbTierFastFile fast_files[ARB_TIER_FAST_FILES];
 } ArbTierState;
 
 extern ArbTierState arb_tier_state;
+
+/* Entries of the table that were ever in use; never more than there are, whatever the page says. */
+static inline uint32_t arb_tier_high(void) {
+  uint32_t high = __atomic_load_n(&arb_tier_state.seat->chunk_high, __ATOMIC_RELAXED);
+  return high < arb_tier_state.chunk_capacity ? high : arb_tier_state.chunk_capacity;
+}
 
 /* --- state.c --- */
 
@@ -145,9 +153,10 @@ void arb_tier_release_end(int is_gone);
 
 /* --- slots.c; on the mover, under the lock or not --- */
 
-/* A slot that reads as zero and has its room on the device, `near` if it is free, so that
- * neighbours' mappings become one; ARB_TIER_NO_SLOT and *why. */
-uint32_t arb_tier_slot_claim(uint32_t near, int *why);
+/* A slot that has its room on the device, `near` if it is free, so that neighbours' mappings become
+ * one; ARB_TIER_NO_SLOT and *why. It reads as zero, unless `*is_stale` becomes 1; NULL forbids
+ * that. */
+uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale);
 /* -EIO if somebody has cut the slow file: a write would make it longer again, and what was lost
  * would then read as zero. */
 int arb_tier_slots_check(void);

@@ -9,12 +9,14 @@ import Testing
   static let isPermitted = KernelSupport.permitsUserfaultfd
 
   /// Compiles the program into a folder and runs a case of it with the slow file at a path.
-  func run(_ name: String, slow: String, folder: borrowing TemporaryFolder) throws {
+  func run(
+    _ name: String, slow: String, compiler: String = "cc -O2", folder: borrowing TemporaryFolder
+  ) throws {
     let root = Shell.quoted(Shell.repositoryFolder)
     let seconds = Shell.succeeds(#"test -n "${ARBITER_LONG-}""#) ? 60 : 2
     let outcome = try Shell.run(
       """
-      cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include -o migrate \
+      \(compiler) -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include -o migrate \
         \(root)/Tests/CArbiterTierTests/Programs/migrate*.c \
         \(root)/Sources/CArbiterTier/*.c \
         -lpthread || exit 70
@@ -31,6 +33,14 @@ import Testing
   func `no store is lost and no page is seen empty while chunks move`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges"])
+  func `sanitizers find nothing in migrations`(name: String) throws {
+    let folder = TemporaryFolder()
+    let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+    try run(
+      name, slow: "\(folder.path)/slow", compiler: "cc -O1 -g \(sanitizers)", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && Shell.succeeds("test -w /dev/shm")))

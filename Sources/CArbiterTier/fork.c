@@ -80,6 +80,7 @@ static void map_for_good(const ArbTierForkRun *run, uint64_t offset) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[run->index];
   int error = arb_tier_map_slot(
       run->address, chunk->slot, offset, run->length, chunk->protection, MAP_PRIVATE);
+  arb_tier_private_note(run->address, run->length);
   if (error == 0) return;
   /* Better a child without the memory than one that shares it. */
   arb_tier_call(
@@ -226,6 +227,7 @@ static int64_t prepare(void *unused) {
   (void)unused;
   ArbTierFork *fork = &arb_tier_fork;
   int is_tracked = arb_tier_make_sentinel();
+  arb_tier_private_learn();
   int is_lendable = arb_tier_state.is_movable && arb_tier_state.is_started && is_tracked &&
                     arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
   if (!make_room(is_lendable)) give_all_up(is_tracked);
@@ -297,6 +299,7 @@ static void take_run(const ArbTierForkRun *run) {
   int64_t answer = arb_tier_call(
       SYS_mremap, (int64_t)run->staging, (int64_t)run->length, (int64_t)run->length,
       MREMAP_MAYMOVE | MREMAP_FIXED, (int64_t)run->address, 0);
+  arb_tier_private_note(run->address, run->length);
   if (answer >= 0) return;
   /* No room for mappings: better no memory, and a signal to whoever reads it, than other bytes. */
   arb_tier_call(SYS_munmap, (int64_t)run->address, (int64_t)run->length, 0, 0, 0, 0);

@@ -58,6 +58,7 @@ int arb_tier_lent_home(uint32_t index, uint64_t islands) {
           MAP_PRIVATE);
       if (answer != 0) return (int)answer;
       chunk->held |= ARB_TIER_HELD_MIXED;
+      arb_tier_private_note(chunk->address + offset, ARB_TIER_ISLAND_BYTES);
       arb_tier_wake(chunk->address + offset, ARB_TIER_ISLAND_BYTES);
       arb_tier_remark(ARB_TIER_REMARK_DEVICE, "slow memory cannot be read after a fork",
           (int)-why);

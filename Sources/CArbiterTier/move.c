@@ -163,8 +163,6 @@ static uint32_t wished_slot(const Move *move) {
 static int demote(Move *move, uint64_t islands) {
   ArbTierChunk *chunk = chunk_of(move);
   if ((chunk->protection & PROT_READ) == 0) return -EBUSY;
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && islands != UINT64_MAX)
-    return -EINVAL;
   if (chunk->sharing == ARB_TIER_SHARED && (arb_tier_state.features & (1 << 12)) == 0) {
     arb_tier_remark(ARB_TIER_REMARK_SHARED, "shared memory is moved from Linux 5.19 on", 0);
     return -EBUSY;
@@ -332,8 +330,6 @@ static int promote_run(Move *move, uint64_t run) {
 
 static int promote(Move *move, uint64_t islands) {
   ArbTierChunk *chunk = chunk_of(move);
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && islands != UINT64_MAX)
-    return -EINVAL;
   int error = 0;
   while (islands != 0 && error == 0) {
     uint64_t run = next_run(move, &islands);

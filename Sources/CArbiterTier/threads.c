@@ -45,7 +45,10 @@ static int refusal(const ArbTierRequest *request, uint64_t *islands) {
   if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
   if (!state->is_movable || chunk->held != 0 || state->forking != 0) return ARB_TIER_BUSY;
   int is_to_slow = request->destination == ARB_TIER_TO_SLOW;
-  *islands = request->islands & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
+  uint64_t wanted = request->islands;
+  /* A device is mapped in units of a chunk. */
+  if (state->header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && wanted != 0) wanted = UINT64_MAX;
+  *islands = wanted & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
   if (is_to_slow || *islands == 0) return ARB_TIER_MOVED;
   int64_t bytes = (int64_t)__builtin_popcountll(*islands) * (int64_t)ARB_TIER_ISLAND_BYTES;
   int64_t room = __atomic_load_n(&state->header->fast_free_bytes, __ATOMIC_RELAXED);

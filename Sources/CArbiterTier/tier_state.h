@@ -209,6 +209,13 @@ void arb_tier_wake_all(uint32_t *word);
 void arb_tier_ring(void); /* wakes the mover */
 void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome);
 
+/* --- private.c --- */
+
+/* A slot is mapped privately there. */
+void arb_tier_private_note(uint64_t start, uint64_t length);
+/* Remembers which file the slow one is, before a child has no descriptor of it. */
+void arb_tier_private_learn(void);
+
 /* --- bare.c --- */
 
 /* Starts a thread that allocates nothing, with all signals blocked: 0, or a negative errno. */

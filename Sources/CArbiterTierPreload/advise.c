@@ -115,6 +115,12 @@ long arb_advise(uint64_t start, uint64_t length, long advice) {
       if (status != 0) return status;
     }
   }
+  if (__builtin_expect(arb_tier_private_overlaps(start, length), 0) &&
+      kind_of(advice) == ADVICE_DISCARD && arb_is_range(start, &bytes)) {
+    ArbVisit visit = arb_enter();
+    arb_tier_private_discard(start, bytes);
+    arb_leave(visit);
+  }
   return arb_raw(SYS_madvise, (long)start, (long)length, advice, 0, 0, 0);
 }
 

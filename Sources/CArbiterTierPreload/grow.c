@@ -96,7 +96,7 @@ static int grow_in_place(uint64_t old, uint64_t old_length, uint64_t new_length,
     arb_raw(SYS_munmap, answer, (long)more, 0, 0, 0, 0);
     return 0;
   }
-  arb_adopt_private(end, end + more, (int)known.protection, 0);
+  if (arb_is_on()) arb_adopt_private(end, end + more, (int)known.protection, 0);
   return 1;
 }
 
@@ -124,6 +124,7 @@ static long grow(uint64_t old, uint64_t old_length, uint64_t new_length, long fl
   int status = arb_give_up(old, old_length);
   if (status != 0) return status;
   long target = move_to_new(old, old_length, new_length, 0, 0, known);
+  if (!arb_is_error(target)) arb_tier_private_moved(old, (uint64_t)target, new_length);
   note(arb_is_error(target) ? old : (uint64_t)target,
        arb_is_error(target) ? old_length : new_length, known);
   return target;
@@ -162,8 +163,43 @@ static long move_known(uint64_t old, uint64_t old_length, uint64_t new_length, l
     note(old, old_length, known);
     return answer;
   }
+  arb_tier_private_moved(old, (uint64_t)answer, new_length);
   note((uint64_t)answer, new_length, known);
   if (keeps != 0) note(old, old_length, known);
+  return answer;
+}
+
+/* Memory that a fork left mapped to slots, and in pieces: never made longer by the kernel. */
+static long remap_inherited(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
+                            uint64_t place) {
+  ArbRange known = {.start = old, .end = old + old_length, .is_touched = 1, .is_plain = 1};
+  ArbVisit visit = arb_enter();
+  int protection = arb_tier_private_protection(old);
+  arb_leave(visit);
+  known.protection = (uint32_t)protection;
+  int is_fixed = (flags & MREMAP_FIXED) != 0, is_movable = (flags & MREMAP_MAYMOVE) != 0;
+  if (protection >= 0 && !is_fixed && new_length > old_length &&
+      grow_in_place(old, old_length, new_length, known))
+    return (long)old;
+  if (protection >= 0 && !is_movable && new_length > old_length) return -ENOMEM;
+  long answer = -EFAULT;
+  if (protection < 0 || new_length <= old_length) {
+    answer = remap(old, old_length, new_length, flags, place);
+    if (answer != -EFAULT || protection < 0) return answer;
+  }
+  int is_sound = is_movable && ((flags & MREMAP_DONTUNMAP) == 0 || old_length == new_length) &&
+                 (!is_fixed || (place % ARB_PAGE_BYTES == 0 &&
+                                are_apart(old, old_length, place, new_length)));
+  if (!is_sound) return is_movable ? -EINVAL : answer;
+  answer = move_to_new(old, old_length, new_length, flags & MREMAP_DONTUNMAP,
+                       is_fixed ? place : 0, known);
+  if (!arb_is_error(answer) && new_length < old_length)
+    arb_raw(SYS_munmap, (long)(old + new_length), (long)(old_length - new_length), 0, 0, 0, 0);
+  return answer;
+}
+
+static long note_inherited(uint64_t old, uint64_t length, long answer) {
+  if (!arb_is_error(answer)) arb_tier_private_moved(old, (uint64_t)answer, length);
   return answer;
 }
 
@@ -174,7 +210,12 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
     int status = arb_give_up(old, new_bytes);
     if (status != 0) return status;
   }
-  if (!arb_is_on() || !arb_is_range(old, &old_bytes) || !arb_is_range(0, &new_bytes))
+  int is_range = arb_is_range(old, &old_bytes) && arb_is_range(0, &new_bytes);
+  int is_inherited = is_range && arb_tier_private_overlaps(old, old_bytes);
+  if (is_inherited && !arb_is_on())
+    return note_inherited(old, new_bytes,
+                          remap_inherited(old, old_bytes, new_bytes, flags, new));
+  if (!arb_is_on() || !is_range)
     return remap(old, old_length, new_length, flags, new);
   ArbRange known = arb_ranges_find(old);
   int is_known = known.start <= old && known.end >= old + old_bytes && known.protection != 0;
@@ -191,8 +232,9 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
     status = arb_give_up(new, new_bytes);
     if (status != 0) return status;
   }
-  return is_known ? move_known(old, old_bytes, new_bytes, flags, new, known)
-                  : remap(old, old_length, new_length, flags, new);
+  if (is_known) return move_known(old, old_bytes, new_bytes, flags, new, known);
+  if (!is_inherited) return remap(old, old_length, new_length, flags, new);
+  return note_inherited(old, new_bytes, remap_inherited(old, old_bytes, new_bytes, flags, new));
 }
 
 ARB_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...) {

@@ -31,10 +31,10 @@ static int is_wanted(uint64_t length, long protection, long flags) {
   return !__atomic_load_n(&arb_locks_future, __ATOMIC_RELAXED);
 }
 
-/* A reservation that no two tiers could hold is not memory that the program will use up; it is
- * managed from when parts of it become accessible. */
+/* A reservation that no two tiers could hold is not memory that the program will use up. Allocators
+ * map their heaps so too, bit by bit; of those only what is larger than both tiers is let alone. */
 static int is_reservation(uint64_t length, long flags) {
-  return (flags & MAP_NORESERVE) != 0 && length > arb_tier_capacity() / 4;
+  return (flags & MAP_NORESERVE) != 0 && length > arb_tier_capacity();
 }
 
 static void adopt_touched(uint64_t chunk, ArbRange whole) {

@@ -68,7 +68,9 @@ import Testing
 
   @Test(
     .enabled(if: isPermitted),
-    arguments: ["fork", "fork-raw", "clone", "syscall", "generations", "daemon", "shared", "spawn"])
+    arguments: [
+      "fork", "inherit", "fork-raw", "clone", "syscall", "generations", "daemon", "shared", "spawn",
+    ])
   func `parents and children see their own stores`(mode: String) throws {
     let folder = TemporaryFolder()
     check(try compare("./family \(mode) $seed \(Self.rounds)", in: folder))

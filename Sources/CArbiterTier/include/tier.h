@@ -89,6 +89,20 @@ void arb_tier_fork_prepare(void);
 void arb_tier_fork_parent(void);
 void arb_tier_fork_child(void);
 
+/* 1 if a fork may have left slots mapped privately in the range, here or in the parent. Holds for
+ * processes that are not joined, too. */
+int arb_tier_private_overlaps(uint64_t start, uint64_t length);
+
+/* Such memory becomes empty, as MADV_DONTNEED promises; what else lies in the range stays. */
+int arb_tier_private_discard(uint64_t start, uint64_t length);
+
+/* How memory is mapped at an address: PROT_ bits, or a negative errno where it is neither
+ * anonymous memory of one's own nor a slot. */
+int arb_tier_private_protection(uint64_t address);
+
+/* mremap has moved memory. */
+void arb_tier_private_moved(uint64_t old, uint64_t new_place, uint64_t length);
+
 /* 1 while a process lives that was forked from this one and has not started another program:
  * asked of a lock that the kernel drops with the last memory map that inherited the sentinel. */
 int arb_tier_forks_live(void);

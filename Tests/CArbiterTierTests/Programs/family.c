@@ -102,6 +102,55 @@ static void do_fork_raw(void) { fork_by(BY_FORK_RAW); }
 static void do_clone(void) { fork_by(BY_CLONE); }
 static void do_syscall(void) { fork_by(BY_SYSCALL); }
 
+/* What a child inherited is anonymous memory to it: given up it reads as zero, and grown it has
+ * zeros behind it, wherever it lies. */
+static void use_inherited(Block block) {
+  uint64_t part = PAGES(draw() % (BYTES / 2));
+  CHECK(madvise(block.bytes + part, BYTES / 4, MADV_DONTNEED) == 0);
+  note(block);
+  fill((Block){block.bytes + part, BYTES / 8}, draw());
+  uint64_t more = BYTES + MIB(3);
+  char *grown = mremap(block.bytes, BYTES, more, MREMAP_MAYMOVE);
+  CHECK(grown != MAP_FAILED);
+  note((Block){grown, more});
+  CHECK(madvise(grown + MIB(1), MIB(2), MADV_DONTNEED) == 0);
+  CHECK(madvise(grown + MIB(5), MIB(1), MADV_FREE) == 0);
+  fill((Block){grown + MIB(5), MIB(1)}, draw());
+  note((Block){grown, more});
+  /* Joins anew, and moves what it inherited once more. */
+  Block other = make(more, MAP_PRIVATE);
+  fill(other, draw());
+  CHECK(mremap(grown, more, more - MIB(1), MREMAP_MAYMOVE | MREMAP_FIXED, other.bytes) ==
+        other.bytes);
+  pause_briefly();
+  CHECK(madvise(other.bytes + MIB(9), MIB(1), MADV_DONTNEED) == 0);
+  note(other);
+}
+
+static void do_inherit(void) {
+  Block block = make(BYTES, MAP_PRIVATE);
+  fill(block, draw());
+  for (int turn = 0; turn < 4; turn++) pause_briefly();
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    pid_t grandchild = fork();
+    use_inherited(block);
+    CHECK(write(ends[1], &checksum, sizeof checksum) == sizeof checksum);
+    if (grandchild != 0) finish(grandchild);
+    _exit(0);
+  }
+  take_report(ends[0]);
+  take_report(ends[0]);
+  finish(child);
+  close(ends[0]);
+  close(ends[1]);
+  note(block);
+  CHECK(munmap(block.bytes, BYTES) == 0);
+}
+
 /* Children of children, several at a time, the oldest outliving the others. */
 static void do_generations(void) {
   Block block = make(BYTES, MAP_PRIVATE);
@@ -304,7 +353,8 @@ int main(int count, char **words) {
     const char *name;
     void (*body)(void);
   } modes[] = {{"fork", do_fork}, {"fork-raw", do_fork_raw}, {"clone", do_clone},
-               {"syscall", do_syscall}, {"generations", do_generations}, {"daemon", do_daemon},
+               {"syscall", do_syscall}, {"inherit", do_inherit},
+               {"generations", do_generations}, {"daemon", do_daemon},
                {"shared", do_shared}, {"spawn", do_spawn}, {"storm", do_storm},
                {"direct", do_direct}};
   if (count != 4) return 64;

@@ -28,7 +28,7 @@ static int has_room(void) {
 static int place_slow(uint32_t index, uint32_t near) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   int why = 0;
-  uint32_t slot = arb_tier_slot_claim(near, &why);
+  uint32_t slot = arb_tier_slot_claim(near, &why, NULL);
   if (slot == ARB_TIER_NO_SLOT) return 0;
   int answer = arb_tier_map_slot(
       chunk->address, slot, 0, ARB_TIER_CHUNK_BYTES, chunk->protection, MAP_SHARED);

@@ -171,10 +171,11 @@ static int demote(Move *move, uint64_t islands) {
   if (chunk->slot == ARB_TIER_NO_SLOT) {
     uint32_t wish = wished_slot(move);
     leave_lock(move);
-    move->slot = arb_tier_slot_claim(wish, &error);
+    int is_stale = 0;
+    move->slot = arb_tier_slot_claim(wish, &error, &is_stale);
     take_lock(move);
     if (move->slot == ARB_TIER_NO_SLOT) return error;
-    arb_tier_state.locals[move->index].stale_islands = 0;
+    arb_tier_state.locals[move->index].stale_islands = is_stale ? UINT64_MAX : 0;
   }
   while (islands != 0 && error == 0) {
     uint64_t run = next_run(move, &islands);

@@ -121,6 +121,38 @@ static void give_zero_page(uint64_t address) {
   if (control(UFFDIO_COPY, &copy) != 0) arb_tier_wake(address, 4096);
 }
 
+/* A page where somebody waits over and over though nothing is moved there: whatever the reason, he
+ * goes on, with what the table says is there. First the chunk is held, and only faults later, when
+ * no mover can have begun with it unseen, the page is settled. */
+static void settle_fault(uint64_t page) {
+  static uint64_t last;
+  static uint32_t count;
+  static char bytes[4096] __attribute__((aligned(4096)));
+  count = page == last ? count + 1 : 0;
+  last = page;
+  uint64_t start = page & ~(ARB_TIER_CHUNK_BYTES - 1), island = (page - start) >> 15;
+  uint32_t index = count < 8 ? ARB_TIER_NONE : arb_tier_find(start);
+  if (index != ARB_TIER_NONE) {
+    ArbTierChunk *chunk = &arb_tier_state.chunks[index];
+    __atomic_fetch_or(&chunk->held, ARB_TIER_HELD_MIXED, __ATOMIC_RELAXED);
+    if (count < 16) return;
+    uint32_t slot = chunk->slot;
+    int is_slow = (chunk->slow_islands >> island & 1) != 0 &&
+                  slot < arb_tier_state.header->slot_count;
+    int answer = is_slow ? arb_tier_copy_in(slot, page - start, (uintptr_t)bytes, 4096) : 0;
+    if (answer != 0) return;
+    if (is_slow) {
+      struct uffdio_copy copy = {.dst = page, .src = (uintptr_t)bytes, .len = 4096};
+      if (control(UFFDIO_COPY, &copy) == -EEXIST) write_protect(page, 4096, 0);
+      return;
+    }
+  } else if (count < 16) {
+    return;
+  }
+  struct uffdio_zeropage zero = {.range = {page, 4096}};
+  if (control(UFFDIO_ZEROPAGE, &zero) != 0) write_protect(page, 4096, 0);
+}
+
 static void take_fault(const struct uffd_msg *message) {
   uint64_t page = message->arg.pagefault.address & ~4095ull;
   if (arb_tier_fork_fault(page)) return;
@@ -131,7 +163,9 @@ static void take_fault(const struct uffd_msg *message) {
   __atomic_fetch_add(&arb_tier_state.fault_count, 1, __ATOMIC_RELAXED);
   /* Whoever waits where nothing is moved has missed the wake-up. */
   uint64_t busy = __atomic_load_n(&arb_tier_state.busy_address, __ATOMIC_ACQUIRE);
-  if (page - busy >= ARB_TIER_CHUNK_BYTES) arb_tier_wake(page, 4096);
+  if (page - busy < ARB_TIER_CHUNK_BYTES) return;
+  settle_fault(page);
+  arb_tier_wake(page, 4096);
 }
 
 void arb_tier_drain_events(void) {

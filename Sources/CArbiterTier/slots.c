@@ -90,13 +90,13 @@ static int prepare(uint32_t slot, int is_stale) {
 static int try_claim(uint32_t slot, uint32_t *word) {
   ArbTierState *state = &arb_tier_state;
   *word = __atomic_load_n(&state->slots[slot], __ATOMIC_RELAXED);
-  if (*word != 0 && *word != ARB_TIER_SLOT_STALE) return 0;
+  if (*word != 0 && *word < ARB_TIER_SLOT_STALE) return 0;
   /* Acquire, with the release of whoever gave the slot back: its bytes are gone before. */
   return __atomic_compare_exchange_n(
       &state->slots[slot], word, state->seat_number + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-uint32_t arb_tier_slot_claim(uint32_t near, int *why) {
+uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
   ArbTierState *state = &arb_tier_state;
   uint32_t count = state->header->slot_count, word = 0;
   uint32_t slot = near;
@@ -112,7 +112,12 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why) {
   }
   __atomic_fetch_add(&state->header->slots_used, 1, __ATOMIC_RELAXED);
   __atomic_store_n(&state->header->slot_hint, slot + 1, __ATOMIC_RELAXED);
-  *why = prepare(slot, word == ARB_TIER_SLOT_STALE);
+  int is_kept = word == ARB_TIER_SLOT_KEPT;
+  if (is_kept && state->kept_count > 0) state->kept_count--;
+  *why = 0;
+  if (is_stale != NULL) *is_stale = is_kept;
+  if (is_kept && is_stale != NULL) return slot;
+  *why = prepare(slot, word != 0);
   if (*why == 0) return slot;
   arb_tier_remark(
       *why == -ENOSPC || *why == -EDQUOT ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_DEVICE,
@@ -123,14 +128,22 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why) {
   return ARB_TIER_NO_SLOT;
 }
 
+/* A few slots keep their room and their bytes: to take room and to give it back costs as much as a
+ * copy. */
+#define KEPT_MAX 64u
+
 void arb_tier_slot_free(uint32_t slot, uint32_t count) {
   ArbTierState *state = &arb_tier_state;
   int64_t answer = -EOPNOTSUPP;
-  if (state->header->slow_kind == ARB_TIER_SLOW_FILE)
+  uint32_t word = ARB_TIER_SLOT_KEPT;
+  if (count == 1 && state->kept_count < KEPT_MAX) {
+    state->kept_count++;
+  } else if (state->header->slow_kind == ARB_TIER_SLOW_FILE) {
     answer = allocate(
         FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, arb_tier_slot_offset(slot),
         (uint64_t)count * ARB_TIER_CHUNK_BYTES);
-  uint32_t word = answer == 0 ? 0 : ARB_TIER_SLOT_STALE;
+    word = answer == 0 ? 0 : ARB_TIER_SLOT_STALE;
+  }
   for (uint32_t each = slot; each < slot + count; each++) {
     __atomic_store_n(&state->slots[each], word, __ATOMIC_RELEASE);
     __atomic_fetch_sub(&state->header->slots_used, 1, __ATOMIC_RELAXED);

@@ -101,6 +101,7 @@ typedef struct {
   uint32_t move_state;
   const ArbTierRequest *move_request;
   ArbTierOutcome *move_outcome;
+  uint32_t kept_count;    /* slots that were given back with their room, about */
   uint32_t remark_kinds;  /* bit n: a remark of kind n was made */
   ArbTierFastFile fast_files[ARB_TIER_FAST_FILES];
 } ArbTierState;
@@ -145,9 +146,10 @@ void arb_tier_release_end(int is_gone);
 
 /* --- slots.c; on the mover, under the lock or not --- */
 
-/* A slot that reads as zero and has its room on the device, `near` if it is free, so that
- * neighbours' mappings become one; ARB_TIER_NO_SLOT and *why. */
-uint32_t arb_tier_slot_claim(uint32_t near, int *why);
+/* A slot that has its room on the device, `near` if it is free, so that neighbours' mappings become
+ * one; ARB_TIER_NO_SLOT and *why. It reads as zero, unless `*is_stale` becomes 1; NULL forbids
+ * that. */
+uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale);
 /* -EIO if somebody has cut the slow file: a write would make it longer again, and what was lost
  * would then read as zero. */
 int arb_tier_slots_check(void);

@@ -41,9 +41,10 @@
 #define ARB_TIER_CHUNKS_MAX (1u << 20) /* of one seat: 2 TiB */
 #define ARB_TIER_NO_SLOT UINT32_MAX
 
-/* A slot's word: 0 free and zero, this free with old bytes in it, else the number of the seat that
- * has it plus one. */
+/* A slot's word: 0 free and zero, the first of these free with old bytes in it, the second too and
+ * with all its room on the device, else the number of the seat that has it plus one. */
 #define ARB_TIER_SLOT_STALE 0x80000000u
+#define ARB_TIER_SLOT_KEPT 0x80000001u
 
 /* What can be done with the slow file. */
 typedef enum {

@@ -86,8 +86,8 @@ extension Tool {
         hint: "install the package gnuplot-nox")
     }
     let note =
-      "Written by `Documentation/results/regenerate` (arbiter \(Version.text)); `./arbiter \(command) "
-      + "--report=FOLDER` makes the same page from your machine. \(links)"
+      "Written by `Documentation/results/regenerate` (arbiter \(Version.text)); `./arbiter "
+      + "\(command) --report=FOLDER` makes the same page from your machine. \(links)"
     try FileSystem.write(
       report.markdown(note: note, pictures: name, drawn: drawn), to: "\(results)/\(name).md")
   }

@@ -48,8 +48,8 @@ static uint64_t start_ticks(void) {
   return place == NULL ? 0 : strtoull(place + 1, NULL, 10);
 }
 
-/* Makes the mutex of a seat that nobody had before; made at the first claim, so that seats which are
- * never claimed take no memory. While a seat is JOINING the manager leaves its mutex alone. */
+/* Makes the mutex of a seat that nobody had before; made at the first claim, so that seats which
+ * are never claimed take no memory. While a seat is JOINING the manager leaves its mutex alone. */
 static void make_owner(ArbTierSeat *seat) {
   static const pthread_mutex_t blank;
   if (memcmp(&seat->owner, &blank, sizeof blank) != 0) return;

@@ -152,9 +152,27 @@ struct VirtualProgram {
   /// Nanoseconds that the last step's migrations took, which the program lacks in the next one.
   private var taken = 0.0
 
+  /// Runs in parts of a step: where a program goes through memory in sequence it would otherwise be
+  /// judged in fast memory by the speed that it had in slow memory.
   private mutating func access(
     _ policy: inout some PlacementPolicy, for step: Double, period: Int64
   ) {
+    let parts = 50
+    var (draws, hits) = (0, 0)
+    for part in 0..<parts {
+      let start = seconds + step * Double(part) / Double(parts)
+      let (drawn, hit) = accessPart(
+        &policy, from: start, for: step / Double(parts), period: period)
+      draws += drawn
+      hits += hit
+    }
+    hitShare = Double(hits) / Double(draws)
+  }
+
+  /// Returns the accesses that were drawn, and those of them that met fast memory.
+  private mutating func accessPart(
+    _ policy: inout some PlacementPolicy, from start: Double, for step: Double, period: Int64
+  ) -> (draws: Int, hits: Int) {
     let wanted = threads * step * 1e9 / Double(period) * addressShare
     let chance = wanted - wanted.rounded(.down)
     let count = Int(wanted) + (Double(random.below(1 << 20)) < chance * 1_048_576 ? 1 : 0)
@@ -162,32 +180,34 @@ struct VirtualProgram {
     let slowLatency = tiers.slow.loadNanoseconds
     var draws = 0
     var hits = 0
-    var taken = 0
+    var kept = 0
     // At least so many draws, to know the mean latency.
-    while taken < count || draws < 400 {
+    while kept < count || draws < 16 {
       // Each draw stands for as many accesses; each sample for as much time.
-      let part = min(1, Double(taken) / Double(max(1, count)))
+      let part = min(1, Double(kept) / Double(max(1, count)))
       let place = pattern.draw(
-        chunks: chunks, seconds: seconds + step * part,
+        chunks: chunks, seconds: start + step * part,
         accesses: work + threads * step * 1e9 * part / meanLatency, from: &random)
       let isFast = isFast(place)
       draws += 1
       if isFast { hits += 1 }
       if isFast, Double(random.below(1 << 20)) > fastLatency / slowLatency * 1_048_576 { continue }
-      if taken < count {
+      if kept < count {
         let isStore = Double(random.below(1 << 20)) < storeShare * 1_048_576
         policy.record(
           TierSample(
             chunk: Int32(numbers[place.chunk]), island: UInt8(place.island), isStore: isStore,
             weight: Float(period)))
       }
-      taken += 1
+      kept += 1
     }
-    hitShare = Double(hits) / Double(draws)
-    meanLatency = hitShare * fastLatency + (1 - hitShare) * slowLatency
-    let available = max(0, threads * step * 1e9 - self.taken)
-    work += available / meanLatency
-    self.taken = 0
+    let share = Double(hits) / Double(draws)
+    meanLatency = share * fastLatency + (1 - share) * slowLatency
+    let time = threads * step * 1e9
+    let lost = min(taken, time)
+    taken -= lost
+    work += (time - lost) / meanLatency
+    return (draws, hits)
   }
 
   private mutating func carryOut(_ migration: Migration, _ policy: inout some PlacementPolicy) {

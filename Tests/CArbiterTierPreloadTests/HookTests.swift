@@ -23,12 +23,15 @@ import Testing
     let outcome = try Shell.run(
       """
       unset LD_PRELOAD ARBITER_TIER
-      programs=\(root)/Tests/CArbiterTierPreloadTests/Programs
-      compile="cc -O2 -w -D_Nonnull= -D_Nullable= -I\(root)/Sources/CArbiterTier/include"
+      root=\(root)
+      programs=$root/Tests/CArbiterTierPreloadTests/Programs
+      compile() { # output sources...
+        cc -O2 -w -D_Nonnull= -D_Nullable= -I"$root/Sources/CArbiterTier/include" -o "$@" -lpthread
+      }
       test -e shuffle || {
-        $compile -o memory $programs/memory.c -lpthread &&
-        $compile -o family $programs/family.c -lpthread &&
-        $compile -o shuffle $programs/shuffle.c \(root)/Sources/CArbiterTier/*.c -lpthread
+        compile memory "$programs/memory.c" &&
+        compile family "$programs/family.c" &&
+        compile shuffle "$programs/shuffle.c" "$root"/Sources/CArbiterTier/*.c
       } || exit 70
       seed=\(seed)
       expected=$(timeout -s KILL 120 \(command)) || exit 71

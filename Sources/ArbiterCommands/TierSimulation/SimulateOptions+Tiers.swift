@@ -83,16 +83,18 @@ extension SimulateOptions {
     let seconds = Double(duration.picoseconds) * 1e-12
     let members: [JSONValue.Member] = [
       .init("modules", .integer(Int64(modules))), .init("threads", .integer(Int64(threads))),
+      .init("mechanism", .string(tiers.mechanism.rawValue)),
       .init("spare_processors", .integer(Int64(tiers.spare))),
       .init("footprint_bytes", .integer(Int64(tiers.footprintBytes.bytes))),
       .init("hot_bytes", .integer(Int64(tiers.hotBytes.bytes))),
       .init("duration_seconds", .number(seconds)),
     ]
+    let manner = tiers.mechanism == .own ? "" : ", all moved by one mover"
     let remark =
       "\(threads) \(threads == 1 ? "thread" : "threads"), \(tiers.spare) spare "
       + "processors, on \(tiers.footprintBytes), "
       + "\(tiers.fastBytes) of it in DRAM, the rest on \(modules) "
-      + "\(modules == 1 ? "module" : "modules")."
+      + "\(modules == 1 ? "module" : "modules")\(manner)."
     let study = TierStudy(
       kinds, options: tiers, machine: machine, seconds: seconds, seed: options.seed)
     return (study, remark, members)

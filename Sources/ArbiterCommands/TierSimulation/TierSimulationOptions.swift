@@ -74,6 +74,16 @@ enum TierPolicyName: String, WordValue, CaseIterable {
   }
 }
 
+/// How migrations are carried out, in the words of the command line.
+enum TierMechanismName: String, WordValue, CaseIterable {
+  /// As each policy's own system does it.
+  case own
+  /// All by one mover, as Arbiter's: policies alone are compared.
+  case arbiter
+
+  static var placeholder: String { "<MECHANISM>" }
+}
+
 /// Options of simulations of two tiers of memory.
 struct TierSimulationOptions: Equatable {
   var tiers: TierSource?
@@ -81,8 +91,14 @@ struct TierSimulationOptions: Equatable {
   var footprint: ByteCount?
   var hot: ByteCount?
   var policies = TierPolicyName.allCases
+  var mechanism = TierMechanismName.own
   var spare = 2
   var runs = 5
+
+  /// Who decides, and how it is carried out.
+  func contender(_ policy: TierPolicyName) -> TierContender {
+    mechanism == .own ? policy.contender : policy.contender.moving(by: .arbiter)
+  }
 
   /// Threads where none are given.
   static let usualThreads = 8
@@ -97,7 +113,7 @@ struct TierSimulationOptions: Equatable {
   var hotBytes: ByteCount { hot ?? .gibibytes(1) }
 
   /// The options of this group; without `--tiers` none of them has a meaning.
-  static let own = ["fast", "footprint", "hot", "policies", "spare", "runs"]
+  static let own = ["fast", "footprint", "hot", "policies", "mechanism", "spare", "runs"]
   /// Options of other groups that simulations of tiers take.
   private static let shared: Set<String> = [
     "tiers", "profile", "modules", "threads", "duration", "seed", "report", "format", "output",
@@ -105,7 +121,8 @@ struct TierSimulationOptions: Equatable {
   ]
   /// What only generated streams take: of a recording all of it is known.
   private static let generated = [
-    "footprint", "hot", "profile", "modules", "threads", "duration", "spare", "runs",
+    "footprint", "hot", "profile", "modules", "threads", "duration", "mechanism", "spare",
+    "runs",
   ]
 
   static let group = OptionGroup<TierSimulationOptions>(
@@ -120,6 +137,10 @@ struct TierSimulationOptions: Equatable {
       .init(
         "hot", \.hot, help: "Size of its hot data in streams that have any, 1GiB unless given."),
       .init("policies", \.policies, help: "Who decides where data lies, each a run."),
+      .init(
+        "mechanism", \.mechanism,
+        help: "How data is moved: HeMem's own way (a DMA engine, two threads that spin), or by "
+          + "Arbiter's one mover for all, which compares the policies alone."),
       .init(
         "spare", \.spare,
         help: "Processors beyond one for each thread: policies with threads that spin take two."),

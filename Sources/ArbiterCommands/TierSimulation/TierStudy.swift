@@ -25,6 +25,7 @@ struct TierStudy: Sendable {
   private let hotBytes: Int
   private let seconds: Double
   private let recording: TierRecording?
+  private let options: TierSimulationOptions
 
   /// A study of generated streams.
   init(
@@ -40,11 +41,13 @@ struct TierStudy: Sendable {
     footprintBytes = options.footprintBytes.bytes
     hotBytes = options.hotBytes.bytes
     recording = nil
+    self.options = options
   }
 
   /// A study of a recording, which draws nothing and needs no second run.
   init(_ recording: TierRecording, options: TierSimulationOptions, seed: UInt64) {
     self.recording = recording
+    self.options = options
     let tiers = recording.header.tiers
     kinds = []
     streams = ["recording"]
@@ -81,7 +84,7 @@ struct TierStudy: Sendable {
 
   /// Runs one job; nil where the progress' receiver ended it.
   func run(_ job: Job, progress: (Double) -> Bool) -> TierOutcome? {
-    let contender = job.policy.contender
+    let contender = options.contender(job.policy)
     let outcome: TierOutcome
     if let recording {
       guard case .policy(let make, let mechanism) = contender.kind else { return nil }

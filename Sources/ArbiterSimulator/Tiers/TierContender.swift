@@ -26,6 +26,12 @@ public struct TierContender: Sendable {
     self.kind = kind
   }
 
+  /// The same decisions, carried out in another way; unchanged where no policy decides.
+  public func moving(by mechanism: TierMechanism) -> TierContender {
+    guard case .policy(let make, _) = kind else { return self }
+    return TierContender(name, .policy(make, mechanism))
+  }
+
   /// The oracle; moves as Arbiter does.
   public static let oracle = TierContender("oracle", .oracle)
   /// Fast memory as a direct-mapped cache.

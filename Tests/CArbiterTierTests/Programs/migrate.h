@@ -45,6 +45,9 @@ void join(uint32_t options);
 void adopt(int protection, ArbTierSharing sharing);
 ArbTierOutcome move(uint32_t chunk, uint64_t islands, ArbTierDestination destination);
 void expect(ArbTierOutcome outcome, ArbTierStatus status, const char *what);
+/* Slots of the page that join makes; SLOTS unless a case says otherwise before. */
+extern uint32_t slot_count;
+
 /* The budget is what the table says, and slots are held where something is slow. */
 void check_books(void);
 /* Makes the budget larger by some chunks. */

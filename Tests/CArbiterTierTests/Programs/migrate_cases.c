@@ -42,8 +42,8 @@ void no_room(void) {
 
 /* No slot is left. */
 void no_slot(void) {
+  slot_count = CHUNKS - FAST + 1;
   prepare();
-  header->slot_count = CHUNKS - FAST + 1;
   expect(move(0, 1, ARB_TIER_TO_SLOW), ARB_TIER_MOVED, "to the last slot");
   expect(move(1, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_FULL, "without a slot");
   check_filled(0, CHUNKS);

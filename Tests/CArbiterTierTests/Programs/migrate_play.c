@@ -39,19 +39,21 @@ double now(void) {
 
 /* --- A manager and memory under its management --- */
 
+uint32_t slot_count = SLOTS;
+
 void join(uint32_t options) {
-  uint64_t bytes = arb_tier_page_bytes(SLOTS, 64);
+  uint64_t bytes = arb_tier_page_bytes(slot_count, 64);
   int page_fd = memfd_create("page", MFD_CLOEXEC);
   if (page_fd < 0 || ftruncate(page_fd, (off_t)bytes) != 0) fail("no page");
   void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
   if (page == MAP_FAILED) fail("no page");
-  arb_tier_page_make(page, SLOTS, 64);
+  arb_tier_page_make(page, slot_count, 64);
   header = page;
   header->options = options;
   header->fast_bytes = FAST * CHUNK;
   header->fast_free_bytes = (int64_t)header->fast_bytes;
   int slow = open(slow_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-  if (slow < 0 || ftruncate(slow, (off_t)(SLOTS * CHUNK)) != 0) fail("no slow file");
+  if (slow < 0 || ftruncate(slow, (off_t)(slot_count * CHUNK)) != 0) fail("no slow file");
   int answer = arb_tier_join(page_fd, slow);
   if (answer == -EPERM) {
     printf("refused\n");

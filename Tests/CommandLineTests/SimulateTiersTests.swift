@@ -71,7 +71,7 @@ struct SimulateTiersTests {
     let first = try arbiter("\(line) --format=csv").output
     #expect(try arbiter("\(line) --format=csv").output == first)
     #expect(try arbiter("\(line) --format=csv --seed=9").output != first)
-    let rows = first.split(separator: "\n")
+    let rows = first.split(whereSeparator: \.isNewline)
     #expect(rows.count == 1 + 8)
     #expect(rows[0].hasPrefix("stream,policy,seed,is_complete,run_seconds,"))
     let columns = rows.map { $0.split(separator: ",", omittingEmptySubsequences: false).count }

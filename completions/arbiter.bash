@@ -139,6 +139,10 @@ _arbiter() {
         _arbiter_list "$prefix" "$current" first-touch arbiter hemem-paper hemem-release scan memory-mode oracle
         return
         ;;
+      simulate:--mechanism)
+        _arbiter_words "$prefix" "$current" own arbiter
+        return
+        ;;
       simulate:--scheme)
         _arbiter_list "$prefix" "$current" baseline lock delegation fence arbiter arbiter-paper
         return
@@ -432,7 +436,7 @@ _arbiter() {
     if [[ $current == -* ]]; then
       case $verb in
         compare) _arbiter_words '' "$current" --profile= --threads= --scheme= --access= --from= --duration= --seed= --report= --fidelity= --format= --output= --color= --quiet --help ;;
-        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --tiers= --fast= --footprint= --hot= --policies= --spare= --runs= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
+        simulate) _arbiter_words '' "$current" --profile= --modules= --vary= --from= --threads= --pattern= --store= --access= --fence-every= --region= --read-share= --think= --trace= --think-scale= --starts= --record= --tiers= --fast= --footprint= --hot= --policies= --mechanism= --spare= --runs= --scheme= --delay= --delay-at= --period= --max-delay= --warm-up= --duration= --seed= --dry-run --report= --format= --output= --color= --quiet --help ;;
         fidelity) _arbiter_words '' "$current" --target= --profile= --seed= --seeds= --report= --format= --output= --color= --quiet --help ;;
         sensitivity) _arbiter_words '' "$current" --profile= --parameter= --draws= --seed= --report= --format= --output= --color= --quiet --help ;;
         measure) _arbiter_words '' "$current" --profile= --modules= --size= --overwrite --read-only --only= --threads= --sizes= --read-share= --repeat= --duration= --quick --forget --seed= --report= --format= --output= --color= --quiet --help ;;

@@ -68,6 +68,7 @@ complete -c arbiter -n '__arbiter_has_verb simulate' -l fast -r -f -d 'Size of f
 complete -c arbiter -n '__arbiter_has_verb simulate' -l footprint -r -f -d 'Size of the program\'s memory, 8GiB unless given'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l hot -r -f -d 'Size of its hot data in streams that have any, 1GiB unless given'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l policies -r -f -a '(__fish_append , first-touch arbiter hemem-paper hemem-release scan memory-mode oracle)' -d 'Who decides where data lies, each a run'
+complete -c arbiter -n '__arbiter_has_verb simulate' -l mechanism -r -f -a 'own arbiter' -d 'How data is moved: HeMem\'s own way (a DMA engine, two threads that spin), or by Arbiter\'s one mover for all, which compares the policies alone'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l spare -r -f -d 'Processors beyond one for each thread: policies with threads that spin take two'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l runs -r -f -d 'Runs of each stream and policy, with a seed each'
 complete -c arbiter -n '__arbiter_has_verb simulate' -l scheme -r -f -a '(__fish_append , baseline lock delegation fence arbiter arbiter-paper)' -d 'How writers are admitted; each is a run'

@@ -58,7 +58,11 @@ extension AdaptivePlacement {
       isOver: used > tiers.fastBytes)
     makePlan(capacity: budget / TierUnit.islandBytes, now: decision.now)
     let isUrgent = plan.rising.first.map { paysUrgently($0, decision) } ?? false
-    let share = isUrgent ? parameters.moverShareUrgent : parameters.moverShare
+    var share = parameters.moverShare
+    if isUrgent {
+      share = min(
+        parameters.moverShareUrgent, share + account.credit / 1e9 * parameters.moverShareCredit)
+    }
     account.advance(seconds: seconds, allowance: parameters.allowance, moverShare: share)
     var victims = 0
     keepReserve(&decision, nextVictim: &victims, into: &migrations)
@@ -138,6 +142,7 @@ extension AdaptivePlacement {
         plan.rise(
           PlacementCandidate(
             chunk: Int32(index), islands: slow, heat: heat,
+            lately: state.short,
             horizonSeconds: horizon(state, now: now)))
         return
       }
@@ -145,10 +150,12 @@ extension AdaptivePlacement {
     let fast = state.present & ~state.slow
     guard fast != 0, !isNew(state, now: now) else { return }
     if state.idle & fast != 0 {
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0))
+      plan.fall(
+        PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0, lately: 0))
     } else if bucket <= plan.cut {
       let heat = careful(state, rises: false) / present
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: fast, heat: heat))
+      plan.fall(
+        PlacementCandidate(chunk: Int32(index), islands: fast, heat: heat, lately: state.short))
     }
   }
 
@@ -182,11 +189,14 @@ extension AdaptivePlacement {
       plan.rise(
         PlacementCandidate(
           chunk: Int32(index), islands: rising, heat: heat,
+          lately: state.short,
           horizonSeconds: horizon(state, now: now)))
     } else if falling != 0, !isNew(state, now: now) {
       // Not both at once: a decision names a chunk once, and what is hot is more urgent.
       let heat = high * fallingShare / Float(falling.nonzeroBitCount)
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: falling, heat: heat))
+      plan.fall(
+        PlacementCandidate(
+          chunk: Int32(index), islands: falling, heat: heat, lately: state.short))
     }
   }
 

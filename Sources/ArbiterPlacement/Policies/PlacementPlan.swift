@@ -7,6 +7,8 @@ struct PlacementCandidate: Sendable {
   var islands: UInt64
   /// Expected heat per island, nanoseconds per second; the careful side of the estimate.
   var heat: Float
+  /// What the whole chunk had lately, which ranks those of equal heat.
+  var lately: Float
   /// Seconds for which it is expected to last.
   var horizonSeconds: Float = 0
 
@@ -59,18 +61,23 @@ struct PlacementPlan: Sendable {
   mutating func fall(_ candidate: PlacementCandidate) { falling.append(candidate) }
 
   /// Orders the candidates by heat: those that rise hottest first, those that fall coldest first.
+  ///
+  /// Those of one group are expected to have the same heat, and most steps do not get through all
+  /// of them: what they had lately decides among them, not their address.
   mutating func order() {
-    Self.sort(&rising, hottestFirst: true, with: &scratch)
-    Self.sort(&falling, hottestFirst: false, with: &scratch)
+    Self.sort(&rising, hottestFirst: true, with: &scratch) { $0.lately }
+    Self.sort(&rising, hottestFirst: true, with: &scratch) { $0.heat }
+    Self.sort(&falling, hottestFirst: false, with: &scratch) { $0.lately }
+    Self.sort(&falling, hottestFirst: false, with: &scratch) { $0.heat }
   }
 
   /// Counting sort by bucket; equal ones keep their order.
   private static func sort(
     _ list: inout [PlacementCandidate], hottestFirst: Bool,
-    with scratch: inout [PlacementCandidate]
+    with scratch: inout [PlacementCandidate], by heat: (PlacementCandidate) -> Float
   ) {
     func key(_ candidate: PlacementCandidate) -> Int {
-      let bucket = bucket(candidate.heat)
+      let bucket = bucket(heat(candidate))
       return hottestFirst ? bucketCount - 1 - bucket : bucket
     }
     var starts = [Int](repeating: 0, count: bucketCount + 1)

@@ -136,7 +136,7 @@ public struct AdaptivePlacement: PlacementPolicy {
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
-      samplesWanted: parameters.samplesPerUnit * Double(units))
+      isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units))
   }
 
   /// Takes in what became of a decision.

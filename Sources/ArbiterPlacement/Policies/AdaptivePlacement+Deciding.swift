@@ -159,44 +159,45 @@ extension AdaptivePlacement {
     }
   }
 
+  /// The islands of a chunk by how far from the cut they are: a candidate for each octave, as what
+  /// lies far from it pays where the mean of all of them would not.
   private mutating func addScattered(
     _ index: Int, _ state: ChunkState, concentration: Double, now: Int64
   ) {
-    let low = careful(state, rises: true)
-    let high = careful(state, rises: false)
     let mean = groups.estimates[Int(state.group)].mean
     let cut = plan.cut
-    var rising: UInt64 = 0
-    var risingShare: Float = 0
-    var falling: UInt64 = 0
-    var fallingShare: Float = 0
+    var rising = IslandLevels()
+    var falling = IslandLevels()
     func sort(_ islands: UInt64, _ share: Float) {
       let bucket = PlacementPlan.bucket(mean * share)
       if bucket > cut {
-        rising |= islands & state.slow
-        risingShare += share * Float((islands & state.slow).nonzeroBitCount)
+        rising.add(islands & state.slow, share: share, bucketsOff: bucket - cut - 1)
       } else {
-        falling |= islands & ~state.slow
-        fallingShare += share * Float((islands & ~state.slow & ~state.idle).nonzeroBitCount)
+        let idle = islands & ~state.slow & state.idle
+        falling.add(islands & ~state.slow & ~idle, share: share, bucketsOff: cut - bucket)
+        falling.add(idle, share: 0, bucketsOff: .max)
       }
     }
     let shares = sketch.share(
       out: index, present: state.present.nonzeroBitCount, concentration: concentration, at: now
     ) { island, share in sort(state.present & 1 << UInt64(island), share) }
     sort(state.present & ~shares.seen, shares.unseenShare)
-    if rising != 0, low > 0 {
-      let heat = low * risingShare / Float(rising.nonzeroBitCount)
-      plan.rise(
-        PlacementCandidate(
-          chunk: Int32(index), islands: rising, heat: heat,
-          lately: state.short,
-          horizonSeconds: horizon(state, now: now)))
-    } else if falling != 0, !isNew(state, now: now) {
-      // Not both at once: a decision names a chunk once, and what is hot is more urgent.
-      let heat = high * fallingShare / Float(falling.nonzeroBitCount)
+    let low = careful(state, rises: true)
+    let horizonSeconds = horizon(state, now: now)
+    if low > 0 {
+      rising.forEach { islands, share in
+        plan.rise(
+          PlacementCandidate(
+            chunk: Int32(index), islands: islands, heat: low * share, lately: state.short,
+            horizonSeconds: horizonSeconds))
+      }
+    }
+    guard !isNew(state, now: now) else { return }
+    let high = careful(state, rises: false)
+    falling.forEach { islands, share in
       plan.fall(
         PlacementCandidate(
-          chunk: Int32(index), islands: falling, heat: heat, lately: state.short))
+          chunk: Int32(index), islands: islands, heat: high * share, lately: state.short))
     }
   }
 
@@ -238,6 +239,10 @@ extension AdaptivePlacement {
     let islandsMean = groups.mean / Float(TierUnit.islandsPerChunk)
     while decision.missing > 0, nextVictim < plan.falling.count, account.tokens > 0 {
       let victim = plan.falling[nextVictim]
+      guard isFree(victim) else {
+        nextVictim += 1
+        continue
+      }
       let isCold = Double(victim.heat) < Double(islandsMean) * parameters.reserveHeat
       guard decision.isOver || (isCold && account.canSpend) else { return }
       nextVictim += 1
@@ -253,6 +258,7 @@ extension AdaptivePlacement {
     var refused = 0
     for candidate in plan.rising {
       guard account.tokens > 0, refused < 64 else { return }
+      guard isFree(candidate) else { continue }
       let isReturn = states[Int(candidate.chunk)].lowered & candidate.islands != 0
       guard account.canSpend || isReturn else { continue }
       let need = IslandSet(rawValue: candidate.islands).bytes
@@ -262,24 +268,32 @@ extension AdaptivePlacement {
       var last = nextVictim
       var isWorth = room >= need && pays(candidate, for: nil, factor: factor, decision)
       while room < need, last < plan.falling.count {
-        isWorth = pays(candidate, for: plan.falling[last], factor: factor, decision)
-        guard isWorth else { break }
-        room += IslandSet(rawValue: plan.falling[last].islands).bytes
+        let victim = plan.falling[last]
         last += 1
+        guard isFree(victim), victim.chunk != candidate.chunk else { continue }
+        isWorth = pays(candidate, for: victim, factor: factor, decision)
+        guard isWorth else { break }
+        room += IslandSet(rawValue: victim.islands).bytes
       }
       guard isWorth, room >= need else {
         refused += 1
         continue
       }
       while nextVictim < last {
-        let bytes = emit(
-          plan.falling[nextVictim], to: .slow, because: .exchange, &decision, into: &migrations)
-        decision.free += bytes
+        let victim = plan.falling[nextVictim]
         nextVictim += 1
+        guard isFree(victim), victim.chunk != candidate.chunk else { continue }
+        decision.free += emit(
+          victim, to: .slow, because: .exchange, &decision, into: &migrations)
       }
       let bytes = emit(candidate, to: .fast, because: .hot, &decision, into: &migrations)
       decision.free -= bytes
     }
+  }
+
+  /// Whether the chunk may still be decided on: of several candidates of a chunk one moves a step.
+  private func isFree(_ candidate: PlacementCandidate) -> Bool {
+    states[Int(candidate.chunk)].underWay == 0
   }
 
   /// Appends a decision and books it; returns its bytes.

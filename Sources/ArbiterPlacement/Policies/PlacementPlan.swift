@@ -15,12 +15,33 @@ struct PlacementCandidate: Sendable {
   var count: Int { islands.nonzeroBitCount }
 }
 
+/// Islands of one chunk, by how many octaves of heat they are away from the cut.
+struct IslandLevels {
+  private var islands = SIMD4<UInt64>()
+  /// Sums over the islands of a level of their shares of the chunk's heat.
+  private var shares = SIMD4<Float>()
+
+  mutating func add(_ added: UInt64, share: Float, bucketsOff: Int) {
+    let level = min(islands.scalarCount - 1, bucketsOff / PlacementPlan.bucketsPerOctave)
+    islands[level] |= added
+    shares[level] += share * Float(added.nonzeroBitCount)
+  }
+
+  /// Calls the body with the islands of each level that has any, and their mean share.
+  func forEach(_ body: (UInt64, Float) -> Void) {
+    for level in islands.indices where islands[level] != 0 {
+      body(islands[level], shares[level] / Float(islands[level].nonzeroBitCount))
+    }
+  }
+}
+
 /// What a step weighs: a histogram of heat per island, and candidates on both sides of its cut.
 ///
 /// Buckets are quarters of octaves. The arrays are kept from step to step, so that a step does not
 /// allocate.
 struct PlacementPlan: Sendable {
   static let bucketCount = 256
+  static let bucketsPerOctave = 4
   private(set) var islands = [Int](repeating: 0, count: bucketCount)
   private(set) var rising: [PlacementCandidate] = []
   private(set) var falling: [PlacementCandidate] = []

@@ -82,9 +82,9 @@ extension AdaptivePlacement {
       let estimate = groups.estimates[Int(state.group)].mean
       let present = state.present.nonzeroBitCount
       guard present > 0 else { continue }
-      if let concentration = splitConcentration(index, overall: overall) {
+      if isSplit(index, overall: overall) {
         let shares = sketch.share(
-          out: index, present: present, concentration: concentration, at: now
+          out: index, present: present, at: now
         ) { island, share in
           if state.present >> UInt64(island) & 1 != 0 { plan.count(1, heat: estimate * share) }
         }
@@ -98,8 +98,8 @@ extension AdaptivePlacement {
     for index in states.indices where states[index].isKnown && states[index].isMovable {
       let state = states[index]
       guard state.underWay == 0, now >= state.retryAt, state.present != 0 else { continue }
-      if let concentration = splitConcentration(index, overall: overall) {
-        addScattered(index, state, concentration: concentration, now: now)
+      if isSplit(index, overall: overall) {
+        addScattered(index, state, now: now)
       } else {
         addWhole(index, state, now: now)
       }
@@ -107,11 +107,11 @@ extension AdaptivePlacement {
     plan.order()
   }
 
-  /// The concentration of a chunk whose islands are to be judged one by one; nil for others.
-  private func splitConcentration(_ index: Int, overall: Double) -> Double? {
+  /// Whether a chunk's islands are to be judged one by one.
+  private func isSplit(_ index: Int, overall: Double) -> Bool {
     let concentration = sketch.concentration(
       of: index, overall: overall, prior: parameters.splitPrior)
-    return concentration >= parameters.splitConcentration ? concentration : nil
+    return concentration >= parameters.splitConcentration
   }
 
   /// Expected heat of a chunk, on the side that speaks against moving it.
@@ -162,7 +162,7 @@ extension AdaptivePlacement {
   /// The islands of a chunk by how far from the cut they are: a candidate for each octave, as what
   /// lies far from it pays where the mean of all of them would not.
   private mutating func addScattered(
-    _ index: Int, _ state: ChunkState, concentration: Double, now: Int64
+    _ index: Int, _ state: ChunkState, now: Int64
   ) {
     let mean = groups.estimates[Int(state.group)].mean
     let cut = plan.cut
@@ -179,7 +179,7 @@ extension AdaptivePlacement {
       }
     }
     let shares = sketch.share(
-      out: index, present: state.present.nonzeroBitCount, concentration: concentration, at: now
+      out: index, present: state.present.nonzeroBitCount, at: now
     ) { island, share in sort(state.present & 1 << UInt64(island), share) }
     sort(state.present & ~shares.seen, shares.unseenShare)
     let low = careful(state, rises: true)

@@ -7,9 +7,10 @@
 // anything by itself. But samples of a chunk that is used evenly fall on the same island again one
 // time in 64, and samples of a chunk with eight hot islands one time in eight. How often that
 // happens, compared with the even case, is the concentration: 1 + V, where V is the variance of
-// the islands' heat relative to its mean. Given V, the share of an island with k of a chunk's K
-// samples is estimated as (k + 1/V) / (K + 64/V): with V = 0 all islands are alike, with large V
-// the samples speak for themselves (Poisson counts of gamma-distributed rates).
+// the islands' heat relative to its mean. Given V, the samples of an island are drawn to the mean
+// of its chunk as k + 1/V (Poisson counts of gamma-distributed rates): with V = 0 all islands are
+// alike, with large V the samples speak for themselves. That is where one begins; what counts are
+// worth in this program is learned (IslandRates).
 //
 // Samples of one island within one step count once: what touches an island many times in a burst
 // and never again is not hot.
@@ -29,18 +30,18 @@ struct IslandSketch: Sendable {
     var coincidences: Float = 0
     var expected: Float = 0
     var fadedAt: Int64 = 0
+    /// The step in which its islands were last judged one by one.
+    var sharedAt = Int64.min
     /// Islands that have samples: the others are not gone through.
     var seen: UInt64 = 0
   }
-
-  /// Samples that are as good as none.
-  private static let forgotten: Float = 0.05
 
   private var counts: [Float] = []
   private var chunks: [Chunk] = []
   private var coincidences = 0.0
   private var expected = 0.0
   private let islandSeconds: Double
+  private var rates = IslandRates()
 
   init(islandSeconds: Double) { self.islandSeconds = islandSeconds }
 
@@ -66,6 +67,7 @@ struct IslandSketch: Sendable {
     fade(chunk, to: time)
     let index = chunk * TierUnit.islandsPerChunk + island
     let before = counts[index]
+    if chunks[chunk].sharedAt == time { rates.hit(IslandRates.classOf(before)) }
     let even = chunks[chunk].samples / Float(max(1, present))
     chunks[chunk].coincidences += before
     chunks[chunk].expected += even
@@ -81,6 +83,7 @@ struct IslandSketch: Sendable {
     let factor = exponential(-seconds / islandSeconds)
     coincidences *= factor
     expected *= factor
+    rates.learn(fading: factor, concentration: concentration)
   }
 
   /// Concentration over all chunks, at least 1; 1 unless chance is excluded.
@@ -99,20 +102,31 @@ struct IslandSketch: Sendable {
 
   /// Shares a chunk's heat out; calls the body with each island that has samples, and its share.
   mutating func share(
-    out chunk: Int, present: Int, concentration: Double, at time: Int64,
-    _ body: (Int, Float) -> Void
+    out chunk: Int, present: Int, at time: Int64, _ body: (Int, Float) -> Void
   ) -> IslandShares {
     fade(chunk, to: time)
-    let prior = Float(1 / max(1e-3, concentration - 1))
-    let scale = 1 / (chunks[chunk].samples + Float(max(1, present)) * prior)
+    let isFirst = chunks[chunk].sharedAt != time
+    chunks[chunk].sharedAt = time
     let first = chunk * TierUnit.islandsPerChunk
-    var left = chunks[chunk].seen
+    let seen = chunks[chunk].seen
+    let unseenCount = max(0, present - seen.nonzeroBitCount)
+    if isFirst { rates.expose(0, islands: unseenCount) }
+    var sum = rates.weight(0) * Float(unseenCount)
+    var left = seen
+    while left != 0 {
+      let class_ = IslandRates.classOf(counts[first + left.trailingZeroBitCount])
+      left &= left - 1
+      if isFirst { rates.expose(class_, islands: 1) }
+      sum += rates.weight(class_)
+    }
+    let scale = 1 / max(sum, .leastNormalMagnitude)
+    left = seen
     while left != 0 {
       let island = left.trailingZeroBitCount
       left &= left - 1
-      body(island, (counts[first + island] + prior) * scale)
+      body(island, rates.weight(IslandRates.classOf(counts[first + island])) * scale)
     }
-    return IslandShares(seen: chunks[chunk].seen, unseenShare: prior * scale)
+    return IslandShares(seen: seen, unseenShare: rates.weight(0) * scale)
   }
 
   private mutating func fade(_ chunk: Int, to time: Int64) {
@@ -130,8 +144,8 @@ struct IslandSketch: Sendable {
       let island = left.trailingZeroBitCount
       left &= left - 1
       let count = counts[first + island] * factor
-      counts[first + island] = count < Self.forgotten ? 0 : count
-      if count < Self.forgotten {
+      counts[first + island] = count < IslandRates.forgotten ? 0 : count
+      if count < IslandRates.forgotten {
         chunks[chunk].seen &= ~(1 << UInt64(island))
         chunks[chunk].samples = max(0, chunks[chunk].samples - count)
       }

@@ -84,12 +84,11 @@ extension AdaptivePlacement {
       guard present > 0 else { continue }
       if isSplit(index, overall: overall) {
         let shares = sketch.share(
-          out: index, present: present, at: now
-        ) { island, share in
-          if state.present >> UInt64(island) & 1 != 0 { plan.count(1, heat: estimate * share) }
-        }
-        let unseen = (state.present & ~shares.seen).nonzeroBitCount
-        plan.count(unseen, heat: estimate * shares.unseenShare)
+          out: index, present: state.present, slow: state.slow, at: now
+        ) { _, share in plan.count(1, heat: estimate * share) }
+        let unseen = state.present & ~shares.seen
+        plan.count((unseen & ~state.slow).nonzeroBitCount, heat: estimate * shares.unseenFast)
+        plan.count((unseen & state.slow).nonzeroBitCount, heat: estimate * shares.unseenSlow)
       } else {
         plan.count(present, heat: estimate / Float(present))
       }
@@ -179,9 +178,11 @@ extension AdaptivePlacement {
       }
     }
     let shares = sketch.share(
-      out: index, present: state.present.nonzeroBitCount, at: now
-    ) { island, share in sort(state.present & 1 << UInt64(island), share) }
-    sort(state.present & ~shares.seen, shares.unseenShare)
+      out: index, present: state.present, slow: state.slow, at: now
+    ) { island, share in sort(1 << UInt64(island), share) }
+    let unseen = state.present & ~shares.seen
+    sort(unseen & ~state.slow, shares.unseenFast)
+    sort(unseen & state.slow, shares.unseenSlow)
     let low = careful(state, rises: true)
     let horizonSeconds = horizon(state, now: now)
     if low > 0 {

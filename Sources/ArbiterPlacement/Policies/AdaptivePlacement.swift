@@ -103,7 +103,7 @@ public struct AdaptivePlacement: PlacementPolicy {
       states[chunk].touched |= bit
       sketch.record(
         chunk: chunk, island: Int(sample.island), present: states[chunk].present.nonzeroBitCount,
-        at: lastStep ?? 0)
+        isSlow: isSlow, weight: isSlow ? 1 : scale.fastTime, at: lastStep ?? 0)
     }
   }
 

@@ -6,15 +6,17 @@
 // As with chunks (HeatGroups), nothing but what came afterwards tells. Where one island of eight
 // is hot, one with two samples is most likely a hot one, and one with a single sample most likely
 // not; where heat differs by degrees the samples mean just what they say. So islands are put into
-// classes by their samples, and for each class it is counted how many samples its islands got next.
+// classes by their samples, and for each class it is counted how many samples its islands got next;
+// apart for the two tiers, as a sample says more of an island where it is met less often.
 //
 // R1  Where nothing has been counted yet, the samples speak for themselves, drawn to the mean as
 //     far as the concentration says.
 
 /// Samples that islands turn out to get, by the samples that they had.
 struct IslandRates: Sendable {
-  /// Half octaves of a count; the lowest has none.
-  private static let classCount = 32
+  /// Half octaves of a count, each for fast and for slow memory; the lowest has none.
+  private static let levelCount = 32
+  private static let classCount = levelCount * 2
   /// Counted samples that what is assumed beforehand weighs as much as.
   private static let priorHits = 5.0
 
@@ -26,22 +28,26 @@ struct IslandRates: Sendable {
   /// A count below which an island has as good as none.
   static let forgotten: Float = 0.05
 
-  static func classOf(_ count: Float) -> Int {
-    guard count > forgotten else { return 0 }
-    // The exponent and the highest bit of the significand.
-    let class_ = Int(count.bitPattern >> 22) - Int(forgotten.bitPattern >> 22) + 1
-    return min(class_, classCount - 1)
+  static func classOf(_ count: Float, isSlow: Bool) -> Int {
+    var level = 0
+    if count > forgotten {
+      // The exponent and the highest bit of the significand.
+      level = Int(count.bitPattern >> 22) - Int(forgotten.bitPattern >> 22) + 1
+      level = min(level, levelCount - 1)
+    }
+    return level * 2 + (isSlow ? 1 : 0)
   }
 
   /// The count in the middle of a class.
   private static func count(of class_: Int) -> Double {
-    guard class_ > 0 else { return 0 }
-    let bits = UInt32(class_ - 1) + forgotten.bitPattern >> 22
+    let level = UInt32(class_ / 2)
+    guard level > 0 else { return 0 }
+    let bits = level - 1 + forgotten.bitPattern >> 22
     return Double(Float(bitPattern: bits << 22 | 1 << 21))
   }
 
-  /// An island of the class got a sample.
-  mutating func hit(_ class_: Int) { hits[class_] += 1 }
+  /// An island of the class got a sample, which counts for so much.
+  mutating func hit(_ class_: Int, weight: Float) { hits[class_] += Double(weight) }
 
   /// So many islands of the class may get one within the next step.
   mutating func expose(_ class_: Int, islands: Int) { exposure[class_] += Double(islands) }

@@ -19,8 +19,9 @@
 struct IslandShares {
   /// The islands that have samples.
   let seen: UInt64
-  /// The share of each island that has none.
-  let unseenShare: Float
+  /// The share of each island that has none, in either tier.
+  let unseenFast: Float
+  let unseenSlow: Float
 }
 
 /// Samples per island of all chunks, fading with time.
@@ -62,20 +63,25 @@ struct IslandSketch: Sendable {
     for index in first..<first + TierUnit.islandsPerChunk { counts[index] = 0 }
   }
 
-  /// Takes in a sample of an island that had none in this step.
-  mutating func record(chunk: Int, island: Int, present: Int, at time: Int64) {
+  /// Takes in a sample of an island that had none in this step; `weight` is by what a sample of
+  /// slow memory is met more often.
+  mutating func record(
+    chunk: Int, island: Int, present: Int, isSlow: Bool, weight: Float, at time: Int64
+  ) {
     fade(chunk, to: time)
     let index = chunk * TierUnit.islandsPerChunk + island
     let before = counts[index]
-    if chunks[chunk].sharedAt == time { rates.hit(IslandRates.classOf(before)) }
+    if chunks[chunk].sharedAt == time {
+      rates.hit(IslandRates.classOf(before, isSlow: isSlow), weight: weight)
+    }
     let even = chunks[chunk].samples / Float(max(1, present))
-    chunks[chunk].coincidences += before
-    chunks[chunk].expected += even
-    coincidences += Double(before)
-    expected += Double(even)
-    counts[index] = before + 1
+    chunks[chunk].coincidences += before * weight
+    chunks[chunk].expected += even * weight
+    coincidences += Double(before * weight)
+    expected += Double(even * weight)
+    counts[index] = before + weight
     chunks[chunk].seen |= 1 << UInt64(island)
-    chunks[chunk].samples += 1
+    chunks[chunk].samples += weight
   }
 
   /// Fades what is known of all chunks together.
@@ -102,31 +108,31 @@ struct IslandSketch: Sendable {
 
   /// Shares a chunk's heat out; calls the body with each island that has samples, and its share.
   mutating func share(
-    out chunk: Int, present: Int, at time: Int64, _ body: (Int, Float) -> Void
+    out chunk: Int, present: UInt64, slow: UInt64, at time: Int64, _ body: (Int, Float) -> Void
   ) -> IslandShares {
     fade(chunk, to: time)
     let isFirst = chunks[chunk].sharedAt != time
     chunks[chunk].sharedAt = time
     let first = chunk * TierUnit.islandsPerChunk
-    let seen = chunks[chunk].seen
-    let unseenCount = max(0, present - seen.nonzeroBitCount)
-    if isFirst { rates.expose(0, islands: unseenCount) }
-    var sum = rates.weight(0) * Float(unseenCount)
-    var left = seen
-    while left != 0 {
-      let class_ = IslandRates.classOf(counts[first + left.trailingZeroBitCount])
-      left &= left - 1
-      if isFirst { rates.expose(class_, islands: 1) }
-      sum += rates.weight(class_)
+    let seen = chunks[chunk].seen & present
+    func classOf(_ island: Int) -> Int {
+      IslandRates.classOf(counts[first + island], isSlow: slow >> UInt64(island) & 1 != 0)
     }
+    var sum: Float = 0
+    func add(_ islands: Int, of class_: Int) {
+      if isFirst { rates.expose(class_, islands: islands) }
+      sum += rates.weight(class_) * Float(islands)
+    }
+    let unseenFast = IslandRates.classOf(0, isSlow: false)
+    let unseenSlow = IslandRates.classOf(0, isSlow: true)
+    add((present & ~seen & ~slow).nonzeroBitCount, of: unseenFast)
+    add((present & ~seen & slow).nonzeroBitCount, of: unseenSlow)
+    IslandSet(rawValue: seen).forEach { add(1, of: classOf($0)) }
     let scale = 1 / max(sum, .leastNormalMagnitude)
-    left = seen
-    while left != 0 {
-      let island = left.trailingZeroBitCount
-      left &= left - 1
-      body(island, rates.weight(IslandRates.classOf(counts[first + island])) * scale)
-    }
-    return IslandShares(seen: seen, unseenShare: rates.weight(0) * scale)
+    IslandSet(rawValue: seen).forEach { body($0, rates.weight(classOf($0)) * scale) }
+    return IslandShares(
+      seen: seen, unseenFast: rates.weight(unseenFast) * scale,
+      unseenSlow: rates.weight(unseenSlow) * scale)
   }
 
   private mutating func fade(_ chunk: Int, to time: Int64) {

@@ -121,35 +121,59 @@ static void punch_fast_file(const Move *move) {
       (int64_t)(local->fast_offset + move->offset), (int64_t)move->length, 0, 0);
 }
 
-static int demote_run(Move *move, uint64_t run) {
+/* Pages that were moved out of the run go back there. */
+static void give_back(const Move *move, uint64_t room, uint64_t moved) {
+  uint64_t back = arb_tier_move_pages(move->address, room, moved);
+  if (back >= moved) return;
+  arb_tier_call(
+      SYS_mremap, (int64_t)(room + back), (int64_t)(moved - back), (int64_t)(moved - back),
+      MREMAP_MAYMOVE | MREMAP_FIXED, (int64_t)(move->address + back), 0);
+}
+
+/* Copies the run to its slot and maps that there; its pages go into room, where there is any, and
+ * *moved says how much of it. On failure all is as before. */
+static int replace_by_slot(Move *move, uint64_t run, uint64_t room, uint64_t *moved) {
   ArbTierLocal *local = &arb_tier_state.locals[move->index];
-  int error = check(move, 0);
-  if (error != 0) return error;
-  leave_lock(move);
-  begin_stalls(move);
   uint64_t bytes = 0;
-  error = arb_tier_protect_begin(move->address, move->length);
-  int is_protected = error == 0;
-  if (is_protected)
-    error = arb_tier_copy_present(
-        move->index, move->slot, move->offset, move->length,
-        (local->stale_islands & run) != 0, &bytes);
+  int error = arb_tier_copy_present(
+      move->index, move->slot, move->offset, move->length, (local->stale_islands & run) != 0,
+      &bytes);
   take_lock(move);
   local->stale_islands |= run;
   if (error == 0) error = check(move, 0);
-  if (error == 0) error = map_slow(move);
+  if (error != 0) return error;
+  if (room != 0 && bytes == move->length)
+    *moved = arb_tier_move_pages(room, move->address, move->length);
+  error = map_slow(move);
+  if (error != 0) give_back(move, room, *moved);
+  else move->outcome->bytes_copied += bytes;
+  return error;
+}
+
+static int demote_run(Move *move, uint64_t run) {
+  int error = check(move, 0);
+  if (error != 0) return error;
+  leave_lock(move);
+  uint64_t room = arb_tier_pool_room(move->index, move->length), moved = 0;
+  begin_stalls(move);
+  error = arb_tier_protect_begin(move->address, move->length);
   if (error != 0) {
-    if (is_protected) arb_tier_protect_undo(move->address, move->length);
-    if (is_protected) release(move);
+    take_lock(move);
+    arb_tier_pool_keep(room, move->length, 0);
     return error;
   }
-  ArbTierChunk *chunk = chunk_of(move);
-  __atomic_store_n(&chunk->slot, move->slot, __ATOMIC_RELAXED);
-  arb_tier_note_islands(move->index, chunk->slow_islands | run);
+  error = replace_by_slot(move, run, room, &moved);
+  if (error == 0) {
+    ArbTierChunk *chunk = chunk_of(move);
+    __atomic_store_n(&chunk->slot, move->slot, __ATOMIC_RELAXED);
+    arb_tier_note_islands(move->index, chunk->slow_islands | run);
+  } else {
+    arb_tier_protect_undo(move->address, move->length);
+  }
   release(move);
-  punch_fast_file(move);
-  move->outcome->bytes_copied += bytes;
-  return 0;
+  if (error == 0) punch_fast_file(move);
+  arb_tier_pool_keep(room, move->length, error == 0 && moved == move->length);
+  return error;
 }
 
 /* The slot behind that of the chunk before, so that the two mappings become one. */
@@ -201,32 +225,21 @@ static int64_t map_anonymous(uint64_t length, int protection) {
       SYS_mmap, 0, (int64_t)length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-/* Whole chunks are aligned, so that they can be one huge page. */
-static int64_t map_aligned(uint64_t length) {
-  const uint64_t unit = ARB_TIER_CHUNK_BYTES;
-  int64_t first = map_anonymous(length, PROT_READ | PROT_WRITE);
-  if (first < 0 || length < unit || (uint64_t)first % unit == 0) return first;
-  unmap((uint64_t)first, length);
-  first = map_anonymous(2 * unit, PROT_READ | PROT_WRITE);
-  if (first < 0) return first;
-  uint64_t start = (uint64_t)first, aligned = (start + unit - 1) / unit * unit;
-  unmap(start, aligned - start);
-  unmap(aligned + unit, start + unit - aligned);
-  return (int64_t)aligned;
-}
-
 /* Fast memory for the run, with all its pages, mapped elsewhere. */
 static int64_t make_fresh(const Move *move) {
   const ArbTierLocal *local = &arb_tier_state.locals[move->index];
-  int64_t fresh;
-  if (chunk_of(move)->sharing == ARB_TIER_SHARED)
+  int64_t fresh = 0;
+  int is_shared = chunk_of(move)->sharing == ARB_TIER_SHARED;
+  if (!is_shared) fresh = (int64_t)arb_tier_pool_take(move->length);
+  if (fresh != 0) return fresh;
+  if (is_shared)
     fresh = arb_tier_call(
         SYS_mmap, 0, (int64_t)move->length, PROT_READ | PROT_WRITE, MAP_SHARED,
         arb_tier_state.fast_files[local->fast_file].descriptor,
         (int64_t)(local->fast_offset + move->offset));
   else
-    fresh = map_aligned(move->length);
-  if (fresh < 0) return fresh;
+    fresh = (int64_t)arb_tier_map_aligned(move->length);
+  if (fresh <= 0) return fresh == 0 ? -ENOMEM : fresh;
   int64_t length = (int64_t)move->length;
   if ((arb_tier_state.header->options & ARB_TIER_HUGE) != 0)
     arb_tier_call(SYS_madvise, fresh, length, MADV_HUGEPAGE, 0, 0, 0);

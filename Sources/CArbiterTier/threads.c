@@ -249,6 +249,7 @@ static void *run_mover(void *unused) {
       serve_move();
     } while (is_alive && take_request());
     arb_tier_fork_tend();
+    arb_tier_pool_tend();
     count_cpu(0);
     int is_waiting = is_alive && state->seat->request_head != state->seat->request_tail;
     arb_tier_sleep(&state->seat->request_bell, bell, is_waiting ? FULL_SLEEP_NS : SLEEP_NS);

@@ -58,6 +58,20 @@ typedef struct {
   uint32_t chunk_count; /* 0: the place is free */
 } ArbTierFastFile;
 
+/* Memory that demotions left: see pool.c. */
+#define ARB_TIER_POOL_PIECES 64u
+
+typedef struct {
+  uint64_t address, length;
+} ArbTierPiece;
+
+typedef struct {
+  uint32_t count;
+  uint64_t bytes;
+  int64_t used_ns; /* when a piece came or went last */
+  ArbTierPiece pieces[ARB_TIER_POOL_PIECES];
+} ArbTierPool;
+
 typedef struct {
   uint32_t is_joined; /* release and acquire: all below is set before */
   uint32_t is_started;
@@ -104,6 +118,7 @@ typedef struct {
   ArbTierOutcome *move_outcome;
   uint32_t kept_count;    /* slots that were given back with their room, about */
   uint32_t remark_kinds;  /* bit n: a remark of kind n was made */
+  ArbTierPool pool;       /* the mover's */
   ArbTierFastFile fast_files[ARB_TIER_FAST_FILES];
 } ArbTierState;
 
@@ -190,7 +205,25 @@ int arb_tier_protect_begin(uint64_t start, uint64_t length); /* stores wait from
 void arb_tier_protect_undo(uint64_t start, uint64_t length); /* all as before; wakes */
 void arb_tier_wake(uint64_t start, uint64_t length);
 int arb_tier_register_missing(uint64_t start, uint64_t length);
+int arb_tier_unregister(uint64_t start, uint64_t length); /* nobody waits there */
+/* Moves pages of private memory that nobody else holds to where userfaultfd is registered and none
+ * are, and says how many bytes it got through; pages that are not there are left out. */
+uint64_t arb_tier_move_pages(uint64_t to, uint64_t from, uint64_t length);
+int arb_tier_can_move_pages(void);
 void arb_tier_drain_events(void); /* counts faults; lets a waiting mremap go on */
+
+/* --- pool.c; on the mover --- */
+
+/* Anonymous memory; a whole chunk is aligned, so that it can be one huge page. 0: there is none. */
+uint64_t arb_tier_map_aligned(uint64_t length);
+/* An empty mapping for the pages of a run of a chunk; 0 where they are not worth keeping. */
+uint64_t arb_tier_pool_room(uint32_t index, uint64_t length);
+/* Takes what was moved there into the pool, if all of it was; else gives it back. */
+void arb_tier_pool_keep(uint64_t room, uint64_t length, int is_full);
+/* A piece of memory with all its pages, and old bytes in them, which is the caller's; or 0. */
+uint64_t arb_tier_pool_take(uint64_t length);
+void arb_tier_pool_tend(void); /* at each wake-up: gives back what is too much, or idle */
+void arb_tier_pool_drop(void);
 
 /* --- check.c; on the mover --- */
 

@@ -105,6 +105,7 @@ typedef struct {
   uint64_t slow_bytes;   /* of the slow file, when it was joined */
   uint64_t slow_inode;   /* as the kernel tells of mappings of the slow file */
   uint64_t cpu_counted[2]; /* of mover and watcher, as added to the seat's counts */
+  uint64_t placing_ns;     /* of that, the mover's for calls of the program */
   /* What the holder of the lock wants the mover to do. */
   int64_t (*service)(void *);
   void *service_argument;
@@ -245,6 +246,7 @@ int arb_tier_bring_home(uint32_t index, uint64_t islands);
 
 int32_t arb_tier_thread_number(void);
 int64_t arb_tier_now(void);
+uint64_t arb_tier_thread_cpu(void); /* of the calling thread, in nanoseconds */
 /* Sleeps while the word has the value, at most so long. */
 void arb_tier_sleep(uint32_t *word, uint32_t value, int64_t nanoseconds);
 void arb_tier_wake_all(uint32_t *word);

@@ -35,7 +35,9 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["private", "shared", "no-room", "ranges", "pool-bytes", "pool-back", "between"])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -50,8 +52,16 @@ import Testing
     try run("private", slow: "\(memory.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file"])
+  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
   func `a migration that fails leaves all as it was`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["pool-bound", "pool-bytes", "pool-fork", "pool-unmap", "pool-back"])
+  func `memory that demotions leave is bounded and shows nobody's bytes`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }

@@ -350,6 +350,9 @@ public final class FileBackEnd: TierBackEnd {
   /// CPU time that moving took so far.
   public var moverNanoseconds: Figure<UInt64> { .known(counts.cpu_ns) }
 
+  /// CPU time that room for what programs map took so far.
+  public var placingNanoseconds: Figure<UInt64> { .known(counts.placing_ns) }
+
   /// Accesses of programs that had to wait for a migration.
   public var stalls: Figure<TierStalls> {
     let sum = counts

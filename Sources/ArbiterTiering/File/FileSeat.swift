@@ -64,6 +64,7 @@ extension ArbTierCounts {
     stall_ns &+= other.stall_ns
     stall_ns_max = max(stall_ns_max, other.stall_ns_max)
     cpu_ns &+= other.cpu_ns
+    placing_ns &+= other.placing_ns
     forks &+= other.forks
     homes &+= other.homes
     placed_slow &+= other.placed_slow

@@ -131,6 +131,11 @@ public struct NumaBackEnd: TierBackEnd {
     .known(owner.worker.mail.withLock { $0.cpuNanoseconds })
   }
 
+  /// The kernel's, in the program's own page faults.
+  public var placingNanoseconds: Figure<UInt64> {
+    .unavailable("the kernel gives out memory where the program touches it")
+  }
+
   /// Nobody counts them: a page under migration holds its readers inside the kernel.
   public var stalls: Figure<TierStalls> {
     .unavailable("the kernel does not tell who waits for a page that it moves")

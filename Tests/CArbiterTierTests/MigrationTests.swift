@@ -35,12 +35,18 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges"])
+  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges", "mad"])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     try run(
       name, slow: "\(folder.path)/slow", compiler: "cc -O1 -g \(sanitizers)", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted))
+  func `a manager that writes over all of the page loses nothing of the program`() throws {
+    let folder = TemporaryFolder()
+    try run("mad", slow: "\(folder.path)/slow", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && Shell.succeeds("test -w /dev/shm")))

@@ -26,6 +26,7 @@
 #define CHUNKS 12u
 #define FAST 6u
 #define SLOTS 64u
+#define CAPACITY 64u
 #define LINES (CHUNKS * CHUNK / 64)
 
 extern ArbTierHeader *header;
@@ -35,6 +36,20 @@ extern char *memory;
 extern uint64_t state_word;
 extern double seconds;
 extern const char *slow_path;
+/* Whether what stands on the page means anything. */
+extern int is_raving;
+
+/* A thread that knows what it wrote into its own word of each line. */
+typedef struct {
+  uint32_t number;
+  uint64_t seed, stores;
+  uint64_t *expected;
+  pthread_t thread;
+} Writer;
+
+/* Two of them, until they are stopped and all that they wrote is there. */
+void start_writers(Writer *writers);
+void stop_writers(Writer *writers);
 
 /* Says what is wrong, with all remarks, and ends the process. */
 void fail(const char *format, ...);
@@ -52,6 +67,9 @@ extern uint32_t slot_count;
 void check_books(void);
 /* Makes the budget larger by some chunks. */
 void give(int64_t count);
+
+/* migrate_mad.c */
+void mad(void);
 
 /* migrate_cases.c */
 void no_room(void);

@@ -136,7 +136,7 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
   *why = prepare(slot, word != 0);
   if (*why == 0) return slot;
   arb_tier_remark(
-      *why == -ENOSPC || *why == -EDQUOT ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_DEVICE,
+      arb_tier_is_full(*why) ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_DEVICE,
       "the slow file cannot take another 2 MiB: free some room on its device", -*why);
   /* What was written of it is unknown. */
   give_back(slot, ARB_TIER_SLOT_STALE);

@@ -20,6 +20,7 @@
 #ifndef ARBITER_TIER_STATE_H
 #define ARBITER_TIER_STATE_H
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -176,6 +177,10 @@ int arb_tier_slots_check(void);
 void arb_tier_slot_free(uint32_t slot, uint32_t count);
 /* Makes bytes of a slot zero, and keeps their room. */
 int arb_tier_slot_zero(uint32_t slot, uint64_t offset, uint64_t length);
+/* 1 for what a file says that can take no more. */
+static inline int arb_tier_is_full(int error) {
+  return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
 static inline uint64_t arb_tier_slot_offset(uint32_t slot) {
   return (uint64_t)slot * ARB_TIER_CHUNK_BYTES;
 }

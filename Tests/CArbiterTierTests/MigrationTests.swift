@@ -62,6 +62,12 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
+  @Test(.enabled(if: isPermitted && Shell.succeeds("unshare -m true")))
+  func `a full device of the slow file is told in one line`() throws {
+    let folder = TemporaryFolder()
+    try run("full", slow: "\(folder.path)/slow", folder: folder)
+  }
+
   @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))
   func `memory that was mapped anew unseen is let alone`() throws {
     let folder = TemporaryFolder()

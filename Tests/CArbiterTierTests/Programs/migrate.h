@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -73,6 +75,7 @@ void mad(void);
 
 /* migrate_cases.c */
 void no_room(void);
+void full_device(void);
 void no_slot(void);
 void no_memory(void);
 void cut_file(void);

@@ -105,6 +105,7 @@ extension AdaptivePlacement {
 
   /// The concentration of a chunk whose islands are to be judged one by one; nil for others.
   private func splitConcentration(_ index: Int, overall: Double) -> Double? {
+    guard moveUnit == .island else { return nil }
     let concentration = sketch.concentration(
       of: index, overall: overall, prior: parameters.splitPrior)
     return concentration >= parameters.splitConcentration ? concentration : nil
@@ -144,7 +145,7 @@ extension AdaptivePlacement {
     }
     let fast = state.present & ~state.slow
     guard fast != 0, !isNew(state, now: now) else { return }
-    if state.idle & fast != 0 {
+    if state.idle & fast != 0, moveUnit == .island || fast & ~state.idle == 0 {
       plan.fall(PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0))
     } else if bucket <= plan.cut {
       let heat = careful(state, rises: false) / present

@@ -329,6 +329,9 @@ public final class FileBackEnd: TierBackEnd {
     table[index] = chunk
   }
 
+  /// A device that can only be mapped is mapped in chunks.
+  public var moveUnit: MoveUnit { slow.kind == .deviceDax ? .chunk : .island }
+
   // MARK: Seeing it
 
   /// Processes whose memory is managed now.

@@ -5,7 +5,7 @@
  * may come from an allocator that holds its locks, and a thread of the C library allocates: so
  * there the kernel is asked for one. It runs nothing but this library's code and calls of the
  * kernel; for what little of the C library looks at a thread's own memory, as errno does, it has a
- * block of zeros. Such a thread keeps its rights when the program gives up its own. */
+ * block of zeros. Where the program gives up rights such a thread follows by itself: rights.c. */
 #define _GNU_SOURCE
 #include "tier_state.h"
 

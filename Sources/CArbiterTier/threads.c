@@ -18,6 +18,7 @@
 
 #define STACK_BYTES (256u << 10)
 #define SLEEP_NS 1000000000ll
+#define WATCH_MILLISECONDS 1000       /* of a watcher that looks after its own rights */
 #define FULL_SLEEP_NS 5000000ll       /* while the manager has not taken the outcomes */
 #define HEARTBEAT_NS_MAX 10000000000ll /* a manager that is silent for longer has gone */
 
@@ -192,9 +193,12 @@ static void *watch(void *unused) {
   arb_tier_call(SYS_prctl, PR_SET_NAME, (intptr_t) "arb-watcher", 0, 0, 0, 0);
   hurry();
   state->watcher_thread = arb_tier_thread_number();
+  int64_t looked_ns = 0;
   for (;;) {
     struct pollfd event = {.fd = state->uffd, .events = POLLIN};
-    int64_t answer = arb_tier_call(SYS_poll, (intptr_t)&event, 1, -1, 0, 0, 0);
+    arb_tier_follow_rights(&looked_ns);
+    int64_t answer = arb_tier_call(
+        SYS_poll, (intptr_t)&event, 1, state->is_bare ? WATCH_MILLISECONDS : -1, 0, 0, 0);
     if (answer < 0 && answer != -EINTR) return NULL;
     if (answer > 0) arb_tier_drain_events();
     count_cpu(1);
@@ -252,7 +256,9 @@ static void *run_mover(void *unused) {
   /* Release, with arb_tier_start and arb_tier_on_mover. */
   __atomic_store_n(&state->is_started, 1, __ATOMIC_RELEASE);
   arb_tier_wake_all(&state->is_started);
+  int64_t looked_ns = 0;
   for (;;) {
+    arb_tier_follow_rights(&looked_ns);
     uint32_t bell = __atomic_load_n(&state->seat->request_bell, __ATOMIC_ACQUIRE);
     int is_alive = is_manager_alive();
     /* So many at a time, that no manager keeps the mover from all else. */

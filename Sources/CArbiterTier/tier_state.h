@@ -250,6 +250,12 @@ int arb_tier_start_bare(void *(*body)(void *));
  * is the kernel's, beside the word. The thread holds no robust mutex of the C library. */
 int arb_tier_own(uint32_t *word, uint64_t *next);
 
+/* --- rights.c --- */
+
+/* What the process's first thread has given up since, the calling thread gives up, if it is one
+ * that the C library does not know. Looks a few times a second at most. */
+void arb_tier_follow_rights(int64_t *looked_ns);
+
 /* --- remark.c --- */
 
 typedef enum {

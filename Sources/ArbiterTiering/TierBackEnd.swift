@@ -34,6 +34,9 @@ public protocol TierBackEnd {
   /// Hands over what became of queued migrations, and notes it in the table.
   mutating func takeOutcomes(_ table: inout ChunkTable, _ body: (MigrationOutcome) -> Void)
 
+  /// The least that moves by itself.
+  var moveUnit: MoveUnit { get }
+
   /// Processes whose memory is managed now.
   var processes: [Int32] { get }
 
@@ -61,6 +64,9 @@ public protocol TierBackEnd {
 extension TierBackEnd {
   /// Nothing: programs that join by themselves need not be followed.
   public mutating func follow(_ process: Int32) {}
+
+  /// Islands.
+  public var moveUnit: MoveUnit { .island }
 
   /// Nothing beside the heap.
   public var metadataBytes: UInt64 { 0 }

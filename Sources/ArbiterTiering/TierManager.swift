@@ -349,7 +349,7 @@ public final class TierManager {
       let view = PlacementView(
         timeNanoseconds: now, chunks: table, tiers: tiers,
         samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
-        newFastBytes: newBytes, sampleUnit: sampleUnit)
+        newFastBytes: newBytes, sampleUnit: sampleUnit, moveUnit: backEnd.moveUnit)
       policy.step(view, into: &decisions)
     }
     let isMoving = probe.staticReason == nil

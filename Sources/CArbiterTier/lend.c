@@ -163,6 +163,7 @@ int arb_tier_lent_settle(uint32_t index) {
       __atomic_store_n(&chunk->slot, ARB_TIER_NO_SLOT, __ATOMIC_RELAXED);
       arb_tier_state.locals[index].stale_islands = 0;
       chunk->held &= (uint8_t)~ARB_TIER_HELD_FORKED;
+      arb_tier_show(index);
     }
   }
   arb_tier_fork_unlock();
@@ -209,6 +210,7 @@ static int fold_chunk(uint32_t index) {
       __atomic_store_n(&chunk->slot, ARB_TIER_NO_SLOT, __ATOMIC_RELAXED);
       arb_tier_state.locals[index].stale_islands = 0;
     }
+    arb_tier_show(index);
   }
   arb_tier_fork_unlock();
   return is_left;

@@ -95,10 +95,11 @@ int arb_tier_run(uint32_t index, uint64_t islands, int is_to_slow, ArbTierOutcom
   if (error == 0)
     error = is_to_slow ? arb_tier_demote(&move, islands) : arb_tier_promote(&move, islands);
   int status = status_of(error);
+  /* Whether it is the claim of a slot or the copy that meets a full device, one line says so. */
   if (status == ARB_TIER_FULL)
     arb_tier_remark(
-        ARB_TIER_REMARK_MEMORY, "there was no room for a migration: chunks stay where they are",
-        -error);
+        arb_tier_is_full(error) ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_MEMORY,
+        "there was no room for a migration: chunks stay where they are", -error);
   if (status == ARB_TIER_FAILED)
     arb_tier_remark(
         error == -EIO ? ARB_TIER_REMARK_DEVICE : ARB_TIER_REMARK_PROTECT,

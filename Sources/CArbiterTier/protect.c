@@ -168,6 +168,7 @@ static void settle_fault(uint64_t page) {
   if (index != ARB_TIER_NONE) {
     ArbTierChunk *chunk = &arb_tier_state.chunks[index];
     __atomic_fetch_or(&chunk->held, ARB_TIER_HELD_MIXED, __ATOMIC_RELAXED);
+    arb_tier_show(index);
     if (count < 16) return;
     uint32_t slot = chunk->slot;
     int is_slow = (chunk->slow_islands >> island & 1) != 0 &&

@@ -20,6 +20,7 @@
 #ifndef ARBITER_TIER_STATE_H
 #define ARBITER_TIER_STATE_H
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -84,11 +85,17 @@ typedef struct {
   void *page;
   ArbTierHeader *header;
   ArbTierSeat *seat;
-  ArbTierChunk *chunks;
+  ArbTierChunk *chunks; /* the table itself, which nobody else can write */
+  ArbTierChunk *shown;  /* the page's copy of it, for the manager: arb_tier_show */
   ArbTierLocal *locals;
   uint32_t *slots;
+  uint8_t *slot_notes;  /* what this process knows of slots: ARB_TIER_SLOT_IS_OURS, ..._HAS_BYTES */
   uint64_t page_bytes;
   uint32_t slot_count, chunk_capacity; /* of the page, as they were checked */
+  uint32_t chunk_high;  /* entries of the table that were ever in use */
+  uint32_t slow_kind;   /* as it was when the page was joined */
+  uint32_t is_frozen;   /* once said by the manager or here, for good */
+  uint32_t request_head, outcome_tail; /* the mover's ends of the rings */
   uint32_t seat_number;
   uint32_t free_hint; /* where the search for a free entry begins */
   uint64_t next_generation;
@@ -125,10 +132,14 @@ typedef struct {
 
 extern ArbTierState arb_tier_state;
 
-/* Entries of the table that were ever in use; never more than there are, whatever the page says. */
+/* A slot's note. Only slots that are noted as ours are given back, and such a one is never claimed
+ * again, whatever its word on the page says; what has bytes of ours in it is not taken for zero. */
+#define ARB_TIER_SLOT_IS_OURS 1u
+#define ARB_TIER_SLOT_HAS_BYTES 2u
+
+/* Entries of the table that were ever in use. */
 static inline uint32_t arb_tier_high(void) {
-  uint32_t high = __atomic_load_n(&arb_tier_state.seat->chunk_high, __ATOMIC_RELAXED);
-  return high < arb_tier_state.chunk_capacity ? high : arb_tier_state.chunk_capacity;
+  return __atomic_load_n(&arb_tier_state.chunk_high, __ATOMIC_RELAXED);
 }
 
 /* Sets the first and count of the next islands side by side, and takes them out of the set. */
@@ -172,7 +183,9 @@ uint32_t arb_tier_next(uint64_t *address, uint64_t end);
 uint32_t arb_tier_add(uint64_t address);
 /* Takes a chunk out of management. Its slot is given back unless keeps_slot; its mappings stay. */
 void arb_tier_forget(uint32_t index, int keeps_slot);
-/* Notes where islands lie: slow_islands and the budget, in step. */
+/* Copies an entry to the page: after whatever of it changes that the manager is to know. */
+void arb_tier_show(uint32_t index);
+/* Notes where islands lie: slow_islands and the budget, in step; shows the entry. */
 void arb_tier_note_islands(uint32_t index, uint64_t slow_islands);
 void arb_tier_index_clear(void);
 /* Takes a range off the index entries that are leaving, or keeps them; ends a release. */
@@ -191,6 +204,10 @@ int arb_tier_slots_check(void);
 void arb_tier_slot_free(uint32_t slot, uint32_t count);
 /* Makes bytes of a slot zero, and keeps their room. */
 int arb_tier_slot_zero(uint32_t slot, uint64_t offset, uint64_t length);
+/* 1 for what a file says that can take no more. */
+static inline int arb_tier_is_full(int error) {
+  return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
 static inline uint64_t arb_tier_slot_offset(uint32_t slot) {
   return (uint64_t)slot * ARB_TIER_CHUNK_BYTES;
 }
@@ -275,8 +292,15 @@ void arb_tier_private_learn(void);
 
 /* Starts a thread that allocates nothing, with all signals blocked: 0, or a negative errno. */
 int arb_tier_start_bare(void *(*body)(void *));
-/* Such a thread takes a robust mutex for as long as it lives: 0, or a negative errno. */
-int arb_tier_own_bare(pthread_mutex_t *mutex);
+/* The calling thread takes a robust futex for as long as it lives: 0, or a negative errno. `next`
+ * is the kernel's, beside the word. The thread holds no robust mutex of the C library. */
+int arb_tier_own(uint32_t *word, uint64_t *next);
+
+/* --- rights.c --- */
+
+/* What the process's first thread has given up since, the calling thread gives up, if it is one
+ * that the C library does not know. Looks a few times a second at most. */
+void arb_tier_follow_rights(int64_t *looked_ns);
 
 /* --- remark.c --- */
 

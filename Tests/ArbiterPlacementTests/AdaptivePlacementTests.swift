@@ -88,6 +88,21 @@ private func program(_ pattern: Pattern, seed: UInt64 = ProcessSeed.value) -> Vi
     #expect(program.largestFastBytes <= program.tiers.fastBytes)
   }
 
+  @Test func `chunks of scattered islands, whole, where nothing smaller moves`() {
+    // Eight hot islands in each fifth chunk, by themselves half of the fast tier's size.
+    let hot = (0..<1024).filter { $0 % 5 == 3 }.flatMap { chunk in
+      (0..<8).map { chunk * 64 + $0 * 8 + chunk % 8 }
+    }
+    var program = VirtualProgram(
+      chunks: 1024, fastChunks: 256, pattern: .hotIslands(hot), seed: ProcessSeed.value)
+    program.moveUnit = .chunk
+    var policy = AdaptivePlacement()
+    program.run(&policy, for: 20)
+    #expect(program.partMoves == 0)
+    #expect(program.fastShare(of: hot) >= 0.9, "seed \(ProcessSeed.value)")
+    #expect(program.largestFastBytes <= program.tiers.fastBytes)
+  }
+
   @Test func `one chunk that takes nearly all`() {
     var program = program(.hotRange(first: 2000, count: 1))
     var policy = AdaptivePlacement()

@@ -37,12 +37,20 @@ import Testing
 
   @Test(
     .enabled(if: isPermitted),
-    arguments: ["private", "shared", "no-room", "ranges", "pool-bytes", "pool-back", "between"])
+    arguments: [
+      "private", "shared", "no-room", "ranges", "mad", "pool-bytes", "pool-back", "between",
+    ])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     try run(
       name, slow: "\(folder.path)/slow", compiler: "cc -O1 -g \(sanitizers)", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted))
+  func `a manager that writes over all of the page loses nothing of the program`() throws {
+    let folder = TemporaryFolder()
+    try run("mad", slow: "\(folder.path)/slow", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && Shell.succeeds("test -w /dev/shm")))
@@ -64,6 +72,12 @@ import Testing
   func `memory that demotions leave is bounded and shows nobody's bytes`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted && Shell.succeeds("unshare -m true")))
+  func `a full device of the slow file is told in one line`() throws {
+    let folder = TemporaryFolder()
+    try run("full", slow: "\(folder.path)/slow", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))

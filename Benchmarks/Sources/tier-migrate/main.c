@@ -94,14 +94,12 @@ static char *map_chunks(uint32_t count) {
 /* --- The mover --- */
 
 static void join(const char *folder) {
-  uint64_t bytes = arb_tier_page_bytes(4 * BATCH, 4 * BATCH);
-  int page_fd = memfd_create("page", MFD_CLOEXEC);
-  if (page_fd < 0 || ftruncate(page_fd, (off_t)bytes) != 0) fail("no page");
-  void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
-  if (page == MAP_FAILED) fail("no page");
+  const ArbTierSizes sizes = {3 * BATCH, 4 * BATCH};
+  void *page;
+  int page_fd = (int)arb_tier_page_open(sizes.slot_count, sizes.chunk_capacity, &page);
+  if (page_fd < 0) fail("no page");
   slow = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (slow < 0 || ftruncate(slow, (off_t)(4 * BATCH * CHUNK)) != 0) fail("no slow file");
-  arb_tier_page_make(page, 3 * BATCH, 4 * BATCH);
   header = page;
   header->fast_bytes = 4 * BATCH * CHUNK;
   header->fast_free_bytes = (int64_t)header->fast_bytes;
@@ -112,7 +110,7 @@ static void join(const char *folder) {
   }
   if (errno != 0 || arb_tier_start() != 0) fail("the page cannot be joined");
   seat = arb_tier_seat(page, 0);
-  chunks = arb_tier_chunks(page, 0);
+  chunks = arb_tier_chunks(page, sizes, 0);
 }
 
 static uint64_t moving_bytes(void) {

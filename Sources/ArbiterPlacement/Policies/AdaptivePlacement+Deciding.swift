@@ -108,6 +108,7 @@ extension AdaptivePlacement {
 
   /// Whether a chunk's islands are to be judged one by one.
   private func isSplit(_ index: Int, overall: Double) -> Bool {
+    guard moveUnit == .island else { return false }
     let concentration = sketch.concentration(
       of: index, overall: overall, prior: parameters.splitPrior)
     return concentration >= parameters.splitConcentration
@@ -148,7 +149,7 @@ extension AdaptivePlacement {
     }
     let fast = state.present & ~state.slow
     guard fast != 0, !isNew(state, now: now) else { return }
-    if state.idle & fast != 0 {
+    if state.idle & fast != 0, moveUnit == .island || fast & ~state.idle == 0 {
       plan.fall(
         PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0, lately: 0))
     } else if bucket <= plan.cut {

@@ -38,6 +38,8 @@ public struct NumaBackEnd: TierBackEnd {
   }
 
   private let owner: Owner
+  /// Chunks where the kernel makes huge pages of all that is aligned: it moves such a page whole.
+  public let moveUnit: MoveUnit
 
   /// Makes a back-end and starts its thread.
   ///
@@ -52,10 +54,17 @@ public struct NumaBackEnd: TierBackEnd {
         errorNumber: Self.notImplemented, path: nil, action: "move pages",
         nextStep: "use a kernel with NUMA and migration, or give a file as slow memory")
     }
+    moveUnit = Self.moveUnit(tree)
     let worker = NumaWorker()
     owner = Owner(
       worker,
       try WorkerThread { worker.run(tree: tree, places: places, movesShared: shared == 0) })
+  }
+
+  /// By the system's setting of huge pages; a program that asks for them itself is not known.
+  package static func moveUnit(_ tree: SystemTree) -> MoveUnit {
+    let setting = tree.text("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+    return setting.contains("[always]") ? .chunk : .island
   }
 
   /// ENOSYS.

@@ -40,6 +40,29 @@ void no_room(void) {
   check_books();
 }
 
+/* The device of the slow file is full: one line says so, whoever meets it. */
+void full_device(void) {
+  char folder[] = "full-XXXXXX";
+  if (mkdtemp(folder) == NULL) fail("no folder");
+  char size[32];
+  snprintf(size, sizeof size, "size=%llu", (CHUNKS - FAST) * CHUNK + CHUNK / 2);
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", folder, "tmpfs", 0, size) != 0) {
+    printf("refused\n");
+    exit(77);
+  }
+  static char path[64];
+  snprintf(path, sizeof path, "%s/slow", folder);
+  slow_path = path;
+  prepare();
+  for (int turn = 0; turn < 3; turn++)
+    for (uint32_t each = 0; each < FAST; each++)
+      expect(move(each, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_FULL, "to a full device");
+  check_books();
+  if (seat->remark_count != 1) fail("%u remarks", seat->remark_count);
+  check_filled(0, CHUNKS);
+}
+
 /* No slot is left. */
 void no_slot(void) {
   slot_count = CHUNKS - FAST + 1;

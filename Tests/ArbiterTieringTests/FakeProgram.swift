@@ -212,20 +212,3 @@ final class FakeProgram {
     unsafe place.pointee.remark_count += 1
   }
 }
-
-/// A folder of its own that goes with its content.
-final class TestFolder {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/arbiter-tiering-XXXXXX".utf8CString)
-    // SAFETY: the template ends with zero, and is written in place.
-    guard unsafe mkdtemp(&template) != nil else { preconditionFailure("no folder for the test") }
-    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  deinit {
-    for name in SystemTree().entries(path) { unsafe unlink("\(path)/\(name)") }
-    unsafe rmdir(path)
-  }
-}

@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test func `are a line through what was measured`() throws {
-    var costs = TierCosts()
+    var costs = MigrationCosts()
     #expect(costs.migrationNanoseconds(bytesPerSecond: 1e9) == nil)
     for number in 1...100 {
       let bytes = (number % 64 + 1) << 15
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test func `take the copy at the bandwidth where all are of one size`() throws {
-    var costs = TierCosts()
+    var costs = MigrationCosts()
     for _ in 0..<20 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 1_100_000)) }
     let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 4e9))
     #expect(abs(cost - (1_100_000 - Double(2 << 20) / 4)) < 1)

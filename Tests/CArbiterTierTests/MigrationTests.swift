@@ -60,7 +60,9 @@ import Testing
     try run("private", slow: "\(memory.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
   func `a migration that fails leaves all as it was`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)

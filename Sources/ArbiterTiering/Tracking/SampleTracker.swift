@@ -89,11 +89,9 @@ package final class SampleTracker {
 
   /// Takes the period that is nearest to the one that is wanted.
   package func select(periodNanoseconds wanted: Int64, now: Int64) {
-    let ratio = Double(max(1, wanted))
     let nearest =
       levels.indices.min {
-        abs(Self.logRatio(Double(levels[$0]), ratio))
-          < abs(Self.logRatio(Double(levels[$1]), ratio))
+        Self.ratio(levels[$0], max(1, wanted)) < Self.ratio(levels[$1], max(1, wanted))
       } ?? 0
     if nearest != level,
       changedNanoseconds == .min || now - changedNanoseconds >= Self.changeNanoseconds
@@ -107,9 +105,9 @@ package final class SampleTracker {
     feed.sampler.select(events[level])
   }
 
-  /// The distance of two periods: how often one is the other doubled, roughly.
-  private static func logRatio(_ one: Double, _ other: Double) -> Double {
-    one >= other ? one / other - 1 : -(other / one - 1)
+  /// How many times the longer of two periods is the shorter one.
+  private static func ratio(_ one: Int64, _ other: Int64) -> Double {
+    Double(max(one, other)) / Double(min(one, other))
   }
 
   /// Hands over the accesses since the last call.

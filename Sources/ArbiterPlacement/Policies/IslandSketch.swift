@@ -29,6 +29,8 @@ struct IslandSketch: Sendable {
   private struct Chunk {
     var samples: Float = 0
     var coincidences: Float = 0
+    /// Their variance by chance: a sample that counts for more varies by its weight once more.
+    var variance: Float = 0
     var expected: Float = 0
     var fadedAt: Int64 = 0
     /// The step in which its islands were last judged one by one.
@@ -40,6 +42,7 @@ struct IslandSketch: Sendable {
   private var counts: [Float] = []
   private var chunks: [Chunk] = []
   private var coincidences = 0.0
+  private var variance = 0.0
   private var expected = 0.0
   private let islandSeconds: Double
   private var rates = IslandRates()
@@ -76,8 +79,10 @@ struct IslandSketch: Sendable {
     }
     let even = chunks[chunk].samples / Float(max(1, present))
     chunks[chunk].coincidences += before * weight
+    chunks[chunk].variance += before * weight * weight
     chunks[chunk].expected += even * weight
     coincidences += Double(before * weight)
+    variance += Double(before * weight * weight)
     expected += Double(even * weight)
     counts[index] = before + weight
     chunks[chunk].seen |= 1 << UInt64(island)
@@ -88,6 +93,7 @@ struct IslandSketch: Sendable {
   mutating func fade(bySeconds seconds: Double) {
     let factor = exponential(-seconds / islandSeconds)
     coincidences *= factor
+    variance *= factor
     expected *= factor
     rates.learn(fading: factor, concentration: concentration)
   }
@@ -95,14 +101,14 @@ struct IslandSketch: Sendable {
   /// Concentration over all chunks, at least 1; 1 unless chance is excluded.
   var concentration: Double {
     guard expected > 0 else { return 1 }
-    let certain = coincidences - 3 * coincidences.squareRoot()
+    let certain = coincidences - 3 * variance.squareRoot()
     return max(1, certain / expected)
   }
 
   /// Concentration of a chunk, drawn to that of all of them by what `prior` coincidences weigh.
   func concentration(of chunk: Int, overall: Double, prior: Double) -> Double {
     let own = chunks[chunk]
-    let certain = Double(own.coincidences - own.coincidences.squareRoot())
+    let certain = Double(own.coincidences - own.variance.squareRoot())
     return (max(0, certain) + prior * overall) / (Double(own.expected) + prior)
   }
 
@@ -143,6 +149,7 @@ struct IslandSketch: Sendable {
     let factor = Float(exponential(-Double(elapsed) / 1e9 / islandSeconds))
     chunks[chunk].samples *= factor
     chunks[chunk].coincidences *= factor
+    chunks[chunk].variance *= factor
     chunks[chunk].expected *= factor
     let first = chunk * TierUnit.islandsPerChunk
     var left = chunks[chunk].seen

@@ -48,6 +48,7 @@ public enum TierTexts {
   /// 400 ns away against 100, and stayed there.
   ///
   /// - Parameter weight: What the samples' weights of 1,000,000 stand for.
+  /// - Returns: The recording, whole.
   public static func hotChunkRecording(weight: String = "nanoseconds") -> String {
     let rates = { (tier: String) in
       "\(tier)_read_bytes_per_second=1e11 \(tier)_write_bytes_per_second=1e11"

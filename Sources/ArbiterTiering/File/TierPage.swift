@@ -63,9 +63,6 @@ package final class TierPage {
   /// Tells programs that the manager lives.
   package func beat() { unsafe arb_tier_beat(page, UInt64(arb_tier_now_ns())) }
 
-  /// Bytes of the budget that are free; negative while room is made.
-  package var fastFreeBytes: Int64 { unsafe arb_tier_fast_free(page) }
-
   /// Bytes of memory behind the page: those that were touched.
   package var memoryBytes: UInt64 {
     var facts = stat()

@@ -215,8 +215,8 @@ package struct NumaSurvey {
     for area in areas where charges(area, to: index) {
       guard othersCount + present.count + area.chunkCount <= chunkCountMax else {
         remarks.append(
-          "process \(number) maps more than can be looked after (\(chunkCountMax >> 9) GiB in all): "
-            + "what it maps at 0x\(String(area.addresses.lowerBound, radix: 16)) stays put")
+          "process \(number) maps more than can be looked after (\(chunkCountMax >> 9) GiB in "
+            + "all): what it maps at 0x\(String(area.addresses.lowerBound, radix: 16)) stays put")
         continue
       }
       for address in area.chunks { present.insert(address) }

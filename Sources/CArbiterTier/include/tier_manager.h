@@ -19,9 +19,6 @@ void arb_tier_page_close(void *_Nonnull page, int descriptor);
 /* Tells the programs that the manager lives. */
 void arb_tier_beat(void *_Nonnull page, uint64_t now_ns);
 
-/* The free part of the budget of fast memory. */
-int64_t arb_tier_fast_free(const void *_Nonnull page);
-
 /* Words of a seat, each as it was at some moment of the call. */
 typedef struct {
   ArbTierCounts counts;
@@ -70,9 +67,6 @@ uint64_t arb_tier_needed_features(void);
 
 /* Sets the length of an open file without touching its medium: 0, or a negative errno. */
 int64_t arb_tier_set_length(int descriptor, uint64_t length);
-
-/* CPU time of the calling thread, in nanoseconds. */
-int64_t arb_tier_thread_ns(void);
 
 /* CLOCK_MONOTONIC, in nanoseconds. */
 int64_t arb_tier_now_ns(void);

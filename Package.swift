@@ -82,10 +82,13 @@ let package = Package(
       "CArbiterPreload", sees: ["CArbiter", "CArbiterGate", "CArbiterRecord"],
       exclude: ["exports.map"],
       // No start code of Swift, no folder of the toolchain, no symbol but the interposers, and no
-      // debug information, which would be most of a library that lands in every program.
+      // debug information, which would be most of a library that lands in every program. All
+      // symbols are bound when it is loaded: at the first call it might be an allocator's, or
+      // that of a thread which the C library does not know. Then nothing of it can be written.
       linkerSettings: [
         .unsafeFlags([
-          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug",
+          "-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker",
           "--version-script=\(Context.packageDirectory)/Sources/CArbiterPreload/exports.map",
         ])
       ]),
@@ -94,7 +97,8 @@ let package = Package(
       // As with the other preload library.
       linkerSettings: [
         .unsafeFlags([
-          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug", "-Xlinker",
+          "-nostartfiles", "-no-toolchain-stdlib-rpath", "-Xlinker", "--strip-debug",
+          "-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker",
           "--version-script=\(Context.packageDirectory)/Sources/CArbiterTierPreload/exports.map",
         ])
       ]),

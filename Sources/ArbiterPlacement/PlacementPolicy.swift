@@ -9,6 +9,14 @@ public enum SampleUnit: String, Sendable, Hashable, CaseIterable {
   case accesses
 }
 
+/// The least that moves by itself, in one session.
+public enum MoveUnit: String, Sendable, Hashable, CaseIterable {
+  /// Islands of a chunk may lie in different tiers.
+  case island
+  /// A chunk moves whole, whatever is asked for: a device that is mapped in chunks, huge pages.
+  case chunk
+}
+
 /// What a policy sees when it decides.
 public struct PlacementView: ~Copyable {
   /// Now, in nanoseconds of the session's clock; virtual in simulations.
@@ -23,11 +31,13 @@ public struct PlacementView: ~Copyable {
   public let newFastBytes: Int
   /// What the samples stand for.
   public let sampleUnit: SampleUnit
+  /// The least that moves by itself: decisions on less than that move more than they say.
+  public let moveUnit: MoveUnit
 
   /// Makes a view.
   public init(
     timeNanoseconds: Int64, chunks: ChunkTable, tiers: TierPair, samplingPeriodNanoseconds: Int64,
-    newFastBytes: Int = 0, sampleUnit: SampleUnit = .time
+    newFastBytes: Int = 0, sampleUnit: SampleUnit = .time, moveUnit: MoveUnit = .island
   ) {
     self.timeNanoseconds = timeNanoseconds
     self.chunks = chunks
@@ -35,6 +45,7 @@ public struct PlacementView: ~Copyable {
     self.samplingPeriodNanoseconds = samplingPeriodNanoseconds
     self.newFastBytes = newFastBytes
     self.sampleUnit = sampleUnit
+    self.moveUnit = moveUnit
   }
 }
 

@@ -34,11 +34,17 @@ public protocol TierBackEnd {
   /// Hands over what became of queued migrations, and notes it in the table.
   mutating func takeOutcomes(_ table: inout ChunkTable, _ body: (MigrationOutcome) -> Void)
 
+  /// The least that moves by itself.
+  var moveUnit: MoveUnit { get }
+
   /// Processes whose memory is managed now.
   var processes: [Int32] { get }
 
   /// CPU time that moving took so far, in nanoseconds, whoever's thread it was.
   var moverNanoseconds: Figure<UInt64> { get }
+
+  /// CPU time that went, in the program's own calls, into room for what it maps, in nanoseconds.
+  var placingNanoseconds: Figure<UInt64> { get }
 
   /// Accesses of programs that had to wait for a migration, and how long they did at most.
   var stalls: Figure<TierStalls> { get }
@@ -58,6 +64,9 @@ public protocol TierBackEnd {
 extension TierBackEnd {
   /// Nothing: programs that join by themselves need not be followed.
   public mutating func follow(_ process: Int32) {}
+
+  /// Islands.
+  public var moveUnit: MoveUnit { .island }
 
   /// Nothing beside the heap.
   public var metadataBytes: UInt64 { 0 }

@@ -298,7 +298,8 @@ public final class TierManager {
       let view = PlacementView(
         timeNanoseconds: now, chunks: table, tiers: tiers,
         samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
-        newFastBytes: newBytes, sampleUnit: weightUnit == .nanoseconds ? .time : .accesses)
+        newFastBytes: newBytes, sampleUnit: weightUnit == .nanoseconds ? .time : .accesses,
+        moveUnit: backEnd.moveUnit)
       policy.step(view, into: &decisions)
     }
     let isMoving = probe.staticReason == nil

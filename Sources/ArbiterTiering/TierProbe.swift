@@ -129,6 +129,11 @@ public struct TierProbe: Sendable {
         + "'\(path)' (\(holder.description)) is slow"
     ]
     if configuration.slowTiming == nil { remarks.append(typical.source) }
+    if let bytes = machineBytes(tree), configuration.fastBytes > bytes {
+      remarks.append(
+        "fast memory of \(configuration.fastBytes >> 20) MiB is more than the \(bytes >> 20) MiB "
+          + "of this machine: nothing is moved to slow memory before the kernel swaps; give less")
+    }
     let reason = reasonNotToMove()
     if let reason {
       remarks.append("memory is placed when it is mapped and never moved: \(reason)")
@@ -136,6 +141,15 @@ public struct TierProbe: Sendable {
     return TierProbe(
       backEnd: .file, tracker: .timer, remarks: remarks, slowTiming: typical.timing,
       staticReason: reason)
+  }
+
+  /// Bytes of this machine's memory; nil where the kernel does not tell.
+  private static func machineBytes(_ tree: SystemTree) -> UInt64? {
+    for line in (tree.text("/proc/meminfo") ?? "").split(separator: "\n")
+    where line.hasPrefix("MemTotal:") {
+      return line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }.map { $0 << 10 }
+    }
+    return nil
   }
 
   /// What holds a path, or will once it is made.

@@ -49,11 +49,27 @@ int64_t arb_filesystem_magic(const char *path) {
   return (int64_t)(uint32_t)facts.f_type;
 }
 
-int64_t arb_file_is_dax(const char *path) {
+/* 1, 0, or a negative errno; of the descriptor where the path is empty. */
+static int64_t is_dax(int descriptor, const char *path, int *is_folder) {
   struct statx facts;
-  if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &facts) != 0) return -(int64_t)errno;
+  if (statx(descriptor, path, AT_EMPTY_PATH, STATX_BASIC_STATS, &facts) != 0)
+    return -(int64_t)errno;
+  *is_folder = S_ISDIR(facts.stx_mode);
   if ((facts.stx_attributes_mask & STATX_ATTR_DAX) == 0) return -(int64_t)EOPNOTSUPP;
   return (facts.stx_attributes & STATX_ATTR_DAX) != 0;
+}
+
+int64_t arb_file_is_dax(const char *path) {
+  int is_folder = 0;
+  int64_t found = is_dax(AT_FDCWD, path, &is_folder);
+  if (!is_folder) return found;
+  /* Only plain files are mapped, and only they have the attribute: what a new one in the folder
+   * would have is asked of one that never gets a name. */
+  int file = open(path, O_RDWR | O_CLOEXEC | O_TMPFILE, 0600);
+  if (file < 0) return found;
+  found = is_dax(file, "", &is_folder);
+  close(file);
+  return found;
 }
 
 int64_t arb_file_device_numbers(const char *path) {

@@ -5,7 +5,7 @@
  * may come from an allocator that holds its locks, and a thread of the C library allocates: so
  * there the kernel is asked for one. It runs nothing but this library's code and calls of the
  * kernel; for what little of the C library looks at a thread's own memory, as errno does, it has a
- * block of zeros. Such a thread keeps its rights when the program gives up its own. */
+ * block of zeros. Where the program gives up rights such a thread follows by itself: rights.c. */
 #define _GNU_SOURCE
 #include "tier_state.h"
 
@@ -93,17 +93,16 @@ int arb_tier_start_bare(void *(*body)(void *)) {
   return (int)thread;
 }
 
-/* The head of the kernel's list, of the one mover: it names the mutex's own member that glibc uses
- * for it. The seat's mutex is taken as glibc takes one that is robust. */
+/* The head of the kernel's list, of the one mover. Its only entry lies on the page, where anybody
+ * may write: the kernel follows it at the mover's end, so many steps at most, and touches only what
+ * bears the mover's number. */
 static struct {
   void *first;
   int64_t offset;
   void *pending;
 } robust;
 
-int arb_tier_own_bare(pthread_mutex_t *mutex) {
-  uint32_t *word = (uint32_t *)&mutex->__data.__lock;
-  void **next = (void **)&mutex->__data.__list.__next;
+int arb_tier_own(uint32_t *word, uint64_t *next) {
   uint32_t number = (uint32_t)arb_tier_thread_number();
   robust.first = &robust;
   robust.offset = (char *)word - (char *)next;
@@ -111,11 +110,11 @@ int arb_tier_own_bare(pthread_mutex_t *mutex) {
   int64_t answer = arb_tier_call(
       SYS_set_robust_list, (intptr_t)&robust, sizeof robust, 0, 0, 0, 0);
   if (answer != 0) return (int)answer;
-  *next = &robust;
+  *next = (uint64_t)(uintptr_t)&robust;
   robust.first = next;
   for (int turn = 0; turn < 10000; turn++) {
     uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-    /* Acquire, with the release of the manager, which tries it; or left by one that died. */
+    /* Acquire, with the kernel's mark of one that died. */
     if ((seen == 0 || (seen & FUTEX_OWNER_DIED) != 0) &&
         __atomic_compare_exchange_n(word, &seen, number, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
       return 0;

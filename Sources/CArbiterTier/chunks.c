@@ -90,16 +90,34 @@ uint32_t arb_tier_add(uint64_t address) {
   chunk->slow_islands = UINT64_MAX; /* takes nothing of the budget before it is placed */
   chunk->slot = ARB_TIER_NO_SLOT;
   chunk->protection = chunk->sharing = chunk->held = chunk->busy = 0;
-  /* Release, with the manager's reading: an entry that has an address is complete, but for what
-   * may change at any time. */
-  __atomic_store_n(&chunk->generation, state->next_generation++, __ATOMIC_RELEASE);
-  __atomic_store_n(&chunk->address, address, __ATOMIC_RELEASE);
-  if (index >= high) __atomic_store_n(&state->seat->chunk_high, index + 1, __ATOMIC_RELEASE);
+  chunk->generation = state->next_generation++;
+  chunk->address = address;
+  if (index >= high) {
+    __atomic_store_n(&state->chunk_high, index + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&state->seat->chunk_high, index + 1, __ATOMIC_RELEASE);
+  }
   __atomic_store_n(cell_of(address), index + 1, __ATOMIC_RELEASE);
   if (address < state->low) __atomic_store_n(&state->low, address, __ATOMIC_RELEASE);
   if (address + ARB_TIER_CHUNK_BYTES > state->high)
     __atomic_store_n(&state->high, address + ARB_TIER_CHUNK_BYTES, __ATOMIC_RELEASE);
   return index;
+}
+
+void arb_tier_show(uint32_t index) {
+  const ArbTierChunk *chunk = &arb_tier_state.chunks[index];
+  ArbTierChunk *shown = &arb_tier_state.shown[index];
+  /* An entry that stands for something else now has no address until all else is there: release,
+   * with the manager's reading. */
+  if (shown->generation != chunk->generation)
+    __atomic_store_n(&shown->address, 0, __ATOMIC_RELEASE);
+  __atomic_store_n(&shown->slow_islands, chunk->slow_islands, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->slot, chunk->slot, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->protection, chunk->protection, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->sharing, chunk->sharing, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->held, chunk->held, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->busy, chunk->busy, __ATOMIC_RELAXED);
+  __atomic_store_n(&shown->generation, chunk->generation, __ATOMIC_RELEASE);
+  __atomic_store_n(&shown->address, chunk->address, __ATOMIC_RELEASE);
 }
 
 static int64_t close_fast_file(void *argument) {
@@ -123,8 +141,9 @@ void arb_tier_forget(uint32_t index, int keeps_slot) {
   /* Gone memory takes nothing of the budget: as if all of it were slow. */
   arb_tier_note_islands(index, UINT64_MAX);
   uint32_t slot = chunk->slot;
-  __atomic_store_n(&chunk->address, 0, __ATOMIC_RELEASE);
+  chunk->address = 0;
   chunk->slot = ARB_TIER_NO_SLOT;
+  arb_tier_show(index);
   if (chunk->sharing == ARB_TIER_SHARED) {
     ArbTierFastFile *file = &state->fast_files[local->fast_file];
     if (--file->chunk_count == 0) arb_tier_on_mover(close_fast_file, file);
@@ -140,6 +159,7 @@ void arb_tier_note_islands(uint32_t index, uint64_t slow_islands) {
                   (int64_t)__builtin_popcountll(slow_islands);
   int64_t bytes = grown * (int64_t)ARB_TIER_ISLAND_BYTES;
   __atomic_store_n(&chunk->slow_islands, slow_islands, __ATOMIC_RELAXED);
+  arb_tier_show(index);
   __atomic_fetch_add(&state->seat->fast_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
   __atomic_fetch_sub(&state->header->fast_free_bytes, bytes, __ATOMIC_RELAXED);
 }

@@ -53,13 +53,13 @@ static int copy_file(
 }
 
 int arb_tier_copy_out(uint32_t slot, uint64_t offset, uint64_t address, uint64_t length) {
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
+  if (arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
     return copy_mapped(slot, offset, address, length, 1);
   return copy_file(SYS_pwrite64, slot, offset, address, length);
 }
 
 int arb_tier_copy_in(uint32_t slot, uint64_t offset, uint64_t address, uint64_t length) {
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
+  if (arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
     return copy_mapped(slot, offset, address, length, 0);
   return copy_file(SYS_pread64, slot, offset, address, length);
 }

@@ -149,6 +149,7 @@ static uint32_t walk(ArbTierForkRun *runs, uint64_t *bytes) {
     if (islands == 0 && !is_shared) continue;
     if (arb_tier_fork_chunk(index)->for_good) continue;
     chunk->held |= ARB_TIER_HELD_FORKED;
+    arb_tier_show(index);
     if (chunk->slot < arb_tier_state.slot_count) arb_tier_fork.slots[chunk->slot] |= ARB_TIER_LENT;
     while (islands != 0 && !is_shared) {
       uint32_t first, count;
@@ -180,6 +181,7 @@ static void give_up(uint32_t index) {
     map_for_good(&run, offset);
   }
   chunk->held |= ARB_TIER_HELD_FORKED;
+  arb_tier_show(index);
   arb_tier_fork_chunk(index)->for_good = 1;
 }
 
@@ -192,11 +194,13 @@ static void give_all_up(int is_tracked) {
         chunk->slot >= arb_tier_state.slot_count || chunk->slow_islands == 0 ||
         arb_tier_fork_chunk(index)->for_good)
       continue;
-    int is_file = arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
+    int is_file = arb_tier_state.slow_kind == ARB_TIER_SLOW_FILE;
     /* A device cannot be mapped privately, and a slot must not be lent to who is not seen. */
     if ((!is_file || !is_tracked) && arb_tier_lent_settle(index) == 0) {
       chunk->held &= (uint8_t)~ARB_TIER_HELD_FORKED;
-      if (chunk->slow_islands == 0 || arb_tier_bring_home(index, UINT64_MAX) == 0) continue;
+      int is_home = chunk->slow_islands == 0 || arb_tier_bring_home(index, UINT64_MAX) == 0;
+      arb_tier_show(index);
+      if (is_home) continue;
     }
     give_up(index);
   }
@@ -227,9 +231,10 @@ static int64_t prepare(void *unused) {
   (void)unused;
   ArbTierFork *fork = &arb_tier_fork;
   int is_tracked = arb_tier_make_sentinel();
+  arb_tier_pool_drop();
   arb_tier_private_learn();
   int is_lendable = arb_tier_state.is_movable && arb_tier_state.is_started && is_tracked &&
-                    arb_tier_state.header->slow_kind == ARB_TIER_SLOW_FILE;
+                    arb_tier_state.slow_kind == ARB_TIER_SLOW_FILE;
   if (!make_room(is_lendable)) give_all_up(is_tracked);
   for (uint32_t each = 0; each < fork->run_count; each++) {
     ArbTierForkRun *run = &fork->runs[each];

@@ -48,19 +48,6 @@ static uint64_t start_ticks(void) {
   return place == NULL ? 0 : strtoull(place + 1, NULL, 10);
 }
 
-/* Makes the mutex of a seat that nobody had before; made at the first claim, so that seats which
- * are never claimed take no memory. While a seat is JOINING the manager leaves its mutex alone. */
-static void make_owner(ArbTierSeat *seat) {
-  static const pthread_mutex_t blank;
-  if (memcmp(&seat->owner, &blank, sizeof blank) != 0) return;
-  pthread_mutexattr_t attributes;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutex_init(&seat->owner, &attributes);
-  pthread_mutexattr_destroy(&attributes);
-}
-
 /* Raises the number of seats that the manager looks at; before the claim, so that it sees it. */
 static void raise_high(ArbTierHeader *header, uint32_t high) {
   uint32_t known = __atomic_load_n(&header->seat_high, __ATOMIC_RELAXED);
@@ -82,13 +69,15 @@ static int take_seat(void) {
             &seat->state, &expected, ARB_TIER_SEAT_JOINING, 0, __ATOMIC_ACQUIRE,
             __ATOMIC_RELAXED))
       continue;
-    make_owner(seat);
     seat->process = (int32_t)arb_tier_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
     seat->start_ticks = start_ticks();
     state->seat = seat;
     state->seat_number = number;
-    state->chunks = arb_tier_chunks(state->page, number);
+    ArbTierSizes sizes = {state->slot_count, state->chunk_capacity};
+    state->shown = arb_tier_chunks(state->page, sizes, number);
     state->slots = arb_tier_slots(state->page);
+    state->request_head = __atomic_load_n(&seat->request_head, __ATOMIC_RELAXED);
+    state->outcome_tail = __atomic_load_n(&seat->outcome_tail, __ATOMIC_RELAXED);
     /* Generations of different processes in one seat differ. */
     state->next_generation = (seat->generation + 1) << 40;
     return 0;
@@ -96,54 +85,73 @@ static int take_seat(void) {
   return -EUSERS;
 }
 
+/* Bytes of the process's own tables, which lie one behind the other: chunks, locals, notes. */
+static uint64_t tables_bytes(void) {
+  const ArbTierState *state = &arb_tier_state;
+  return state->chunk_capacity * (sizeof(ArbTierChunk) + sizeof(ArbTierLocal)) + state->slot_count;
+}
+
+static int map_tables(void) {
+  ArbTierState *state = &arb_tier_state;
+  int64_t tables = arb_tier_call(
+      SYS_mmap, 0, (int64_t)tables_bytes(), PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (tables < 0) return (int)tables;
+  state->chunks = (ArbTierChunk *)tables;
+  state->locals = (ArbTierLocal *)(state->chunks + state->chunk_capacity);
+  state->slot_notes = (uint8_t *)(state->locals + state->chunk_capacity);
+  return 0;
+}
+
 static int map_page(int page_fd) {
   ArbTierState *state = &arb_tier_state;
   struct stat facts;
   if (arb_tier_call(SYS_fstat, page_fd, (intptr_t)&facts, 0, 0, 0, 0) != 0) return -EBADF;
+  /* What could be made shorter would be a signal to whoever looks at it then. */
+  int64_t seals = arb_tier_call(SYS_fcntl, page_fd, F_GET_SEALS, 0, 0, 0, 0);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return -EINVAL;
   int64_t page = arb_tier_call(
       SYS_mmap, 0, facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
   if (page < 0) return (int)page;
-  int answer = arb_tier_page_check((void *)page, (uint64_t)facts.st_size);
-  if (answer != 0) {
-    arb_tier_call(SYS_munmap, page, facts.st_size, 0, 0, 0, 0);
-    return answer;
-  }
+  ArbTierSizes sizes = {0, 0};
+  int answer = arb_tier_page_check((void *)page, (uint64_t)facts.st_size, &sizes);
   state->page = (void *)page;
   state->page_bytes = (uint64_t)facts.st_size;
   state->header = (ArbTierHeader *)page;
-  state->slot_count = state->header->slot_count;
-  state->chunk_capacity = state->header->chunk_capacity;
-  uint64_t bytes = state->chunk_capacity * sizeof(ArbTierLocal);
-  int64_t locals = arb_tier_call(
-      SYS_mmap, 0, (int64_t)bytes, PROT_READ | PROT_WRITE,
-      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (locals < 0) {
-    arb_tier_call(SYS_munmap, page, facts.st_size, 0, 0, 0, 0);
-    return (int)locals;
-  }
-  state->locals = (ArbTierLocal *)locals;
-  return 0;
+  state->slot_count = sizes.slot_count;
+  state->chunk_capacity = sizes.chunk_capacity;
+  state->slow_kind = state->header->slow_kind;
+  if (answer == 0) answer = map_tables();
+  if (answer != 0) arb_tier_call(SYS_munmap, page, facts.st_size, 0, 0, 0, 0);
+  return answer;
 }
 
 static void unmap_page(void) {
   ArbTierState *state = &arb_tier_state;
-  uint64_t bytes = state->chunk_capacity * sizeof(ArbTierLocal);
-  arb_tier_call(SYS_munmap, (intptr_t)state->locals, (int64_t)bytes, 0, 0, 0, 0);
+  arb_tier_call(SYS_munmap, (intptr_t)state->chunks, (int64_t)tables_bytes(), 0, 0, 0, 0);
   arb_tier_call(SYS_munmap, (intptr_t)state->page, (int64_t)state->page_bytes, 0, 0, 0, 0);
+}
+
+static void forget_all(void) {
+  ArbTierState *state = &arb_tier_state;
+  memset(state, 0, sizeof *state);
+  state->slow_fd = state->uffd = state->pagemap_fd = state->maps_fd = -1;
 }
 
 int arb_tier_join(int page_fd, int slow_fd) {
   ArbTierState *state = &arb_tier_state;
   if (state->is_joined != 0) return -EALREADY;
   int answer = map_page(page_fd);
-  if (answer != 0) return answer;
+  if (answer != 0) {
+    forget_all();
+    return answer;
+  }
   state->slow_fd = duplicate(slow_fd);
   answer = state->slow_fd < 0 ? state->slow_fd : take_seat();
   if (answer != 0) {
     close_all();
     unmap_page();
-    memset(state, 0, sizeof *state);
-    state->slow_fd = state->uffd = state->pagemap_fd = state->maps_fd = -1;
+    forget_all();
     return answer;
   }
   struct stat facts;
@@ -157,7 +165,7 @@ int arb_tier_join(int page_fd, int slow_fd) {
   arb_tier_check_open();
   answer = arb_tier_protect_open();
   state->is_movable = answer == 0;
-  if (answer != 0) state->seat->is_frozen = 1;
+  if (answer != 0) state->seat->is_frozen = state->is_frozen = 1;
   /* Where the manager knows already that nothing moves, it has said so, for all processes. */
   if (answer != 0 && (state->header->options & ARB_TIER_STATIC) == 0) {
     arb_tier_remark(
@@ -178,6 +186,5 @@ void arb_tier_leave(void) {
   if (state->is_started == 0) close_all();
   arb_tier_index_clear();
   unmap_page();
-  memset(state, 0, sizeof *state);
-  state->slow_fd = state->uffd = state->pagemap_fd = state->maps_fd = -1;
+  forget_all();
 }

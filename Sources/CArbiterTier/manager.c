@@ -43,8 +43,8 @@ int64_t arb_tier_page_open(uint32_t slot_count, uint32_t chunk_capacity, void **
   return descriptor;
 }
 
-void arb_tier_page_close(void *page, int descriptor) {
-  munmap(page, ((const ArbTierHeader *)page)->page_bytes);
+void arb_tier_page_close(void *page, ArbTierSizes sizes, int descriptor) {
+  munmap(page, arb_tier_page_bytes(sizes.slot_count, sizes.chunk_capacity));
   close(descriptor);
 }
 
@@ -74,6 +74,7 @@ void arb_tier_seat_words(const ArbTierSeat *seat, ArbTierSeatWords *words) {
       .stall_ns = LOAD(counts->stall_ns),
       .stall_ns_max = LOAD(counts->stall_ns_max),
       .cpu_ns = LOAD(counts->cpu_ns),
+      .placing_ns = LOAD(counts->placing_ns),
       .forks = LOAD(counts->forks),
       .homes = LOAD(counts->homes),
       .placed_slow = LOAD(counts->placed_slow),
@@ -110,21 +111,6 @@ uint32_t arb_tier_seat_high(const void *page) {
   const ArbTierHeader *header = page;
   /* Acquire, with the release of whoever claimed a seat. */
   return __atomic_load_n(&header->seat_high, __ATOMIC_ACQUIRE);
-}
-
-int arb_tier_seat_owner(ArbTierSeat *seat) {
-  /* Acquire, with the mover's release: before it, the mutex may not be made yet. */
-  if (__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE) == ARB_TIER_SEAT_JOINING)
-    return ARB_TIER_OWNER_NONE;
-  int answer = pthread_mutex_trylock(&seat->owner);
-  if (answer == EOWNERDEAD) {
-    pthread_mutex_consistent(&seat->owner);
-    pthread_mutex_unlock(&seat->owner);
-    return ARB_TIER_OWNER_GONE;
-  }
-  if (answer != 0) return ARB_TIER_OWNER_LIVES;
-  pthread_mutex_unlock(&seat->owner);
-  return ARB_TIER_OWNER_NONE;
 }
 
 void arb_tier_seat_leave(ArbTierSeat *seat) {

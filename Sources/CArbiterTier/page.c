@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,15 +17,21 @@ _Static_assert(sizeof(ArbTierRequest) == 32, "the layout of a request");
 
 static uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-static uint64_t seats_offset(uint32_t slot_count) {
-  return round_up(sizeof(ArbTierHeader), 4096) + round_up(4ull * slot_count, 4096);
-}
-
 static uint64_t seat_stride(void) { return round_up(sizeof(ArbTierSeat), 4096); }
 
+static uint64_t seat_offset(uint32_t seat) {
+  return round_up(sizeof(ArbTierHeader), 4096) + seat * seat_stride();
+}
+
+static uint64_t slots_offset(void) { return seat_offset(ARB_TIER_SEAT_COUNT); }
+
+static uint64_t chunks_offset(ArbTierSizes sizes, uint32_t seat) {
+  uint64_t table = round_up((uint64_t)sizes.chunk_capacity * sizeof(ArbTierChunk), 4096);
+  return slots_offset() + round_up(4ull * sizes.slot_count, 4096) + seat * table;
+}
+
 uint64_t arb_tier_page_bytes(uint32_t slot_count, uint32_t chunk_capacity) {
-  uint64_t table = round_up((uint64_t)chunk_capacity * sizeof(ArbTierChunk), 4096);
-  return seats_offset(slot_count) + ARB_TIER_SEAT_COUNT * (seat_stride() + table);
+  return chunks_offset((ArbTierSizes){slot_count, chunk_capacity}, ARB_TIER_SEAT_COUNT);
 }
 
 void arb_tier_page_make(void *page, uint32_t slot_count, uint32_t chunk_capacity) {
@@ -34,10 +39,6 @@ void arb_tier_page_make(void *page, uint32_t slot_count, uint32_t chunk_capacity
   header->version = ARB_TIER_VERSION;
   header->seat_count = ARB_TIER_SEAT_COUNT;
   header->page_bytes = arb_tier_page_bytes(slot_count, chunk_capacity);
-  header->slots_offset = round_up(sizeof(ArbTierHeader), 4096);
-  header->seats_offset = seats_offset(slot_count);
-  header->seat_stride = seat_stride();
-  header->chunks_offset = header->seats_offset + ARB_TIER_SEAT_COUNT * header->seat_stride;
   header->chunk_capacity = chunk_capacity;
   header->slot_count = slot_count;
   header->manager = (int32_t)getpid();
@@ -45,37 +46,31 @@ void arb_tier_page_make(void *page, uint32_t slot_count, uint32_t chunk_capacity
   __atomic_store_n(&header->magic, ARB_TIER_MAGIC, __ATOMIC_RELEASE);
 }
 
-int arb_tier_page_check(const void *page, uint64_t bytes) {
+int arb_tier_page_check(const void *page, uint64_t bytes, ArbTierSizes *sizes) {
   const ArbTierHeader *header = page;
   if (bytes < sizeof *header) return -EINVAL;
   if (__atomic_load_n(&header->magic, __ATOMIC_ACQUIRE) != ARB_TIER_MAGIC) return -EINVAL;
   if (header->version != ARB_TIER_VERSION) return -EPROTO;
-  if (header->seat_count != ARB_TIER_SEAT_COUNT || header->chunk_capacity == 0 ||
-      header->chunk_capacity > ARB_TIER_CHUNKS_MAX)
+  /* Each once: what is checked is what is kept. */
+  uint32_t slots = __atomic_load_n(&header->slot_count, __ATOMIC_RELAXED);
+  uint32_t capacity = __atomic_load_n(&header->chunk_capacity, __ATOMIC_RELAXED);
+  if (header->seat_count != ARB_TIER_SEAT_COUNT || capacity == 0 || capacity > ARB_TIER_CHUNKS_MAX)
     return -EINVAL;
-  uint64_t expected = arb_tier_page_bytes(header->slot_count, header->chunk_capacity);
+  uint64_t expected = arb_tier_page_bytes(slots, capacity);
   if (header->page_bytes != expected || bytes < expected) return -EINVAL;
-  if (header->seats_offset != seats_offset(header->slot_count) ||
-      header->seat_stride != seat_stride())
-    return -EINVAL;
+  *sizes = (ArbTierSizes){slots, capacity};
   return 0;
 }
 
 ArbTierSeat *arb_tier_seat(void *page, uint32_t seat) {
-  const ArbTierHeader *header = page;
-  return (ArbTierSeat *)((char *)page + header->seats_offset + seat * header->seat_stride);
+  return (ArbTierSeat *)((char *)page + seat_offset(seat));
 }
 
-ArbTierChunk *arb_tier_chunks(void *page, uint32_t seat) {
-  const ArbTierHeader *header = page;
-  uint64_t table = round_up((uint64_t)header->chunk_capacity * sizeof(ArbTierChunk), 4096);
-  return (ArbTierChunk *)((char *)page + header->chunks_offset + seat * table);
+ArbTierChunk *arb_tier_chunks(void *page, ArbTierSizes sizes, uint32_t seat) {
+  return (ArbTierChunk *)((char *)page + chunks_offset(sizes, seat));
 }
 
-uint32_t *arb_tier_slots(void *page) {
-  const ArbTierHeader *header = page;
-  return (uint32_t *)((char *)page + header->slots_offset);
-}
+uint32_t *arb_tier_slots(void *page) { return (uint32_t *)((char *)page + slots_offset()); }
 
 int arb_tier_request(ArbTierSeat *seat, const ArbTierRequest *request) {
   uint32_t tail = seat->request_tail;
@@ -103,38 +98,44 @@ int arb_tier_take_outcome(ArbTierSeat *seat, ArbTierOutcome *outcome) {
   return 1;
 }
 
+int arb_tier_seat_owner(const ArbTierSeat *seat) {
+  /* Acquire, with the mover's release: it held the futex before it said so. */
+  if (__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE) == ARB_TIER_SEAT_JOINING)
+    return ARB_TIER_OWNER_NONE;
+  uint32_t word = __atomic_load_n(&seat->owner, __ATOMIC_ACQUIRE);
+  if ((word & FUTEX_OWNER_DIED) != 0) return ARB_TIER_OWNER_GONE;
+  return (word & FUTEX_TID_MASK) != 0 ? ARB_TIER_OWNER_LIVES : ARB_TIER_OWNER_NONE;
+}
+
 int arb_tier_seat_is_left(ArbTierSeat *seat) {
-  if (seat->state == ARB_TIER_SEAT_LEFT) return 1;
-  if (seat->state == ARB_TIER_SEAT_JOINING && kill(seat->process, 0) != 0 && errno == ESRCH) {
-    seat->state = ARB_TIER_SEAT_LEFT;
-    return 1;
-  }
-  /* Acquire, with the mover's release: it held the mutex before it said so. */
-  if (__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE) != ARB_TIER_SEAT_TAKEN) return 0;
-  int answer = pthread_mutex_trylock(&seat->owner);
-  if (answer != EOWNERDEAD && answer != 0) return 0;
-  if (answer == EOWNERDEAD) pthread_mutex_consistent(&seat->owner);
-  seat->state = ARB_TIER_SEAT_LEFT;
-  pthread_mutex_unlock(&seat->owner);
+  uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
+  if (state == ARB_TIER_SEAT_LEFT) return 1;
+  if (state != ARB_TIER_SEAT_TAKEN || arb_tier_seat_owner(seat) != ARB_TIER_OWNER_GONE) return 0;
+  arb_tier_seat_leave(seat);
   return 1;
 }
 
-void arb_tier_seat_clear(void *page, uint32_t number) {
+void arb_tier_seat_clear(void *page, ArbTierSizes sizes, uint32_t number) {
   ArbTierHeader *header = page;
   ArbTierSeat *seat = arb_tier_seat(page, number);
-  ArbTierChunk *chunks = arb_tier_chunks(page, number);
   uint32_t *slots = arb_tier_slots(page);
-  for (uint32_t slot = 0; slot < header->slot_count; slot++) {
+  for (uint32_t slot = 0; slot < sizes.slot_count; slot++) {
     if (__atomic_load_n(&slots[slot], __ATOMIC_RELAXED) != number + 1) continue;
     __atomic_store_n(&slots[slot], ARB_TIER_SLOT_STALE, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&header->slots_used, 1, __ATOMIC_RELAXED);
   }
-  __atomic_fetch_add(&header->fast_free_bytes, (int64_t)seat->fast_bytes, __ATOMIC_RELAXED);
-  uint32_t high = seat->chunk_high;
-  if (high > header->chunk_capacity) high = header->chunk_capacity;
-  memset(chunks, 0, high * sizeof *chunks);
+  uint32_t high = __atomic_load_n(&seat->chunk_high, __ATOMIC_RELAXED);
+  if (high > sizes.chunk_capacity) high = sizes.chunk_capacity;
+  uint64_t fast = seat->fast_bytes, most = high * ARB_TIER_CHUNK_BYTES;
+  __atomic_fetch_add(
+      &header->fast_free_bytes, (int64_t)(fast < most ? fast : most), __ATOMIC_RELAXED);
+  memset(arb_tier_chunks(page, sizes, number), 0, high * sizeof(ArbTierChunk));
   uint64_t generation = seat->generation;
-  size_t start = offsetof(ArbTierSeat, process);
-  memset((char *)seat + start, 0, sizeof *seat - start);
+  /* The futex too: who held it is gone. The state last, as it is what the next one looks for. */
+  size_t state = offsetof(ArbTierSeat, state), rest = state + sizeof seat->state;
+  memset(seat, 0, state);
+  memset((char *)seat + rest, 0, sizeof *seat - rest);
   seat->generation = generation + 1;
+  /* Release, with the acquire of whoever claims the seat. */
+  __atomic_store_n(&seat->state, ARB_TIER_SEAT_FREE, __ATOMIC_RELEASE);
 }

@@ -148,7 +148,7 @@ void arb_tier_release_failed(void) { arb_tier_release_end(0); }
 /* Zeroes what the range covers of a chunk's slow islands. */
 static int discard_chunk(uint32_t index, uint64_t start, uint64_t end) {
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];
-  int is_device = arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX;
+  int is_device = arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX;
   for (uint32_t island = 0; island < 64; island++) {
     if ((chunk->slow_islands >> island & 1) == 0) continue;
     uint64_t from = chunk->address + island * ARB_TIER_ISLAND_BYTES;
@@ -204,6 +204,7 @@ int arb_tier_protect(uint64_t start, uint64_t length, int protection) {
     else chunk->protection = (uint8_t)protection;
     if (answer == 0 && is_inside(chunk->address, start, end))
       chunk->held &= (uint8_t)~ARB_TIER_HELD_MIXED;
+    arb_tier_show(index);
   }
   arb_tier_unlock();
   return (int)answer;
@@ -217,6 +218,7 @@ void arb_tier_hold(uint64_t start, uint64_t length, uint8_t why, int is_held) {
     ArbTierChunk *chunk = &arb_tier_state.chunks[index];
     if (is_held) chunk->held |= why;
     else chunk->held &= (uint8_t)~why;
+    arb_tier_show(index);
   }
   arb_tier_unlock();
 }
@@ -225,6 +227,7 @@ void arb_tier_freeze(const char *why) {
   if (!arb_tier_is_joined()) return;
   /* Not before the migration under way has ended: what was opened is used only after this. */
   arb_tier_lock_quiet(0, UINT64_MAX);
+  __atomic_store_n(&arb_tier_state.is_frozen, 1, __ATOMIC_RELEASE);
   __atomic_store_n(&arb_tier_state.seat->is_frozen, 1, __ATOMIC_RELEASE);
   arb_tier_remark(ARB_TIER_REMARK_FREEZE, why, 0);
   arb_tier_unlock();

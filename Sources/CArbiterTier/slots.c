@@ -62,7 +62,7 @@ static int zero_device(uint32_t slot, uint64_t offset, uint64_t length) {
 }
 
 int arb_tier_slot_zero(uint32_t slot, uint64_t offset, uint64_t length) {
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
+  if (arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
     return zero_device(slot, offset, length);
   uint64_t start = arb_tier_slot_offset(slot) + offset;
   int64_t answer = allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, start, length);
@@ -75,7 +75,7 @@ int arb_tier_slot_zero(uint32_t slot, uint64_t offset, uint64_t length) {
 
 /* Gives a claimed slot its room, and zeroes where it has old bytes. */
 static int prepare(uint32_t slot, int is_stale) {
-  if (arb_tier_state.header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
+  if (arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX)
     return zero_device(slot, 0, ARB_TIER_CHUNK_BYTES);
   uint64_t offset = arb_tier_slot_offset(slot);
   if (is_stale) return arb_tier_slot_zero(slot, 0, ARB_TIER_CHUNK_BYTES);
@@ -86,14 +86,30 @@ static int prepare(uint32_t slot, int is_stale) {
   return (int)answer;
 }
 
-/* 1 claimed, with what its word was; 0 somebody else's. */
+/* 1 claimed, with what is in it as a free slot's word tells; 0 somebody's, ours too. */
 static int try_claim(uint32_t slot, uint32_t *word) {
   ArbTierState *state = &arb_tier_state;
+  if ((state->slot_notes[slot] & ARB_TIER_SLOT_IS_OURS) != 0) return 0;
   *word = __atomic_load_n(&state->slots[slot], __ATOMIC_RELAXED);
-  if (*word != 0 && *word < ARB_TIER_SLOT_STALE) return 0;
+  if (*word != 0 && *word != ARB_TIER_SLOT_STALE && *word != ARB_TIER_SLOT_KEPT) return 0;
   /* Acquire, with the release of whoever gave the slot back: its bytes are gone before. */
-  return __atomic_compare_exchange_n(
-      &state->slots[slot], word, state->seat_number + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+  if (!__atomic_compare_exchange_n(
+          &state->slots[slot], word, state->seat_number + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    return 0;
+  int has_bytes = (state->slot_notes[slot] & ARB_TIER_SLOT_HAS_BYTES) != 0;
+  state->slot_notes[slot] = ARB_TIER_SLOT_IS_OURS;
+  /* What another process has kept may have lost its room by now; what we have kept is not zero. */
+  if (!has_bytes && *word == ARB_TIER_SLOT_KEPT) *word = ARB_TIER_SLOT_STALE;
+  if (has_bytes && *word == 0) *word = ARB_TIER_SLOT_STALE;
+  return 1;
+}
+
+/* A slot that was ours is anybody's. */
+static void give_back(uint32_t slot, uint32_t word) {
+  ArbTierState *state = &arb_tier_state;
+  state->slot_notes[slot] = word == 0 ? 0 : ARB_TIER_SLOT_HAS_BYTES;
+  __atomic_store_n(&state->slots[slot], word, __ATOMIC_RELEASE);
+  __atomic_fetch_sub(&state->header->slots_used, 1, __ATOMIC_RELAXED);
 }
 
 uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
@@ -120,11 +136,10 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
   *why = prepare(slot, word != 0);
   if (*why == 0) return slot;
   arb_tier_remark(
-      *why == -ENOSPC || *why == -EDQUOT ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_DEVICE,
+      arb_tier_is_full(*why) ? ARB_TIER_REMARK_SLOT : ARB_TIER_REMARK_DEVICE,
       "the slow file cannot take another 2 MiB: free some room on its device", -*why);
   /* What was written of it is unknown. */
-  __atomic_store_n(&state->slots[slot], ARB_TIER_SLOT_STALE, __ATOMIC_RELEASE);
-  __atomic_fetch_sub(&state->header->slots_used, 1, __ATOMIC_RELAXED);
+  give_back(slot, ARB_TIER_SLOT_STALE);
   return ARB_TIER_NO_SLOT;
 }
 
@@ -135,20 +150,19 @@ uint32_t arb_tier_slot_claim(uint32_t near, int *why, int *is_stale) {
 void arb_tier_slot_free(uint32_t slot, uint32_t count) {
   ArbTierState *state = &arb_tier_state;
   if (slot >= state->slot_count || count > state->slot_count - slot) return;
+  for (uint32_t each = slot; each < slot + count; each++)
+    if ((state->slot_notes[each] & ARB_TIER_SLOT_IS_OURS) == 0) return;
   int64_t answer = -EOPNOTSUPP;
   uint32_t word = ARB_TIER_SLOT_KEPT;
   if (count == 1 && state->kept_count < KEPT_MAX) {
     state->kept_count++;
-  } else if (state->header->slow_kind == ARB_TIER_SLOW_FILE) {
+  } else if (state->slow_kind == ARB_TIER_SLOW_FILE) {
     answer = allocate(
         FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, arb_tier_slot_offset(slot),
         (uint64_t)count * ARB_TIER_CHUNK_BYTES);
     word = answer == 0 ? 0 : ARB_TIER_SLOT_STALE;
   }
-  for (uint32_t each = slot; each < slot + count; each++) {
-    __atomic_store_n(&state->slots[each], word, __ATOMIC_RELEASE);
-    __atomic_fetch_sub(&state->header->slots_used, 1, __ATOMIC_RELAXED);
-  }
+  for (uint32_t each = slot; each < slot + count; each++) give_back(each, word);
   if (slot < __atomic_load_n(&state->header->slot_hint, __ATOMIC_RELAXED))
     __atomic_store_n(&state->header->slot_hint, slot, __ATOMIC_RELAXED);
 }
@@ -156,7 +170,7 @@ void arb_tier_slot_free(uint32_t slot, uint32_t count) {
 int arb_tier_slots_check(void) {
   ArbTierState *state = &arb_tier_state;
   struct stat facts;
-  if (state->header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX) return 0;
+  if (state->slow_kind == ARB_TIER_SLOW_DEVICE_DAX) return 0;
   if (arb_tier_call(SYS_fstat, state->slow_fd, (intptr_t)&facts, 0, 0, 0, 0) != 0) return -EIO;
   return (uint64_t)facts.st_size < state->slow_bytes ? -EIO : 0;
 }

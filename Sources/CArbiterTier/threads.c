@@ -18,17 +18,12 @@
 
 #define STACK_BYTES (256u << 10)
 #define SLEEP_NS 1000000000ll
+#define WATCH_MILLISECONDS 1000       /* of a watcher that looks after its own rights */
 #define FULL_SLEEP_NS 5000000ll       /* while the manager has not taken the outcomes */
 #define HEARTBEAT_NS_MAX 10000000000ll /* a manager that is silent for longer has gone */
 
-static int64_t thread_cpu(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static void count_cpu(int which) {
-  uint64_t now = (uint64_t)thread_cpu();
+  uint64_t now = arb_tier_thread_cpu();
   __atomic_fetch_add(
       &arb_tier_state.seat->counts.cpu_ns, now - arb_tier_state.cpu_counted[which],
       __ATOMIC_RELAXED);
@@ -42,12 +37,14 @@ static int refusal(const ArbTierRequest *request, uint64_t *islands) {
   if (request->chunk >= arb_tier_high()) return ARB_TIER_STALE;
   const ArbTierChunk *chunk = &state->chunks[request->chunk];
   if (chunk->address == 0 || chunk->generation != request->generation) return ARB_TIER_STALE;
-  if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
+  if (__atomic_load_n(&state->seat->is_frozen, __ATOMIC_ACQUIRE) != 0)
+    __atomic_store_n(&arb_tier_state.is_frozen, 1, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&state->is_frozen, __ATOMIC_ACQUIRE) != 0) return ARB_TIER_BUSY;
   if (!state->is_movable || chunk->held != 0 || state->forking != 0) return ARB_TIER_BUSY;
   int is_to_slow = request->destination == ARB_TIER_TO_SLOW;
   uint64_t wanted = request->islands;
   /* A device is mapped in units of a chunk. */
-  if (state->header->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && wanted != 0) wanted = UINT64_MAX;
+  if (state->slow_kind == ARB_TIER_SLOW_DEVICE_DAX && wanted != 0) wanted = UINT64_MAX;
   *islands = wanted & (is_to_slow ? ~chunk->slow_islands : chunk->slow_islands);
   if (is_to_slow || *islands == 0) return ARB_TIER_MOVED;
   int64_t bytes = (int64_t)__builtin_popcountll(*islands) * (int64_t)ARB_TIER_ISLAND_BYTES;
@@ -69,7 +66,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
   ArbTierState *state = &arb_tier_state;
   memset(outcome, 0, sizeof *outcome);
   outcome->ticket = request->ticket;
-  int64_t cpu_before = thread_cpu();
+  uint64_t cpu_before = arb_tier_thread_cpu() - state->placing_ns;
   uint64_t islands = 0;
   arb_tier_mover_lock();
   outcome->status = (uint32_t)refusal(request, &islands);
@@ -82,6 +79,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
     outcome->status = (uint32_t)arb_tier_run(
         request->chunk, islands, request->destination == ARB_TIER_TO_SLOW, outcome);
     chunk->busy = 0;
+    arb_tier_show(request->chunk);
     __atomic_store_n(&state->busy_address, 0, __ATOMIC_RELEASE);
     if (chunk->slow_islands != slow_before) count_migration(request, outcome);
     __atomic_fetch_add(&state->quiet, 1, __ATOMIC_RELEASE);
@@ -90,7 +88,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
     outcome->slow_islands = state->chunks[request->chunk].slow_islands;
   arb_tier_mover_unlock();
   arb_tier_wake_all(&state->quiet);
-  outcome->cpu_ns = (uint64_t)(thread_cpu() - cpu_before);
+  outcome->cpu_ns = arb_tier_thread_cpu() - state->placing_ns - cpu_before;
 }
 
 void arb_tier_move(const ArbTierRequest *request, ArbTierOutcome *outcome) {
@@ -128,19 +126,28 @@ static void serve_move(void) {
   arb_tier_wake_all(&state->move_state);
 }
 
-/* 1 if there may be more to do at once. */
+/* 1 if there may be more to do at once. Our ends of the rings are our own; of the manager's, a
+ * number of requests that the ring cannot hold is none. */
 static int take_request(void) {
-  ArbTierSeat *seat = arb_tier_state.seat;
-  uint32_t head = seat->request_head, tail = seat->outcome_tail;
+  ArbTierState *state = &arb_tier_state;
+  ArbTierSeat *seat = state->seat;
   /* Acquire, with the manager's release of either. */
-  if (head == __atomic_load_n(&seat->request_tail, __ATOMIC_ACQUIRE)) return 0;
+  uint32_t waiting = __atomic_load_n(&seat->request_tail, __ATOMIC_ACQUIRE) - state->request_head;
+  if (waiting == 0) return 0;
+  if (waiting > ARB_TIER_RING_COUNT) {
+    state->request_head += waiting;
+    __atomic_store_n(&seat->request_head, state->request_head, __ATOMIC_RELEASE);
+    return 0;
+  }
   uint32_t taken = __atomic_load_n(&seat->outcome_head, __ATOMIC_ACQUIRE);
-  if (tail - taken >= ARB_TIER_RING_COUNT) return 0;
-  ArbTierRequest request = seat->requests[head % ARB_TIER_RING_COUNT];
-  __atomic_store_n(&seat->request_head, head + 1, __ATOMIC_RELEASE);
-  arb_tier_migrate(&request, &seat->outcomes[tail % ARB_TIER_RING_COUNT]);
+  if (state->outcome_tail - taken >= ARB_TIER_RING_COUNT) return 0;
+  ArbTierRequest request = seat->requests[state->request_head % ARB_TIER_RING_COUNT];
+  __atomic_store_n(&seat->request_head, ++state->request_head, __ATOMIC_RELEASE);
+  ArbTierOutcome outcome;
+  arb_tier_migrate(&request, &outcome);
+  seat->outcomes[state->outcome_tail % ARB_TIER_RING_COUNT] = outcome;
   /* Release: the outcome is whole before it counts. */
-  __atomic_store_n(&seat->outcome_tail, tail + 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&seat->outcome_tail, ++state->outcome_tail, __ATOMIC_RELEASE);
   return 1;
 }
 
@@ -180,9 +187,12 @@ static void *watch(void *unused) {
   arb_tier_call(SYS_prctl, PR_SET_NAME, (intptr_t) "arb-watcher", 0, 0, 0, 0);
   hurry();
   state->watcher_thread = arb_tier_thread_number();
+  int64_t looked_ns = 0;
   for (;;) {
     struct pollfd event = {.fd = state->uffd, .events = POLLIN};
-    int64_t answer = arb_tier_call(SYS_poll, (intptr_t)&event, 1, -1, 0, 0, 0);
+    arb_tier_follow_rights(&looked_ns);
+    int64_t answer = arb_tier_call(
+        SYS_poll, (intptr_t)&event, 1, state->is_bare ? WATCH_MILLISECONDS : -1, 0, 0, 0);
     if (answer < 0 && answer != -EINTR) return NULL;
     if (answer > 0) arb_tier_drain_events();
     count_cpu(1);
@@ -214,14 +224,12 @@ static int begin_mover(void) {
     int answer = start_thread(watch);
     if (answer != 0) {
       state->is_movable = 0;
-      state->seat->is_frozen = 1;
+      state->seat->is_frozen = state->is_frozen = 1;
       arb_tier_remark(ARB_TIER_REMARK_THREAD, "no thread can be started", -answer);
     }
   }
-  int answer = state->is_bare ? -arb_tier_own_bare(&state->seat->owner)
-                              : pthread_mutex_lock(&state->seat->owner);
-  if (answer == EOWNERDEAD) answer = pthread_mutex_consistent(&state->seat->owner);
-  /* Release, with arb_tier_seat_is_left: the mutex is held before the seat is taken. */
+  int answer = arb_tier_own(&state->seat->owner, &state->seat->owner_next);
+  /* Release, with arb_tier_seat_owner: the futex is held before the seat is taken. */
   __atomic_store_n(&state->seat->state, ARB_TIER_SEAT_TAKEN, __ATOMIC_RELEASE);
   return answer;
 }
@@ -229,7 +237,8 @@ static int begin_mover(void) {
 static int is_manager_alive(void) {
   uint64_t heartbeat =
       __atomic_load_n(&arb_tier_state.header->heartbeat_ns, __ATOMIC_RELAXED);
-  return heartbeat == 0 || arb_tier_now() - (int64_t)heartbeat < HEARTBEAT_NS_MAX;
+  int64_t age = (int64_t)((uint64_t)arb_tier_now() - heartbeat);
+  return heartbeat == 0 || age < HEARTBEAT_NS_MAX;
 }
 
 static void *run_mover(void *unused) {
@@ -241,16 +250,21 @@ static void *run_mover(void *unused) {
   /* Release, with arb_tier_start and arb_tier_on_mover. */
   __atomic_store_n(&state->is_started, 1, __ATOMIC_RELEASE);
   arb_tier_wake_all(&state->is_started);
+  int64_t looked_ns = 0;
   for (;;) {
+    arb_tier_follow_rights(&looked_ns);
     uint32_t bell = __atomic_load_n(&state->seat->request_bell, __ATOMIC_ACQUIRE);
     int is_alive = is_manager_alive();
+    /* So many at a time, that no manager keeps the mover from all else. */
+    uint32_t turn = 0;
     do {
       arb_tier_serve();
       serve_move();
-    } while (is_alive && take_request());
+    } while (is_alive && turn++ < ARB_TIER_RING_COUNT && take_request());
     arb_tier_fork_tend();
+    arb_tier_pool_tend();
     count_cpu(0);
-    int is_waiting = is_alive && state->seat->request_head != state->seat->request_tail;
+    int is_waiting = is_alive && state->request_head != state->seat->request_tail;
     arb_tier_sleep(&state->seat->request_bell, bell, is_waiting ? FULL_SLEEP_NS : SLEEP_NS);
   }
 }

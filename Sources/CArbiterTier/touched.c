@@ -10,7 +10,7 @@
 uint64_t arb_tier_capacity(void) {
   const ArbTierHeader *header = arb_tier_state.header;
   if (header == NULL) return 0;
-  return header->fast_bytes + (uint64_t)header->slot_count * ARB_TIER_CHUNK_BYTES;
+  return header->fast_bytes + (uint64_t)arb_tier_state.slot_count * ARB_TIER_CHUNK_BYTES;
 }
 
 int arb_tier_adopt_touched(uint64_t start, uint64_t length, int protection) {

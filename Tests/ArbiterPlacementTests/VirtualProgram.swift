@@ -18,6 +18,10 @@ enum Pattern {
   case hotRange(first: Int, count: Int)
   /// 90 % of accesses go to these islands (chunk * 64 + island), 10 % to all of them.
   case hotIslands([Int])
+  /// The same where only half of the accesses that take time are to what is hot: a processor's cache
+  /// hides the others.
+  case warmRange(first: Int, count: Int)
+  case warmIslands([Int])
   /// One chunk after the other, round and round; each takes so many accesses.
   case sequential(accessesPerChunk: Double)
   /// Half the accesses go to a range of chunks, half run through all chunks in sequence.
@@ -43,6 +47,12 @@ enum Pattern {
       guard isHot else { return anywhere }
       let drawn = islands[random.below(islands.count)]
       return Place(chunk: drawn / 64, island: drawn % 64)
+    case .warmRange(let first, let count):
+      return random.below(2) == 0
+        ? Place(chunk: first + random.below(count), island: island) : anywhere
+    case .warmIslands(let islands):
+      let drawn = islands[random.below(islands.count)]
+      return random.below(2) == 0 ? Place(chunk: drawn / 64, island: drawn % 64) : anywhere
     case .sequential(let accessesPerChunk):
       let position = accesses / accessesPerChunk
       return Place(
@@ -82,6 +92,10 @@ struct VirtualProgram {
   var work = 0.0
   var bytesMoved = 0
   var moves = 0
+  /// The least that moves by itself.
+  var moveUnit = MoveUnit.island
+  /// Decisions on a part of what a chunk has in a tier.
+  var partMoves = 0
   /// The share of the last step's accesses that went to fast memory.
   var hitShare = 0.0
   private(set) var fastBytes = 0
@@ -144,7 +158,7 @@ struct VirtualProgram {
       policy.step(
         PlacementView(
           timeNanoseconds: Int64((seconds * 1e9).rounded()), chunks: table, tiers: tiers,
-          samplingPeriodNanoseconds: period), into: &migrations)
+          samplingPeriodNanoseconds: period, moveUnit: moveUnit), into: &migrations)
       for migration in migrations { carryOut(migration, &policy) }
     }
   }
@@ -215,10 +229,11 @@ struct VirtualProgram {
     let source = migration.destination == .fast ? tiers.slow : tiers.fast
     let target = migration.destination == .fast ? tiers.fast : tiers.slow
     let speed = min(source.readBytesPerSecond, target.writeBytesPerSecond, 5e9)
-    let moving =
+    let whole =
       migration.destination == .fast
-      ? migration.islands.intersection(chunk.slowIslands)
-      : migration.islands.subtracting(chunk.slowIslands)
+      ? chunk.slowIslands : IslandSet.all.subtracting(chunk.slowIslands)
+    if !whole.isSubset(of: migration.islands) { partMoves += 1 }
+    let moving = moveUnit == .chunk ? whole : migration.islands.intersection(whole)
     let cost = tiers.migrationNanoseconds + Double(moving.bytes) / speed * 1e9
     if migration.destination == .fast {
       chunk.slowIslands.subtract(moving)

@@ -1,6 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
+import ArbiterPlacement
 import ArbiterPlatform
 import ArbiterTestSupport
 import ArbiterTiering
@@ -24,6 +25,15 @@ func writeNodes(
 }
 
 @Suite struct `memory nodes` {
+  @Test(arguments: [
+    ("[always] madvise never", MoveUnit.chunk), ("always [madvise] never", .island), ("", .island),
+  ])
+  func `move chunks whole where all of memory is huge pages`(setting: String, unit: MoveUnit) {
+    let folder = TemporaryFolder()
+    folder.write(setting, to: "sys/kernel/mm/transparent_hugepage/enabled")
+    #expect(NumaBackEnd.moveUnit(SystemTree(root: folder.path)) == unit)
+  }
+
   @Test func `two sockets and a node of memory alone`() throws {
     let folder = TemporaryFolder()
     writeNodes(

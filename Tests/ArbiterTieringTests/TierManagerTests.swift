@@ -164,6 +164,10 @@ import Testing
     configuration.slow = .node(1023)
     #expect(throws: PlatformError.self) { try TierProbe.run(configuration) }
     configuration.slow = .path(folder.path)
+    configuration.fastBytes = 1 << 44
+    let large = try TierProbe.run(configuration)
+    #expect(large.remarks.contains { $0.contains("fast memory of 16777216 MiB is more than the ") })
+    #expect(!probe.remarks.contains { $0.contains("is more than the ") })
     configuration.fastBytes = 1 << 20
     #expect(throws: PlatformError.self) { try TierProbe.run(configuration) }
   }

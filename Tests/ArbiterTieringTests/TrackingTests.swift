@@ -110,15 +110,16 @@ import Testing
     #expect(tracker.periodNanoseconds == 1_000_000)
     #expect(!first.isEmpty && first.allSatisfy { $0 == 1_000_000 })
     tracker.select(periodNanoseconds: 15_000_000, now: 1_000_000_000)
-    #expect(tracker.periodNanoseconds == 16_000_000)
-    let second = weights(milliseconds: 400)
-    #expect(!second.isEmpty && second.allSatisfy { $0 == 16_000_000 })
+    #expect(tracker.periodNanoseconds == 4_000_000)
+    let second = weights(milliseconds: 200)
+    #expect(!second.isEmpty && second.allSatisfy { $0 == 4_000_000 })
     // A second change comes too soon, a third one does not.
     tracker.select(periodNanoseconds: 1_000_000, now: 1_050_000_000)
-    #expect(tracker.periodNanoseconds == 16_000_000)
-    tracker.select(periodNanoseconds: 1_000_000, now: 1_500_000_000)
-    #expect(tracker.periodNanoseconds == 1_000_000)
-    #expect(!weights(milliseconds: 100).isEmpty)
+    #expect(tracker.periodNanoseconds == 4_000_000)
+    tracker.select(periodNanoseconds: 600_000, now: 1_500_000_000)
+    #expect(tracker.periodNanoseconds == 500_000)
+    let third = weights(milliseconds: 100)
+    #expect(!third.isEmpty && third.allSatisfy { $0 == 500_000 })
   }
 
   @Test func `refuses back-ends that see no accesses`() {

@@ -31,6 +31,7 @@ import Testing
       test -e shuffle || {
         compile memory "$programs/memory.c" &&
         compile family "$programs/family.c" &&
+        compile rights "$programs/rights.c" &&
         compile shuffle "$programs/shuffle.c" "$root"/Sources/CArbiterTier/*.c
       } || exit 70
       seed=\(seed)
@@ -110,6 +111,12 @@ import Testing
     #expect(Self.figure("frozen", in: line) == 1, "\(line)")
   }
 
+  @Test(.enabled(if: isPermitted && Shell.succeeds("test $(id -u) = 0")))
+  func `threads of the library give up the rights that the program gives up`() throws {
+    let folder = TemporaryFolder()
+    print(try compare("./rights $seed", in: folder))
+  }
+
   @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))
   func `memory that is unmapped by instruction is let alone`() throws {
     let folder = TemporaryFolder()
@@ -148,7 +155,8 @@ import Testing
       nm -D --defined-only \(Self.library) | awk '{print $3}' | sort > found
       sed -n 's/^    \\([a-zA-Z0-9_]*\\);$/\\1/p' \(map) | sort > expected
       diff expected found &&
-        ! readelf -d \(Self.library) | grep NEEDED | grep -v libc.so | grep -v ld-linux
+        ! readelf -d \(Self.library) | grep NEEDED | grep -v libc.so | grep -v ld-linux &&
+        readelf -d \(Self.library) | grep -q NOW && readelf -l \(Self.library) | grep -q GNU_RELRO
       """, in: folder.path)
     #expect(outcome.code == 0, "\(outcome.output) \(outcome.error)")
   }

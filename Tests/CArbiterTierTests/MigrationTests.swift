@@ -35,12 +35,22 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: [
+      "private", "shared", "no-room", "ranges", "mad", "pool-bytes", "pool-back", "between",
+    ])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     try run(
       name, slow: "\(folder.path)/slow", compiler: "cc -O1 -g \(sanitizers)", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted))
+  func `a manager that writes over all of the page loses nothing of the program`() throws {
+    let folder = TemporaryFolder()
+    try run("mad", slow: "\(folder.path)/slow", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && Shell.succeeds("test -w /dev/shm")))
@@ -50,10 +60,26 @@ import Testing
     try run("private", slow: "\(memory.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
   func `a migration that fails leaves all as it was`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["pool-bound", "pool-bytes", "pool-fork", "pool-unmap", "pool-back"])
+  func `memory that demotions leave is bounded and shows nobody's bytes`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted && Shell.succeeds("unshare -m true")))
+  func `a full device of the slow file is told in one line`() throws {
+    let folder = TemporaryFolder()
+    try run("full", slow: "\(folder.path)/slow", folder: folder)
   }
 
   @Test(.enabled(if: isPermitted && KernelSupport.tellsMappings))

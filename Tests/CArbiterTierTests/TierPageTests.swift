@@ -10,10 +10,12 @@ import Testing
     let page = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
     defer { unsafe page.deallocate() }
     unsafe page.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    #expect(unsafe arb_tier_page_check(page, UInt64(bytes)) != 0)
+    var sizes = ArbTierSizes()
+    #expect(unsafe arb_tier_page_check(page, UInt64(bytes), &sizes) != 0)
     unsafe arb_tier_page_make(page, 100, 64)
-    #expect(unsafe arb_tier_page_check(page, UInt64(bytes)) == 0)
-    #expect(unsafe arb_tier_page_check(page, UInt64(bytes - 1)) != 0)
+    #expect(unsafe arb_tier_page_check(page, UInt64(bytes), &sizes) == 0)
+    #expect(sizes.slot_count == 100 && sizes.chunk_capacity == 64)
+    #expect(unsafe arb_tier_page_check(page, UInt64(bytes - 1), &sizes) != 0)
     let seat = unsafe arb_tier_seat(page, 5)
     var request = ArbTierRequest()
     for ticket in 0..<UInt64(ARB_TIER_RING_COUNT) {

@@ -67,6 +67,16 @@ struct TierRunTests {
     #expect(run.failure.hint != nil)
   }
 
+  @Test(arguments: ["metrics", "record", "heat", "output"])
+  func `a file that cannot be written is refused before the program starts`(name: String) throws {
+    let place = TierPlace()
+    let run = try place.script("$tier --\(name)=no/such/file -- touch ran")
+    #expect(run.code == 74 && run.failure.hint != nil, "\(run.error)")
+    #expect(run.failure.message.contains("cannot write --\(name)=no/such/file: "), "\(run.error)")
+    #expect(try place.script("test ! -e ran && $tier -q --\(name)=. -- touch ran").code != 0)
+    #expect(try place.script("test ! -e ran").code == 0)
+  }
+
   @Test func `without the library the program runs all the same, unless strict`() throws {
     let place = TierPlace()
     let run = try place.script(

@@ -30,6 +30,16 @@ struct MetricsFile: Sendable {
   /// Whether the collector will look at it.
   var isCollected: Bool { path.hasSuffix(".prom") }
 
+  /// Finds out whether the file can be written, before what it shall tell has begun.
+  func check() throws(Failure) {
+    try checkKind()
+    // SAFETY: the path is a text that outlives the calls.
+    let descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    guard descriptor >= 0 else { throw failure(errno) }
+    close(descriptor)
+    _ = unsafe unlink(partial)
+  }
+
   /// Writes the text whole, or leaves the file as it was.
   func write(_ text: String) throws(Failure) {
     try checkKind()

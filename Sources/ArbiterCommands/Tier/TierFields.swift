@@ -99,6 +99,12 @@ extension WatchField where Subject == TierReading {
     .number("mover_cpu_seconds", "CPU time of moving.") {
       $0.moverNanoseconds.map { Double($0) / 1e9 }
     },
+    .number(
+      "placing_cpu_seconds",
+      "CPU time of room for what programs map: taken and given back in their own calls."
+    ) {
+      $0.placingNanoseconds.map { Double($0) / 1e9 }
+    },
   ]
 }
 

@@ -65,6 +65,7 @@ private final class TierRun {
     file = try ProgramHost.find(options.program)
     outputFile = if let path = options.output.output { try OutputFile(path) } else { nil }
     heatPlace = try options.heatPlace(command: words)
+    if let path = options.metrics { try MetricsFile(path, option: "metrics").check() }
   }
 
   func run() throws -> Int32 {
@@ -137,6 +138,8 @@ private final class TierRun {
         error.code == .invalidArgument || isOfSlow || (error.code == .notFound && !isLibrary)
       if isLibrary { failure.code = ExitCode.unavailable }
     }
+    // What the user named for what is told, or for what is taken: nothing of the machine's.
+    if error is Failure { isUsers = failure.code != ExitCode.ourFault }
     guard !options.isStrict, !isUsers else { throw failure }
     let hint = failure.hint.map { "; \($0)" } ?? ""
     let line = Failure.harmless(failure.message + hint)

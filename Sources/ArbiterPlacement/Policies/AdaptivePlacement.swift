@@ -52,6 +52,8 @@ public struct AdaptivePlacement: PlacementPolicy {
   var slowSecondsNow = 0.0
   /// By what the heat that is expected of slow memory is too large: 1 or less.
   var balance: Float = 1
+  /// The least that moves by itself.
+  var moveUnit = MoveUnit.island
   /// Time of the last step; nil before the first.
   var lastStep: Int64?
   /// Bytes per second by which managed memory grows, averaged.
@@ -103,7 +105,7 @@ public struct AdaptivePlacement: PlacementPolicy {
       states[chunk].touched |= bit
       sketch.record(
         chunk: chunk, island: Int(sample.island), present: states[chunk].present.nonzeroBitCount,
-        at: lastStep ?? 0)
+        isSlow: isSlow, weight: isSlow ? 1 : scale.fastTime, at: lastStep ?? 0)
     }
   }
 
@@ -124,6 +126,7 @@ public struct AdaptivePlacement: PlacementPolicy {
     guard elapsed > 0 else { return }
     scale.adapt(to: view.tiers, unit: view.sampleUnit, period: view.samplingPeriodNanoseconds)
     lastStep = now
+    moveUnit = view.moveUnit
     let newBytes = refresh(view)
     learn(elapsed: elapsed, now: now)
     let seconds = Double(elapsed) / 1e9
@@ -131,12 +134,13 @@ public struct AdaptivePlacement: PlacementPolicy {
     growth = growth * faded + Double(max(newBytes, view.newFastBytes)) / seconds * (1 - faded)
     let gain = decide(view, seconds: seconds, into: &migrations)
     let heat = Double(groups.mean) * Double(view.chunks.count)
-    let isScattered = sketch.concentration >= parameters.splitConcentration
+    let isScattered =
+      moveUnit == .island && sketch.concentration >= parameters.splitConcentration
     let units = view.chunks.count * (isScattered ? TierUnit.islandsPerChunk : 1)
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
-      samplesWanted: parameters.samplesPerUnit * Double(units))
+      isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units))
   }
 
   /// Takes in what became of a decision.

@@ -43,7 +43,8 @@ public struct RandomPlacement: PlacementPolicy {
     // Numbers that are not in use are drawn in vain, so draws have a bound of their own.
     for _ in 0..<movesPerStep * 4 where left > 0 {
       let index = random.below(chunks.capacity)
-      let part = random.below(4) == 0 ? IslandSet(rawValue: random.next()) : .all
+      let drawn = random.below(4) == 0 ? IslandSet(rawValue: random.next()) : .all
+      let part = view.moveUnit == .island ? drawn : .all
       guard let chunk = chunks[index], chunk.isMovable, !underWay.contains(Int32(index)) else {
         continue
       }

@@ -9,6 +9,8 @@
 // F2  Each request that was queued has one outcome: what its program can tell no more is stale.
 // F3  What a program had is given to others only when no process maps it any more.
 // F4  A program that has opened what pins memory is left alone from the next look on.
+// F5  What stands on the page may be anything: it is bounded and checked before anything here rests
+//     on it, and the ends of programs are the kernel's word.
 
 public import ArbiterMetrics
 public import ArbiterPlacement
@@ -106,7 +108,7 @@ public final class FileBackEnd: TierBackEnd {
   }
 
   private func note(_ words: ArbTierSeatWords, ofSeat number: Int) {
-    seats[number]?.counts = words.counts
+    seats[number]?.counts = words.counts.credible
     seats[number]?.isFrozen = words.is_frozen != 0
     guard let seen = seats[number]?.remarkCount, words.remark_count != seen else { return }
     let first = max(
@@ -136,8 +138,11 @@ public final class FileBackEnd: TierBackEnd {
         let copy = room[place]
         let entry = first + place
         let known = seat.entries[entry]
-        let isUsed = copy.address != 0 && copy.address % UInt64(TierUnit.chunkBytes) == 0
-        if known.number >= 0, !isUsed || known.generation != copy.generation {
+        let isUsed = Self.isAddress(copy.address)
+        let isSame =
+          isUsed && known.generation == copy.generation
+          && table[known.number]?.address == copy.address
+        if known.number >= 0, !isSame {
           remove(known.number, &table, removed)
           seat.entries[entry] = FileSeat.Entry()
         }
@@ -153,12 +158,21 @@ public final class FileBackEnd: TierBackEnd {
     }
     for one in new
     where table.index(process: seat.process, address: one.chunk.address) == nil {
+      guard table.count < 2 * page.chunkCapacity else {
+        remarks.add("more memory than both tiers hold twice over is not managed")
+        break
+      }
       let index = table.insert(one.chunk)
       seat.entries[one.entry] = FileSeat.Entry(generation: one.generation, number: index)
       while places.count <= index { places.append(nil) }
       places[index] = (number, one.entry)
     }
     seats[number] = seat
+  }
+
+  /// Whether a chunk can lie there: of the addresses that programs get.
+  private static func isAddress(_ address: UInt64) -> Bool {
+    address != 0 && address < 1 << 47 && address % UInt64(TierUnit.chunkBytes) == 0
   }
 
   private static func chunk(
@@ -182,17 +196,14 @@ public final class FileBackEnd: TierBackEnd {
   /// Looks whether the process of a seat is gone, and whether it has opened what pins memory.
   private func care(for number: Int, _ words: ArbTierSeatWords) {
     guard var seat = seats[number], !seat.isLeft else { return }
-    if words.state == ARB_TIER_SEAT_LEFT.rawValue {
-      seat.isLeft = true
-    } else {
-      switch page.owner(ofSeat: number) {
-      case Int(ARB_TIER_OWNER_GONE): seat.isLeft = true
-      // Its mover has not begun, or never will.
-      case Int(ARB_TIER_OWNER_NONE): seat.isLeft = seat.isGone(from: tree)
-      default: break
-      }
-      if seat.isLeft { page.leave(seat: number) }
+    // Only this sets a seat's state to left, so that what else says so means nothing.
+    switch page.owner(ofSeat: number) {
+    case Int(ARB_TIER_OWNER_GONE): (seat.isLeft, seat.isSurelyLeft) = (true, true)
+    // Its mover has not begun, or never will.
+    case Int(ARB_TIER_OWNER_NONE): seat.isLeft = seat.isGone(from: tree)
+    default: break
     }
+    if seat.isLeft { page.leave(seat: number) }
     if !seat.isLeft, seat.pin == nil, let pin = pins.find(process: seat.process) {
       seat.pin = pin
       page.freeze(seat: number)
@@ -228,14 +239,14 @@ public final class FileBackEnd: TierBackEnd {
   /// Gives the slots of a seat that was left to others, once nobody maps them.
   private func clear(_ number: Int, _ now: Int64) {
     guard let seat = seats[number] else { return }
-    if seat.counts.forks > 0 {
+    if seat.counts.forks > 0 || !seat.isSurelyLeft {
       // A lock that goes with the last of them; and, as it may not have been had, everybody's maps.
       guard !page.forksLive(ofSeat: number, slow: slow.descriptor) else { return }
       let own = page.slots(ofSeat: number)
       guard own.isEmpty || sweep(now)?.isDisjoint(with: own) == true else { return }
     }
     // A last look at its sums: the mover may have gone on until the end.
-    departed.add(page.words(ofSeat: number).counts)
+    departed.add(page.words(ofSeat: number).counts.credible)
     seats[number] = nil
     page.clear(seat: number)
   }
@@ -303,7 +314,7 @@ public final class FileBackEnd: TierBackEnd {
           continue
         }
         note(told, pending, seat: number, &table)
-        body(Self.outcome(told, of: pending.migration))
+        body(MigrationOutcome(told, of: pending.migration))
       }
     }
     let further = outcomes
@@ -325,22 +336,8 @@ public final class FileBackEnd: TierBackEnd {
     table[index] = chunk
   }
 
-  private static func outcome(
-    _ told: ArbTierOutcome, of migration: Migration
-  ) -> MigrationOutcome {
-    let status: MigrationOutcome.Status =
-      switch told.status {
-      case ARB_TIER_MOVED.rawValue: .moved
-      case ARB_TIER_STALE.rawValue: .stale
-      case ARB_TIER_BUSY.rawValue: .busy
-      case ARB_TIER_FULL.rawValue: .full
-      default: .failed
-      }
-    return MigrationOutcome(
-      migration, status: status, bytesCopied: Int(clamping: told.bytes_copied),
-      protectedNanoseconds: Int64(clamping: told.protected_ns),
-      cpuNanoseconds: Int64(clamping: told.cpu_ns), stallCount: Int(told.stall_count))
-  }
+  /// A device that can only be mapped is mapped in chunks.
+  public var moveUnit: MoveUnit { slow.kind == .deviceDax ? .chunk : .island }
 
   // MARK: Seeing it
 
@@ -356,6 +353,9 @@ public final class FileBackEnd: TierBackEnd {
 
   /// CPU time that moving took so far.
   public var moverNanoseconds: Figure<UInt64> { .known(counts.cpu_ns) }
+
+  /// CPU time that room for what programs map took so far.
+  public var placingNanoseconds: Figure<UInt64> { .known(counts.placing_ns) }
 
   /// Accesses of programs that had to wait for a migration.
   public var stalls: Figure<TierStalls> {

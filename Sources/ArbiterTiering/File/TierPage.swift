@@ -22,8 +22,11 @@ package final class TierPage {
   /// Entries of each seat's table.
   package let chunkCapacity: Int
 
-  // SAFETY: mapped by the initializer for the lifetime of the object, with sizes that it chose;
-  // seats and tables lie inside it.
+  /// The sizes that the page was made with. What stands on the page is any program's to write.
+  private let sizes: ArbTierSizes
+
+  // SAFETY: mapped by the initializer for the lifetime of the object, with sizes that it chose and
+  // keeps; seats and tables lie inside it.
   private let page: UnsafeMutableRawPointer
 
   /// Makes a page.
@@ -41,8 +44,9 @@ package final class TierPage {
     // more. Entries that nobody uses take no memory.
     let wanted = 2 * (slotCount + Int(clamping: fastBytes) / TierUnit.chunkBytes) + 1024
     chunkCapacity = min(wanted, Int(ARB_TIER_CHUNKS_MAX))
+    sizes = ArbTierSizes(slot_count: UInt32(slotCount), chunk_capacity: UInt32(chunkCapacity))
     var made: UnsafeMutableRawPointer?
-    let answer = unsafe arb_tier_page_open(UInt32(slotCount), UInt32(chunkCapacity), &made)
+    let answer = unsafe arb_tier_page_open(sizes.slot_count, sizes.chunk_capacity, &made)
     guard answer >= 0, let made = unsafe made else {
       throw PlatformError(
         errorNumber: Int32(-answer), path: nil, action: "make the page shared with programs")
@@ -58,7 +62,7 @@ package final class TierPage {
     beat()
   }
 
-  deinit { unsafe arb_tier_page_close(page, descriptor) }
+  deinit { unsafe arb_tier_page_close(page, sizes, descriptor) }
 
   /// Tells programs that the manager lives.
   package func beat() { unsafe arb_tier_beat(page, UInt64(arb_tier_now_ns())) }
@@ -86,7 +90,7 @@ package final class TierPage {
     unsafe room.withUnsafeMutableBufferPointer { room in
       guard let base = room.baseAddress else { return }
       unsafe arb_tier_read_chunks(
-        arb_tier_chunks(page, UInt32(seat)), UInt32(first), UInt32(count), base)
+        arb_tier_chunks(page, sizes, UInt32(seat)), UInt32(first), UInt32(count), base)
     }
   }
 
@@ -109,7 +113,10 @@ package final class TierPage {
   package func remark(_ number: UInt32, ofSeat seat: Int) -> String? {
     var text = [CChar](repeating: 0, count: Int(ARB_TIER_REMARK_BYTES))
     guard unsafe arb_tier_read_remark(place(seat), number, &text) == 1 else { return nil }
-    let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    // It goes to a terminal: what is no printable character of ASCII, no remark of ours has.
+    let bytes = text.prefix { $0 != 0 }.map {
+      (32..<127).contains($0) ? UInt8($0) : UInt8(ascii: "?")
+    }
     return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
   }
 
@@ -128,14 +135,15 @@ package final class TierPage {
   package func freeze(seat: Int) { unsafe arb_tier_seat_freeze(place(seat)) }
 
   /// Gives back what a seat had that was left.
-  package func clear(seat: Int) { unsafe arb_tier_seat_clear(page, UInt32(seat)) }
+  package func clear(seat: Int) { unsafe arb_tier_seat_clear(page, sizes, UInt32(seat)) }
 
   /// The slots that belong to a seat.
   package func slots(ofSeat seat: Int) -> Set<UInt32> {
-    let count = unsafe page.assumingMemoryBound(to: ArbTierHeader.self).pointee.slot_count
     let words = unsafe arb_tier_slots(page)
     var found: Set<UInt32> = []
-    for slot in 0..<count where unsafe words[Int(slot)] == UInt32(seat) + 1 { found.insert(slot) }
+    for slot in 0..<sizes.slot_count where unsafe words[Int(slot)] == UInt32(seat) + 1 {
+      found.insert(slot)
+    }
     return found
   }
 

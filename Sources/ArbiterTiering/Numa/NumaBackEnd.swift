@@ -39,6 +39,8 @@ public struct NumaBackEnd: TierBackEnd {
   }
 
   private let owner: Owner
+  /// Chunks where the kernel makes huge pages of all that is aligned: it moves such a page whole.
+  public let moveUnit: MoveUnit
 
   /// Makes a back-end and starts its thread.
   ///
@@ -53,10 +55,17 @@ public struct NumaBackEnd: TierBackEnd {
         errorNumber: ENOSYS, path: nil, action: "move pages",
         nextStep: "use a kernel with NUMA and migration, or give a file as slow memory")
     }
+    moveUnit = Self.moveUnit(tree)
     let worker = NumaWorker()
     owner = Owner(
       worker,
       try WorkerThread { worker.run(tree: tree, places: places, movesShared: shared == 0) })
+  }
+
+  /// By the system's setting of huge pages; a program that asks for them itself is not known.
+  package static func moveUnit(_ tree: SystemTree) -> MoveUnit {
+    let setting = tree.text("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+    return setting.contains("[always]") ? .chunk : .island
   }
 
   /// Puts a program under management, and all that it starts.
@@ -125,6 +134,11 @@ public struct NumaBackEnd: TierBackEnd {
   /// CPU time of the thread that surveys and moves.
   public var moverNanoseconds: Figure<UInt64> {
     .known(owner.worker.mail.withLock { $0.cpuNanoseconds })
+  }
+
+  /// The kernel's, in the program's own page faults.
+  public var placingNanoseconds: Figure<UInt64> {
+    .unavailable("the kernel gives out memory where the program touches it")
   }
 
   /// Nobody counts them: a page under migration holds its readers inside the kernel.

@@ -17,7 +17,7 @@ package final class SampleTracker {
 
   private var source: any AccessSource
   private let feed: SampleFeed
-  /// The periods that can be had, shortest first.
+  /// The periods that can be had; the one that a session begins with comes first.
   private let levels: [Int64]
   /// The sampler's events of each of them.
   private let events: [Set<Int>]
@@ -51,7 +51,8 @@ package final class SampleTracker {
     let first = max(Self.periodMin, period)
     switch backEnd {
     case .timer:
-      levels = [first, 2 * first, 4 * first, 16 * first]
+      let short = first / 2 < Self.periodMin ? 16 * first : first / 2
+      levels = [first, short, 2 * first, 4 * first]
       events = levels.indices.map { [$0] }
       let timer = try TimerSource(everyNanosecondsOfOne: levels.map { UInt64($0) }, tree: tree)
       (source, feed) = (timer, timer.feed)

@@ -11,10 +11,11 @@
 #include <malloc.h>
 
 /* Makes a page in a memfd whose size is sealed, and maps it: its descriptor, closed on exec, or a
- * negative errno. `*page` is to be unmapped by arb_tier_page_close. */
+ * negative errno. `*page` is to be unmapped by arb_tier_page_close, with the
+ * same sizes. */
 int64_t arb_tier_page_open(
     uint32_t slot_count, uint32_t chunk_capacity, void *_Nullable *_Nonnull page);
-void arb_tier_page_close(void *_Nonnull page, int descriptor);
+void arb_tier_page_close(void *_Nonnull page, ArbTierSizes sizes, int descriptor);
 
 /* Tells the programs that the manager lives. */
 void arb_tier_beat(void *_Nonnull page, uint64_t now_ns);
@@ -48,9 +49,9 @@ int arb_tier_read_remark(
 /* Seats that were ever claimed. */
 uint32_t arb_tier_seat_high(const void *_Nonnull page);
 
-/* Who holds a taken seat: its mover lives, is gone, or has not begun. */
+/* Who holds a taken seat, by the kernel's word: its mover lives, is gone, or has not begun. */
 enum { ARB_TIER_OWNER_LIVES, ARB_TIER_OWNER_GONE, ARB_TIER_OWNER_NONE };
-int arb_tier_seat_owner(ArbTierSeat *_Nonnull seat);
+int arb_tier_seat_owner(const ArbTierSeat *_Nonnull seat);
 
 /* Marks a seat whose process is gone as LEFT. */
 void arb_tier_seat_leave(ArbTierSeat *_Nonnull seat);

@@ -5,8 +5,8 @@
  * with the programs whose memory it places. A memfd of fixed layout, sealed in size.
  *
  *   header     sizes, capacities, the manager's heartbeat
- *   slots      one word per 2 MiB of the slow file: who uses it
  *   seats      one per process image: counts, remarks, two rings of requests and outcomes
+ *   slots      one word per 2 MiB of the slow file: who uses it
  *   chunks     one table per seat: every 2 MiB of memory that the process has under management
  *
  * Fast memory is the program's own anonymous memory (or, where memory is shared between processes,
@@ -18,19 +18,24 @@
  * each the partner of the other side's. All else is single words, relaxed: what the manager reads
  * may be stale, and a request that rests on it is refused by the chunk's generation.
  *
- * Who owns a seat. The seat's robust mutex is held by the mover thread of the process for as long
- * as it lives; the kernel marks it when the process ends or starts another program.
+ * Who owns a seat. The seat's robust futex is held by the mover thread of the process for as long
+ * as it lives; the kernel marks it when the process ends or starts another program. It is no mutex
+ * of the C library, which would follow pointers that lie on the page.
+ *
+ * Who believes what. Any program of the session can write anything here, and a manager that has
+ * lost its mind too. So each side keeps what it must not lose to itself: the sizes that it checked
+ * or chose, its ends of the rings, and the process its chunk table, of which the page has a copy
+ * for the manager to read. What is read here is a wish or a hint, and is checked before its use.
  */
 #ifndef ARBITER_TIER_PAGE_H
 #define ARBITER_TIER_PAGE_H
 
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* "ARBTIER" and the version of the layout; a reader refuses any other. */
 #define ARB_TIER_MAGIC 0x0052454954425241ull
-#define ARB_TIER_VERSION 2u
+#define ARB_TIER_VERSION 3u
 
 #define ARB_TIER_CHUNK_BYTES (2ull << 20)
 #define ARB_TIER_ISLAND_BYTES (32ull << 10)
@@ -121,14 +126,17 @@ typedef struct {
   uint64_t stalls;
   uint64_t stall_ns;     /* at most: each stall counts from the first moment it may have begun */
   uint64_t stall_ns_max; /* the longest protection that stalled anybody */
-  uint64_t cpu_ns;       /* of mover and watcher threads */
+  uint64_t cpu_ns;       /* of mover and watcher threads, without: */
+  uint64_t placing_ns;   /* of the mover, in calls of the program: room taken, given back; forks */
   uint64_t forks;
   uint64_t homes;        /* chunks brought home, for what slow memory cannot do */
   uint64_t placed_slow;  /* chunks that began in slow memory, as the fast tier was full */
 } ArbTierCounts;
 
 typedef struct {
-  pthread_mutex_t owner; /* robust, shared; held by the mover thread */
+  uint32_t owner;        /* robust futex: the mover's thread number */
+  uint32_t unused;
+  uint64_t owner_next;   /* the kernel's way on from here in the list of what the mover holds */
   int32_t process;
   uint32_t state;        /* ArbTierSeatState */
   uint64_t start_ticks;
@@ -150,7 +158,7 @@ typedef enum {
   ARB_TIER_SEAT_FREE = 0,
   ARB_TIER_SEAT_TAKEN = 1,
   ARB_TIER_SEAT_LEFT = 2, /* its process is gone; the manager gives its slots back */
-  ARB_TIER_SEAT_JOINING = 3, /* claimed; its mover has not begun, so that nobody holds the mutex */
+  ARB_TIER_SEAT_JOINING = 3, /* claimed; its mover has not begun, so that nobody holds the futex */
 } ArbTierSeatState;
 
 typedef struct {
@@ -158,10 +166,6 @@ typedef struct {
   uint32_t version;
   uint32_t seat_count;
   uint64_t page_bytes;     /* of the whole page */
-  uint64_t slots_offset;
-  uint64_t seats_offset;
-  uint64_t seat_stride;
-  uint64_t chunks_offset;  /* tables of all seats, one after the other */
   uint32_t chunk_capacity; /* entries of each table */
   uint32_t slot_count;
   uint32_t slow_kind;
@@ -175,18 +179,25 @@ typedef struct {
   uint32_t slot_hint;      /* where the search for a free slot begins */
 } ArbTierHeader;
 
+/* What the places of the parts follow from; once known, kept outside the page. */
+typedef struct {
+  uint32_t slot_count;
+  uint32_t chunk_capacity;
+} ArbTierSizes;
+
 /* Bytes that a page with so many slots and entries takes. */
 uint64_t arb_tier_page_bytes(uint32_t slot_count, uint32_t chunk_capacity);
 
 /* Lays out a page in zeroed memory of that size; the caller fills in capacities and kind. */
 void arb_tier_page_make(void *_Nonnull page, uint32_t slot_count, uint32_t chunk_capacity);
 
-/* 0 if the bytes are a page of this version whose sizes fit; -EPROTO or -EINVAL. */
-int arb_tier_page_check(const void *_Nonnull page, uint64_t bytes);
+/* 0 and the sizes if the bytes are a page of this version that holds so much; -EPROTO, -EINVAL. */
+int arb_tier_page_check(
+    const void *_Nonnull page, uint64_t bytes, ArbTierSizes *_Nonnull sizes);
 
-/* The parts of a checked page. */
+/* The parts of a page; nothing of it is read. */
 ArbTierSeat *_Nonnull arb_tier_seat(void *_Nonnull page, uint32_t seat);
-ArbTierChunk *_Nonnull arb_tier_chunks(void *_Nonnull page, uint32_t seat);
+ArbTierChunk *_Nonnull arb_tier_chunks(void *_Nonnull page, ArbTierSizes sizes, uint32_t seat);
 uint32_t *_Nonnull arb_tier_slots(void *_Nonnull page);
 
 /* The manager's side. */
@@ -198,11 +209,11 @@ void arb_tier_ring_bell(ArbTierSeat *_Nonnull seat);
 /* Takes an outcome: 1, or 0 when there is none. */
 int arb_tier_take_outcome(ArbTierSeat *_Nonnull seat, ArbTierOutcome *_Nonnull outcome);
 
-/* 1 if the process of a taken seat is gone; then the seat is LEFT and the caller's to clear. */
+/* 1 if the mover of a taken seat is gone; then the seat is LEFT and the caller's to clear. */
 int arb_tier_seat_is_left(ArbTierSeat *_Nonnull seat);
 
 /* Gives the slots of a LEFT seat and its share of fast memory back, and frees the seat. Not before
  * no forked process maps them any more: arb_tier_seat_forks_live (tier.h). */
-void arb_tier_seat_clear(void *_Nonnull page, uint32_t seat);
+void arb_tier_seat_clear(void *_Nonnull page, ArbTierSizes sizes, uint32_t seat);
 
 #endif

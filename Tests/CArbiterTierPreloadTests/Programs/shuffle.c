@@ -25,6 +25,7 @@
 
 static uint64_t state;
 static void *page;
+static ArbTierSizes sizes;
 static uint64_t moved, busy, stale, full, failed, requests;
 static uint64_t homes, forks, seats, frozen, stalls, placed, ticket;
 
@@ -53,7 +54,7 @@ static void take(ArbTierSeat *seat) {
 
 static void ask(uint32_t number) {
   ArbTierSeat *seat = arb_tier_seat(page, number);
-  ArbTierChunk *chunks = arb_tier_chunks(page, number);
+  ArbTierChunk *chunks = arb_tier_chunks(page, sizes, number);
   uint32_t high = seat->chunk_high;
   take(seat);
   if (high == 0) return;
@@ -99,7 +100,7 @@ static void step(int slow) {
         !arb_tier_seat_forks_live(slow, number)) {
       take(seat);
       sum(seat);
-      arb_tier_seat_clear(page, number);
+      arb_tier_seat_clear(page, sizes, number);
     }
   }
 }
@@ -113,20 +114,16 @@ static int make_slow(const char *folder, uint64_t bytes) {
 int main(int count, char **words) {
   if (count < 7) return 64;
   uint64_t fast = strtoull(words[2], NULL, 10) << 20;
-  uint32_t slots = (uint32_t)(strtoull(words[3], NULL, 10) / 2);
+  sizes.slot_count = (uint32_t)(strtoull(words[3], NULL, 10) / 2);
+  sizes.chunk_capacity = 65536;
   state = strtoull(words[4], NULL, 10);
-  uint32_t capacity = 65536;
-  uint64_t bytes = arb_tier_page_bytes(slots, capacity);
-  int memory = memfd_create("arbiter-tier-page", MFD_CLOEXEC);
-  if (memory < 0 || ftruncate(memory, (off_t)bytes) != 0) die("page");
-  page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-  if (page == MAP_FAILED) die("page");
-  arb_tier_page_make(page, slots, capacity);
+  int memory = (int)arb_tier_page_open(sizes.slot_count, sizes.chunk_capacity, &page);
+  if (memory < 0) die("page");
   ArbTierHeader *header = page;
   header->fast_bytes = fast;
   header->fast_free_bytes = (int64_t)fast;
   if (getenv("SHUFFLE_HUGE") != NULL) header->options |= ARB_TIER_HUGE;
-  int slow = make_slow(words[1], (uint64_t)slots * ARB_TIER_CHUNK_BYTES);
+  int slow = make_slow(words[1], (uint64_t)sizes.slot_count * ARB_TIER_CHUNK_BYTES);
   char value[128];
   snprintf(value, sizeof value, "/proc/%d/fd/%d:/proc/%d/fd/%d", getpid(), memory, getpid(), slow);
   step(slow);

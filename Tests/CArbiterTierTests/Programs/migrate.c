@@ -14,12 +14,6 @@ static int is_stopping;
 
 /* --- Writers that know what they wrote --- */
 
-typedef struct {
-  uint32_t number;
-  uint64_t seed, stores;
-  uint64_t *expected; /* of its word of each line */
-} Writer;
-
 static int is_untouched(uint64_t line) { return line / 64 % 7 == 3; }
 static int is_for_kernel(uint64_t line) { return line / 64 % 7 == 5; }
 
@@ -75,20 +69,31 @@ static void check_words(const Writer *writer) {
       fail("line %lu is not what was written", line);
 }
 
+void start_writers(Writer *writers) {
+  for (uint32_t each = 0; each < 2; each++) {
+    writers[each] = (Writer){each, state_word + each + 1, 0, calloc(LINES, 8), 0};
+    pthread_create(&writers[each].thread, NULL, write_words, &writers[each]);
+  }
+}
+
+void stop_writers(Writer *writers) {
+  __atomic_store_n(&is_stopping, 1, __ATOMIC_RELAXED);
+  for (uint32_t each = 0; each < 2; each++) pthread_join(writers[each].thread, NULL);
+  check_words(&writers[0]);
+  check_words(&writers[1]);
+}
+
 static void hammer(uint32_t options, ArbTierSharing sharing) {
   join(options);
   adopt(PROT_READ | PROT_WRITE, sharing);
   give(4);
   Writer writers[2];
-  pthread_t threads[4];
+  pthread_t threads[2];
   uint64_t reads = 0, moved = 0, copied = 0;
   if (pipe(channel) != 0) fail("no pipe");
-  for (uint32_t each = 0; each < 2; each++) {
-    writers[each] = (Writer){each, state_word + each + 1, 0, calloc(LINES, 8)};
-    pthread_create(&threads[each], NULL, write_words, &writers[each]);
-  }
-  pthread_create(&threads[2], NULL, feed, NULL);
-  pthread_create(&threads[3], NULL, drain, &reads);
+  start_writers(writers);
+  pthread_create(&threads[0], NULL, feed, NULL);
+  pthread_create(&threads[1], NULL, drain, &reads);
   for (double end = now() + seconds; now() < end;) {
     uint64_t choice = next_random(&state_word), islands = UINT64_MAX;
     if ((choice >> 40 & 3) == 0) islands = next_random(&state_word) & next_random(&state_word);
@@ -100,10 +105,8 @@ static void hammer(uint32_t options, ArbTierSharing sharing) {
     copied += outcome.bytes_copied;
     if (moved % 32 == 0) check_books();
   }
-  __atomic_store_n(&is_stopping, 1, __ATOMIC_RELAXED);
-  for (int each = 0; each < 4; each++) pthread_join(threads[each], NULL);
-  check_words(&writers[0]);
-  check_words(&writers[1]);
+  stop_writers(writers);
+  for (int each = 0; each < 2; each++) pthread_join(threads[each], NULL);
   check_books();
   give(CHUNKS);
   if (arb_tier_home((uintptr_t)memory, CHUNKS * CHUNK) != 0) fail("home");
@@ -165,10 +168,13 @@ static const struct {
   const char *name;
   void (*body)(void);
 } cases[] = {
-    {"private", in_private}, {"huge", in_huge},       {"shared", in_shared},
-    {"no-room", no_room},    {"no-slot", no_slot},    {"no-memory", no_memory},
-    {"cut-file", cut_file},  {"unseen", unseen},      {"descriptors", descriptors},
-    {"ranges", ranges},      {"fresh", fresh},
+    {"private", in_private},    {"huge", in_huge},          {"shared", in_shared},
+    {"no-room", no_room},       {"no-slot", no_slot},       {"no-memory", no_memory},
+    {"cut-file", cut_file},     {"unseen", unseen},         {"descriptors", descriptors},
+    {"ranges", ranges},         {"fresh", fresh},           {"pool-bound", pool_bound},
+    {"pool-bytes", pool_bytes}, {"pool-fork", pool_fork},   {"pool-unmap", pool_unmap},
+    {"pool-back", pool_back},   {"between", between},       {"mad", mad},
+    {"full", full_device},
 };
 
 int main(int count, char **arguments) {

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -26,6 +28,7 @@
 #define CHUNKS 12u
 #define FAST 6u
 #define SLOTS 64u
+#define CAPACITY 64u
 #define LINES (CHUNKS * CHUNK / 64)
 
 extern ArbTierHeader *header;
@@ -35,6 +38,20 @@ extern char *memory;
 extern uint64_t state_word;
 extern double seconds;
 extern const char *slow_path;
+/* Whether what stands on the page means anything. */
+extern int is_raving;
+
+/* A thread that knows what it wrote into its own word of each line. */
+typedef struct {
+  uint32_t number;
+  uint64_t seed, stores;
+  uint64_t *expected;
+  pthread_t thread;
+} Writer;
+
+/* Two of them, until they are stopped and all that they wrote is there. */
+void start_writers(Writer *writers);
+void stop_writers(Writer *writers);
 
 /* Says what is wrong, with all remarks, and ends the process. */
 void fail(const char *format, ...);
@@ -53,13 +70,29 @@ void check_books(void);
 /* Makes the budget larger by some chunks. */
 void give(int64_t count);
 
+/* migrate_mad.c */
+void mad(void);
+
 /* migrate_cases.c */
+
+/* Joins, and adopts memory that holds what check_filled knows. */
+void prepare(void);
+void check_filled(uint64_t first, uint64_t count);
 void no_room(void);
+void full_device(void);
 void no_slot(void);
 void no_memory(void);
 void cut_file(void);
 void unseen(void);
 void descriptors(void);
 void ranges(void);
+
+/* migrate_pool.c */
+void pool_bound(void);
+void pool_bytes(void);
+void pool_fork(void);
+void pool_unmap(void);
+void pool_back(void);
+void between(void);
 
 #endif

@@ -10,7 +10,7 @@ static void fill(void) {
     *(uint64_t *)(memory + at) = next_random(&seed);
 }
 
-static void check_filled(uint64_t first, uint64_t count) {
+void check_filled(uint64_t first, uint64_t count) {
   uint64_t seed = 5;
   for (uint64_t at = 0; at < (first + count) * CHUNK; at += 8) {
     uint64_t word = next_random(&seed);
@@ -18,7 +18,7 @@ static void check_filled(uint64_t first, uint64_t count) {
   }
 }
 
-static void prepare(void) {
+void prepare(void) {
   join(0);
   adopt(PROT_READ | PROT_WRITE, ARB_TIER_PRIVATE);
   fill();
@@ -38,6 +38,29 @@ void no_room(void) {
   expect(move(0, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_MOVED, "with room again");
   check_filled(0, CHUNKS);
   check_books();
+}
+
+/* The device of the slow file is full: one line says so, whoever meets it. */
+void full_device(void) {
+  char folder[] = "full-XXXXXX";
+  if (mkdtemp(folder) == NULL) fail("no folder");
+  char size[32];
+  snprintf(size, sizeof size, "size=%llu", (CHUNKS - FAST) * CHUNK + CHUNK / 2);
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", folder, "tmpfs", 0, size) != 0) {
+    printf("refused\n");
+    exit(77);
+  }
+  static char path[64];
+  snprintf(path, sizeof path, "%s/slow", folder);
+  slow_path = path;
+  prepare();
+  for (int turn = 0; turn < 3; turn++)
+    for (uint32_t each = 0; each < FAST; each++)
+      expect(move(each, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_FULL, "to a full device");
+  check_books();
+  if (seat->remark_count != 1) fail("%u remarks", seat->remark_count);
+  check_filled(0, CHUNKS);
 }
 
 /* No slot is left. */

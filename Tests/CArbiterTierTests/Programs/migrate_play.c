@@ -11,13 +11,14 @@ char *memory;
 uint64_t state_word;
 double seconds;
 const char *slow_path;
+int is_raving;
 
 void fail(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vprintf(format, arguments);
   va_end(arguments);
-  for (uint32_t each = 0; seat != NULL && each < seat->remark_count; each++)
+  for (uint32_t each = 0; seat != NULL && !is_raving && each < seat->remark_count; each++)
     printf("; %s", seat->remarks[each % ARB_TIER_REMARK_COUNT]);
   printf("\n");
   fflush(stdout);
@@ -42,12 +43,9 @@ double now(void) {
 uint32_t slot_count = SLOTS;
 
 void join(uint32_t options) {
-  uint64_t bytes = arb_tier_page_bytes(slot_count, 64);
-  int page_fd = memfd_create("page", MFD_CLOEXEC);
-  if (page_fd < 0 || ftruncate(page_fd, (off_t)bytes) != 0) fail("no page");
-  void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
-  if (page == MAP_FAILED) fail("no page");
-  arb_tier_page_make(page, slot_count, 64);
+  void *page;
+  int page_fd = (int)arb_tier_page_open(slot_count, CAPACITY, &page);
+  if (page_fd < 0) fail("no page");
   header = page;
   header->options = options;
   header->fast_bytes = FAST * CHUNK;
@@ -65,7 +63,7 @@ void join(uint32_t options) {
   close(page_fd);
   close(slow);
   seat = arb_tier_seat(page, 0);
-  chunks = arb_tier_chunks(page, 0);
+  chunks = arb_tier_chunks(page, (ArbTierSizes){slot_count, CAPACITY}, 0);
   if (seat->state != ARB_TIER_SEAT_TAKEN || arb_tier_seat_is_left(seat)) fail("no seat");
 }
 

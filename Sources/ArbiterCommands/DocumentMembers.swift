@@ -12,6 +12,7 @@ extension JSONValue.Member {
   /// - Parameters:
   ///   - schema: The document's form and its version.
   ///   - command: The command line that made it; nil where none is told.
+  /// - Returns: Who wrote the document in which form, and by which command.
   static func heading(schema: String, command: [String]? = nil) -> [JSONValue.Member] {
     let tool: [JSONValue.Member] = [
       .init("name", .string("arbiter")), .init("version", .string(Version.text)),

@@ -3,7 +3,7 @@
 
 internal import Synchronization
 
-/// Where the threads of a run meet: set up, let go together, told to stop, and counted at their end.
+/// Where the threads of a run meet: let go together, told to stop, and counted at their end.
 ///
 /// Lies inside the object that the threads share, so that asking whether to stop is one load.
 struct Rendezvous: ~Copyable, Sendable {

@@ -3,7 +3,7 @@
  */
 #define _GNU_SOURCE
 #include "CArbiterGate.h"
-#include "robust_mutex.h"
+#include "../CArbiter/robust_mutex.h"
 
 #include <errno.h>
 #include <fcntl.h>

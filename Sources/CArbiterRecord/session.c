@@ -4,7 +4,7 @@
 #define _GNU_SOURCE
 #include "CArbiter.h"
 #include "CArbiterRecord.h"
-#include "robust_mutex.h"
+#include "../CArbiter/robust_mutex.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -158,12 +158,8 @@ int64_t arb_tier_set_length(int descriptor, uint64_t length) {
   return ftruncate(descriptor, (off_t)length) == 0 ? 0 : -(int64_t)errno;
 }
 
-static int64_t nanoseconds(clockid_t clock) {
+int64_t arb_tier_now_ns(void) {
   struct timespec time;
-  clock_gettime(clock, &time);
+  clock_gettime(CLOCK_MONOTONIC, &time);
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
-
-int64_t arb_tier_thread_ns(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
-
-int64_t arb_tier_now_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }

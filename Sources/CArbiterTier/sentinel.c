@@ -28,20 +28,6 @@ int arb_tier_seat_forks_live(int slow_fd, uint32_t seat) {
   return arb_tier_is_locked(slow_fd, seat);
 }
 
-static int64_t ask(void *unused) {
-  (void)unused;
-  return arb_tier_is_locked(arb_tier_state.slow_fd, arb_tier_state.seat_number);
-}
-
-int arb_tier_forks_live(void) {
-  if (!arb_tier_is_joined() || !__atomic_load_n(&arb_tier_fork.is_pending, __ATOMIC_RELAXED))
-    return 0;
-  arb_tier_lock();
-  int answer = (int)arb_tier_on_mover(ask, NULL);
-  arb_tier_unlock();
-  return answer;
-}
-
 int arb_tier_make_sentinel(void) {
   ArbTierFork *fork = &arb_tier_fork;
   char path[64] = "/proc/thread-self/fd/";

@@ -18,8 +18,8 @@ enum Pattern {
   case hotRange(first: Int, count: Int)
   /// 90 % of accesses go to these islands (chunk * 64 + island), 10 % to all of them.
   case hotIslands([Int])
-  /// The same where only half of the accesses that take time are to what is hot: a processor's cache
-  /// hides the others.
+  /// The same where only half of the accesses that take time are to what is hot: a processor's
+  /// cache hides the others.
   case warmRange(first: Int, count: Int)
   case warmIslands([Int])
   /// One chunk after the other, round and round; each takes so many accesses.

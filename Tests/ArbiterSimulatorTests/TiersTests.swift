@@ -142,22 +142,25 @@ private enum Tiers {
 }
 
 @Suite struct `a recorded session of tiering, replayed` {
-  private static func recording(weight: String = "nanoseconds") throws -> TierRecording {
-    try TierRecording(parsing: Array(TierTexts.hotChunkRecording(weight: weight).utf8))
+  private static func recording(
+    weight: String = "nanoseconds", seconds: Int = 10
+  ) throws -> TierRecording {
+    let text = TierTexts.hotChunkRecording(weight: weight, seconds: seconds)
+    return try TierRecording(parsing: Array(text.utf8))
   }
 
   @Test func `the hot chunk is promoted and threads spend less time at accesses`() throws {
     var still = TierReplay(
-      try Self.recording(), policy: FirstTouchPlacement(), mechanism: .arbiter)
+      try Self.recording(seconds: 20), policy: FirstTouchPlacement(), mechanism: .arbiter)
     var own = TierReplay(
-      try Self.recording(), policy: AdaptivePlacement(), mechanism: .arbiter)
+      try Self.recording(seconds: 20), policy: AdaptivePlacement(), mechanism: .arbiter)
     let (before, after) = (still.run(), own.run())
     #expect(before.migratedBytes == 0)
     #expect(before.hitShare < 0.2)
     #expect(after.hitShare > 0.8)
     #expect(after.seconds < before.seconds / 2)
     #expect(after.accesses == before.accesses)
-    #expect(before.sampleCount == 10_000)
+    #expect(before.sampleCount == 20_000)
   }
 
   @Test func `a sample of DRAM that stands for slow memory is as many accesses as one of DRAM`()

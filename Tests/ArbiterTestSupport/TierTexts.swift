@@ -42,13 +42,18 @@ public enum TierTexts {
     """
   }
 
-  /// A recording of 10,000 samples in ten seconds, nine of ten of them at the tenth of 16 chunks.
+  /// A recording of 1,000 samples a second, nine of ten of them at the tenth of 16 chunks.
   ///
   /// Four chunks fit into fast memory and were put there; the hot one lay in slow memory, which is
   /// 400 ns away against 100, and stayed there.
   ///
-  /// - Parameter weight: What the samples' weights of 1,000,000 stand for.
-  public static func hotChunkRecording(weight: String = "nanoseconds") -> String {
+  /// - Parameters:
+  ///   - weight: What the samples' weights of 1,000,000 stand for.
+  ///   - seconds: How long it is.
+  /// - Returns: The recording, whole.
+  public static func hotChunkRecording(
+    weight: String = "nanoseconds", seconds: Int = 10
+  ) -> String {
     let rates = { (tier: String) in
       "\(tier)_read_bytes_per_second=1e11 \(tier)_write_bytes_per_second=1e11"
     }
@@ -63,7 +68,7 @@ public enum TierTexts {
       let address = String(UInt64(chunk + 1) << 21, radix: 16)
       lines.append("c 0 \(chunk) 1 \(address) \(chunk < 4 ? "0" : all) \(all) 1")
     }
-    for step in 0..<10_000 {
+    for step in 0..<1000 * seconds {
       let chunk = step % 10 == 0 ? step / 10 % 16 : 9
       lines.append("s \(step == 0 ? 0 : 1_000_000) \(chunk) \(step % 64) r 1000000")
     }

@@ -44,6 +44,24 @@ private let hasOneNode =
   }
 }
 
+@Suite struct `survey of a family` {
+  @Test func `no more are looked after than the bound, however many one process has started`() {
+    let folder = TemporaryFolder()
+    let children = 8..<(8 + 2 * Int32(NumaSurvey.processCountMax))
+    for process in [7] + children {
+      folder.write(
+        "\(process) (words) S 7 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0",
+        to: "proc/\(process)/stat")
+    }
+    folder.write(children.map(String.init).joined(separator: " "), to: "proc/7/task/7/children")
+    var survey = NumaSurvey(
+      tree: SystemTree(root: folder.path), places: fastOnly, movesShared: true)
+    survey.add(process: 7)
+    survey.advance(now: 1)
+    #expect(survey.processes.count == NumaSurvey.processCountMax)
+  }
+}
+
 @Suite(.enabled(if: hasOneNode), .timeLimit(.minutes(1)))
 struct `survey of live memory` {
   /// A survey of a program, advanced until it has seen everything once.

@@ -84,7 +84,7 @@ struct TierStudy: Sendable {
 
   /// Runs one job; nil where nobody can.
   ///
-  /// - Parameter progress: Told the share that is done; false ends the run there.
+  /// Progress is told the share that is done, and ends the run there by false.
   func run(_ job: Job, progress: (Double) -> Bool) -> TierOutcome? {
     let contender = options.contender(job.policy)
     guard let recording else {

@@ -104,7 +104,9 @@ struct TierRun {
   private let machine: TierMachine
   private var stream: any TierStream
   private let size: TierStreamSize
-  /// Who decides, or the oracle does. Taken out while it is used: held twice, it would be copied.
+  /// Who decides, unless the oracle does.
+  ///
+  /// Taken out while it is used: held twice, it would be copied.
   private var policy: (any PlacementPolicy)?
   private var oracle: TierOracle?
   private var mover: TierMover

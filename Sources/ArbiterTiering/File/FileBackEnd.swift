@@ -256,7 +256,7 @@ public final class FileBackEnd: TierBackEnd {
     if slotsInUse == nil, now >= nextSweep {
       let began = arb_tier_now_ns()
       slotsInUse = SlowMappings.slots(
-        inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
+        inode: slow.inode, slotCount: slow.slotCount, tree: tree)
       let cost = arb_tier_now_ns() - began
       sweepNanoseconds += cost
       nextSweep = now + max(Self.sweepPeriod, cost * Self.careShare)
@@ -382,7 +382,7 @@ public final class FileBackEnd: TierBackEnd {
     // A file with a name outlives the session: without users it need not hold anything.
     guard !slow.isNameless, !isUsed else { return }
     let used = SlowMappings.slots(
-      inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
+      inode: slow.inode, slotCount: slow.slotCount, tree: tree)
     if used.isEmpty { slow.empty() }
   }
 

@@ -30,8 +30,8 @@ package final class SlowFile {
   package let byteCount: UInt64
   /// Whether nobody can open it by a name.
   package let isNameless: Bool
-  /// The device that holds it and its number there, as memory maps show them.
-  package let identity: (major: UInt32, minor: UInt32, inode: UInt64)
+  /// Its number where it lies, as memory maps show it.
+  package let inode: UInt64
 
   private static let chunk = UInt64(TierUnit.chunkBytes)
   /// How much larger than fast memory it is where nobody says.
@@ -59,7 +59,7 @@ package final class SlowFile {
         kind = .file
         byteCount = try Self.fileBytes(path, descriptor, asked: bytes, fastBytes: fastBytes)
       }
-      identity = Self.identity(of: descriptor)
+      inode = try Self.inode(of: descriptor, path)
     } catch {
       close(descriptor)
       throw error
@@ -228,12 +228,11 @@ package final class SlowFile {
     return (asked ?? UInt64(size)) / chunk * chunk
   }
 
-  private static func identity(
-    of descriptor: Int32
-  ) -> (major: UInt32, minor: UInt32, inode: UInt64) {
+  private static func inode(of descriptor: Int32, _ path: String) throws(PlatformError) -> UInt64 {
     var facts = stat()
-    let numbers = arb_file_holder(descriptor)
-    guard unsafe fstat(descriptor, &facts) == 0, numbers >= 0 else { return (0, 0, 0) }
-    return (UInt32(numbers >> 32), UInt32(numbers & 0xFFFF_FFFF), UInt64(facts.st_ino))
+    guard unsafe fstat(descriptor, &facts) == 0 else {
+      throw PlatformError(errorNumber: errno, path: path, action: "examine slow memory")
+    }
+    return UInt64(facts.st_ino)
   }
 }

@@ -97,7 +97,8 @@ package struct NumaSurvey {
 
   /// Puts a process, and all that it starts, under survey.
   package mutating func add(process number: Int32, isForked: Bool = false) {
-    guard !processes.contains(where: { $0.number == number }),
+    guard processes.count < Self.processCountMax,
+      !processes.contains(where: { $0.number == number }),
       let status = ProcessStatus.read(ofProcess: number, from: tree), !status.hasEnded
     else { return }
     processes.append(
@@ -133,7 +134,7 @@ package struct NumaSurvey {
   /// For each nanosecond of work, so many of rest.
   private static let restShare: Int64 = 50
   /// Processes that are looked after at most.
-  private static let processCountMax = 256
+  package static let processCountMax = 256
 
   /// How long to rest after work that began at a moment of the thread's CPU time.
   private static func rest(after begin: Int64, atLeast shortest: Int64) -> Int64 {
@@ -153,7 +154,7 @@ package struct NumaSurvey {
       processes.remove(at: index)
     }
     var next = 0
-    while next < processes.count, processes.count < Self.processCountMax {
+    while next < processes.count {
       let number = processes[next].number
       next += 1
       for thread in tree.entries("/proc/\(number)/task") {
@@ -215,8 +216,8 @@ package struct NumaSurvey {
     for area in areas where charges(area, to: index) {
       guard othersCount + present.count + area.chunkCount <= chunkCountMax else {
         remarks.append(
-          "process \(number) maps more than can be looked after (\(chunkCountMax >> 9) GiB in all): "
-            + "what it maps at 0x\(String(area.addresses.lowerBound, radix: 16)) stays put")
+          "process \(number) maps more than can be looked after (\(chunkCountMax >> 9) GiB in "
+            + "all): what it maps at 0x\(String(area.addresses.lowerBound, radix: 16)) stays put")
         continue
       }
       for address in area.chunks { present.insert(address) }

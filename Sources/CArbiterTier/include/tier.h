@@ -104,12 +104,10 @@ int arb_tier_private_protection(uint64_t address);
 /* mremap has moved memory. */
 void arb_tier_private_moved(uint64_t old, uint64_t new_place, uint64_t length);
 
-/* 1 while a process lives that was forked from this one and has not started another program:
- * asked of a lock that the kernel drops with the last memory map that inherited the sentinel. */
-int arb_tier_forks_live(void);
-
-/* The same for the process that had a seat, by whoever has the slow file open: the manager, before
- * it gives the slots of a seat that was left to others. */
+/* 1 while a process lives that was forked from the one that had a seat and has not started another
+ * program: asked of a lock that the kernel drops with the last memory map that inherited the
+ * sentinel, by whoever has the slow file open. The manager does before it gives the slots of a seat
+ * that was left to others. */
 int arb_tier_seat_forks_live(int slow_fd, uint32_t seat);
 
 /* One migration, done by the mover and waited for. */

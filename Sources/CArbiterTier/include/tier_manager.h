@@ -69,9 +69,6 @@ uint64_t arb_tier_needed_features(void);
 /* Sets the length of an open file without touching its medium: 0, or a negative errno. */
 int64_t arb_tier_set_length(int descriptor, uint64_t length);
 
-/* CPU time of the calling thread, in nanoseconds. */
-int64_t arb_tier_thread_ns(void);
-
 /* CLOCK_MONOTONIC, in nanoseconds. */
 int64_t arb_tier_now_ns(void);
 

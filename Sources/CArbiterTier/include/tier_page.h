@@ -213,7 +213,7 @@ int arb_tier_take_outcome(ArbTierSeat *_Nonnull seat, ArbTierOutcome *_Nonnull o
 int arb_tier_seat_is_left(ArbTierSeat *_Nonnull seat);
 
 /* Gives the slots of a LEFT seat and its share of fast memory back, and frees the seat. Not before
- * no forked process maps them any more: arb_tier_forks_live (tier.h). */
+ * no forked process maps them any more: arb_tier_seat_forks_live (tier.h). */
 void arb_tier_seat_clear(void *_Nonnull page, ArbTierSizes sizes, uint32_t seat);
 
 #endif

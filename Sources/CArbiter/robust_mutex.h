@@ -1,7 +1,8 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * The mutex of pages that processes share. For C alone: Swift has no use for it. */
+ * The mutex of pages that processes share. For the C of other targets, which reach it by its path:
+ * what lies in the include folder is Swift's to see. */
 #ifndef ARBITER_ROBUST_MUTEX_H
 #define ARBITER_ROBUST_MUTEX_H
 

@@ -22,7 +22,7 @@ package final class TierPage {
   /// Entries of each seat's table.
   package let chunkCapacity: Int
 
-  /// The sizes that the page was made with. What stands on the page is any program's to write.
+  /// The sizes that the page was made with: what stands on the page is any program's to write.
   private let sizes: ArbTierSizes
 
   // SAFETY: mapped by the initializer for the lifetime of the object, with sizes that it chose and

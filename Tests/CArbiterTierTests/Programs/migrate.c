@@ -172,7 +172,7 @@ static const struct {
     {"no-room", no_room},    {"no-slot", no_slot},    {"no-memory", no_memory},
     {"cut-file", cut_file},  {"unseen", unseen},      {"descriptors", descriptors},
     {"ranges", ranges},      {"fresh", fresh},        {"mad", mad},
-    {"full", full_device},
+    {"full", full_device},   {"unsealed", unsealed},
 };
 
 int main(int count, char **arguments) {

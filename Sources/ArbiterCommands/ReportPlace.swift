@@ -16,6 +16,19 @@ struct ReportPlace: Sendable {
   /// Whether there is a report to write.
   var isWanted: Bool { path != "none" }
 
+  /// The option of verbs that write no report unless they are told where.
+  static func group<Options>(
+    _ path: any WritableKeyPath<Options, String> & Sendable
+  ) -> OptionGroup<Options> {
+    OptionGroup(
+      "Report",
+      [
+        .init(
+          "report", path, placeholder: "<FOLDER|none>", completion: .directory,
+          help: "Folder for a page with plots and their data; none writes no report.")
+      ])
+  }
+
   func validate() throws(UsageError) {
     if path.isEmpty {
       throw UsageError("--report is empty", hint: "name a folder, or give --report=none")

@@ -159,23 +159,18 @@ struct ResultSession: Sendable {
 
   /// The members with which every document of this tool begins.
   func heading(schema: String, host: [JSONValue.Member] = []) -> [JSONValue.Member] {
-    [
-      .init("schema", .string(schema)),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])
-      ),
-      .init("command", .array(([resolved.tool] + resolved.arguments()).map { .string($0) })),
-      .init("seed", .unsigned(seed)),
-      .init(
-        "host",
-        .object(
-          [
-            .init(
-              "processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
-            .init("is_complete", .bool(!wasInterrupted)),
-          ] + host)),
-    ]
+    JSONValue.Member.heading(
+      schema: schema, command: [resolved.tool] + resolved.arguments()) + [
+        .init("seed", .unsigned(seed)),
+        .init(
+          "host",
+          .object(
+            [
+              .init(
+                "processors_count", .integer(Int64(MachineTopology.read().logicalProcessorCount))),
+              .init("is_complete", .bool(!wasInterrupted)),
+            ] + host)),
+      ]
   }
 }
 

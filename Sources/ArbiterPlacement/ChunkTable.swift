@@ -23,6 +23,14 @@ public struct ManagedChunk: Sendable, Hashable {
 
   /// Bytes of fast memory behind it.
   public var fastBytes: Int { presentIslands.subtracting(slowIslands).bytes }
+
+  /// Notes that islands were moved.
+  public mutating func note(_ migration: Migration) {
+    switch migration.destination {
+    case .fast: slowIslands.subtract(migration.islands)
+    case .slow: slowIslands.formUnion(migration.islands)
+    }
+  }
 }
 
 /// All chunks that are managed, under small numbers which are used again.

@@ -25,6 +25,16 @@ public struct IslandSet: OptionSet, Sendable, Hashable {
   @inlinable
   public var bytes: Int { count * TierUnit.islandBytes }
 
+  /// Calls the body with the number of each island, lowest first.
+  @inlinable
+  public func forEach(_ body: (Int) -> Void) {
+    var left = rawValue
+    while left != 0 {
+      body(left.trailingZeroBitCount)
+      left &= left - 1
+    }
+  }
+
   /// The islands as ranges of neighbours, lowest first, without allocating.
   @inlinable
   public func forEachRun(_ body: (Range<Int>) -> Void) {

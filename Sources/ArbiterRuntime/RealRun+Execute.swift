@@ -119,7 +119,7 @@ extension RealRun {
             }
           } catch {
             shared.fail(error)
-            shared.readyCount.wrappingAdd(1, ordering: .releasing)
+            shared.meeting.report()
             shared.end(thread, ThreadRecord())
           }
         }
@@ -136,20 +136,18 @@ extension RealRun {
   private func waitUntilEnded(
     _ shared: RunShared, writerCount: Int, isCancelled: () -> Bool
   ) -> Int64 {
-    var backoff = Backoff()
-    while shared.readyCount.load(ordering: .acquiring) < writerCount { backoff.wait() }
+    shared.meeting.waitUntilReady(writerCount)
     let start = SystemClock.monotonicRawNanoseconds()
-    shared.isStarted.store(true, ordering: .releasing)
+    shared.meeting.start()
     guard case .seconds(let seconds) = configuration.bound else { return start }
     let deadline = start + Int64(seconds * 1e9)
     while true {
-      let heard = shared.ended.ringCount
+      let heard = shared.meeting.ringCount
       let now = SystemClock.monotonicRawNanoseconds()
-      let isOver = shared.endedCount.load(ordering: .acquiring) == writerCount
-      if now >= deadline || isOver || isCancelled() { break }
-      shared.ended.wait(after: heard, nanoseconds: min(deadline - now, 100_000_000))
+      if now >= deadline || shared.meeting.haveEnded(writerCount) || isCancelled() { break }
+      shared.meeting.wait(after: heard, nanoseconds: min(deadline - now, 100_000_000))
     }
-    shared.isStopped.store(true, ordering: .relaxed)
+    shared.meeting.stop()
     return start
   }
 

@@ -8,7 +8,6 @@ internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import ArbiterScheduler
 internal import CArbiter
-internal import Synchronization
 
 /// What the threads of a run share.
 ///
@@ -20,14 +19,10 @@ final class RunShared: Sendable {
   let configuration: RealRun.Configuration
   let method: StoreMethod
   let recording: RunRecording?
-  let isStarted = Atomic<Bool>(false)
-  let isStopped = Atomic<Bool>(false)
-  let readyCount = Atomic<Int>(0)
-  let endedCount = Atomic<Int>(0)
+  let meeting = Rendezvous()
   let records: Lock<[RealRun.ThreadRecord]>
   let latencies = Lock(Histogram())
   let failure = Lock<PlatformError?>(nil)
-  let ended = Doorbell()
 
   init(
     base: UnsafeMutableRawPointer, _ configuration: RealRun.Configuration, _ method: StoreMethod,
@@ -41,23 +36,14 @@ final class RunShared: Sendable {
       Array(repeating: RealRun.ThreadRecord(), count: configuration.threadCount))
   }
 
-  /// Reports that the thread is set up, and waits for all others.
-  func waitForStart() {
-    readyCount.wrappingAdd(1, ordering: .releasing)
-    var backoff = Backoff()
-    // Acquires what the run wrote before it started the threads' clocks.
-    while !isStarted.load(ordering: .acquiring) { backoff.wait() }
-  }
-
   func fail(_ error: PlatformError) {
     failure.withLock { $0 = $0 ?? error }
-    isStopped.store(true, ordering: .relaxed)
+    meeting.stop()
   }
 
   func end(_ thread: Int, _ record: RealRun.ThreadRecord) {
     records.withLock { $0[thread] = record }
-    endedCount.wrappingAdd(1, ordering: .releasing)
-    ended.ring()
+    meeting.end()
   }
 }
 
@@ -66,7 +52,7 @@ struct Writer {
   let shared: RunShared
   let thread: Int
   private var addresses: AddressStream
-  private var sampling: SeededRandom
+  private var sampling: SampleSpacing
   private let accessLimit: UInt64
   private let fenceBytes: Int
 
@@ -77,23 +63,13 @@ struct Writer {
     addresses = AddressStream(
       slice: slice, accessBytes: configuration.accessBytes, pattern: configuration.pattern,
       seed: configuration.seed, thread: thread)
-    sampling = SeededRandom(seed: ~configuration.seed, stream: UInt64(thread) + 1)
-    switch configuration.bound {
-    case .seconds: accessLimit = .max
-    case .bytesPerThread(let bytes):
-      accessLimit = UInt64((bytes - 1) / configuration.accessBytes + 1)
-    }
+    sampling = SampleSpacing(
+      mean: configuration.accessesPerSample, seed: configuration.seed, thread: thread)
+    accessLimit = configuration.bound.accessLimit(accessBytes: configuration.accessBytes)
     switch configuration.fence {
     case .never: fenceBytes = .max
     case .every(let bytes): fenceBytes = Int(bytes)
     }
-  }
-
-  /// Accesses until the next sample: random, so that samples do not keep step with fences.
-  @inline(__always)
-  private mutating func nextSample() -> Int {
-    let mean = shared.configuration.accessesPerSample
-    return mean == 0 ? .max : 1 &+ sampling.below(2 &* mean &- 1)
   }
 
   /// Stores through a door until the bound is reached.
@@ -103,13 +79,12 @@ struct Writer {
     var record = RealRun.ThreadRecord()
     var histogram = Histogram()
     var unfencedBytes = 0
-    var countdown = nextSample()
+    var countdown = sampling.next()
     var tape = RunTape(shared.recording)
-    shared.waitForStart()
+    shared.meeting.waitForStart()
     tape.begin()
     let cpuStart = SystemClock.threadCPUNanoseconds()
-    // Relaxed: the flag orders nothing, it only has to arrive.
-    while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+    while record.accessCount < accessLimit, !shared.meeting.isStopping {
       let offset = addresses.next()
       let address = UInt64(truncatingIfNeeded: offset)
       countdown &-= 1
@@ -132,7 +107,7 @@ struct Writer {
       }
       if countdown == 0 {
         histogram.record(UInt64(max(0, TimeStampClock.nowOrdered() &- start)))
-        countdown = nextSample()
+        countdown = sampling.next()
       }
       door.leave(address, UInt64(truncatingIfNeeded: length))
       tape.note(offset: address, length: length, since: taped)
@@ -162,17 +137,17 @@ struct Writer {
     defer { unsafe staging.deallocate() }
     var record = RealRun.ThreadRecord()
     var unfencedBytes = 0
-    var countdown = nextSample()
+    var countdown = sampling.next()
     var tape = RunTape(shared.recording)
-    shared.waitForStart()
+    shared.meeting.waitForStart()
     tape.begin()
     let cpuStart = SystemClock.threadCPUNanoseconds()
     do throws(PlatformError) {
-      while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+      while record.accessCount < accessLimit, !shared.meeting.isStopping {
         let offset = addresses.next()
         countdown &-= 1
         let start = countdown == 0 ? TimeStampClock.now() : 0
-        if countdown == 0 { countdown = nextSample() }
+        if countdown == 0 { countdown = sampling.next() }
         // The buffer is free again once the request that used it last is complete.
         if lane.submittedCount >= UInt64(stagedMax) {
           try lane.wait(forCompleted: lane.submittedCount - UInt64(stagedMax) + 1)

@@ -33,6 +33,14 @@ public struct RealRun: Sendable {
     case seconds(Double)
     /// When every thread has stored this many bytes, rounded up to whole accesses.
     case bytesPerThread(Int)
+
+    /// Accesses of one thread until then; the largest number where time decides.
+    func accessLimit(accessBytes: Int) -> UInt64 {
+      switch self {
+      case .seconds: .max
+      case .bytesPerThread(let bytes): UInt64((bytes - 1) / accessBytes + 1)
+      }
+    }
   }
 
   /// What is run.

@@ -43,6 +43,9 @@ public protocol TierBackEnd {
   /// CPU time that moving took so far, in nanoseconds, whoever's thread it was.
   var moverNanoseconds: Figure<UInt64> { get }
 
+  /// CPU time that went, in the program's own calls, into room for what it maps, in nanoseconds.
+  var placingNanoseconds: Figure<UInt64> { get }
+
   /// Accesses of programs that had to wait for a migration, and how long they did at most.
   var stalls: Figure<TierStalls> { get }
 

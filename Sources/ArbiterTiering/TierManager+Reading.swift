@@ -33,6 +33,7 @@ extension TierManager {
       trackerNanoseconds: tally.trackerNanoseconds + (idle?.cpuNanoseconds ?? 0),
       moverNanoseconds: backEnd.moverNanoseconds,
       processes: backEnd.processes)
+    reading.placingNanoseconds = backEnd.placingNanoseconds
     reading.managedBytesMax = max(managedBytesMax, fast + slow)
     return reading
   }

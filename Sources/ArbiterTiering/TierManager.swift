@@ -9,7 +9,7 @@
 // M3  A number is forgotten by the policy before anybody uses it again.
 // M4  Nothing waits: a step drains, decides, submits and returns.
 
-internal import ArbiterPlacement
+public import ArbiterPlacement
 public import ArbiterPlatform
 internal import ArbiterProfiler
 internal import CArbiter
@@ -32,7 +32,7 @@ public final class TierManager {
   var tiers: TierPair
   var tally = TierTally()
   var hits = HitShare()
-  var costs = TierCosts()
+  var costs = MigrationCosts()
   var remarks = RemarkList()
   let beganNanoseconds = SystemClock.monotonicRawNanoseconds()
 
@@ -51,11 +51,8 @@ public final class TierManager {
   var idle: (any IdleEvidence)?
   private var nextIdleLook: Int64 = 0
 
-  /// Whether the C library's allocator is replaced by one whose memory is seen.
-  var managesHeaps: Bool { preload?.allocator != nil }
-
-  private let preload: TierPreload?
-  private let file: FileBackEnd?
+  let preload: TierPreload?
+  let file: FileBackEnd?
   private var decisions: [Migration] = []
   private var outcomes: [MigrationOutcome] = []
   private var openCount = 0
@@ -63,7 +60,7 @@ public final class TierManager {
   private var nextLook: Int64 = 0
   /// The most chunks that there were.
   private var chunkCountMax = 0
-  /// Chunks that the observer knows.
+  /// Chunks as the observer knows them.
   private var shown: [ManagedChunk?] = []
   private var fastBytesBefore = 0
   private var movedBytesSince = 0
@@ -159,66 +156,6 @@ public final class TierManager {
     }
   }
 
-  // MARK: The program
-
-  /// The variables that the program is to start with.
-  ///
-  /// - Parameter environment: The variables of whoever starts it, as NAME=value.
-  /// - Returns: The same with what the back-end needs.
-  public func environment(adding environment: [String]) -> [String] {
-    guard let preload, let file else { return environment }
-    return preload.environment(
-      adding: environment, page: file.page.descriptor, slow: file.slow.descriptor)
-  }
-
-  /// Starts the program and manages it, and what it starts, from its first instruction on.
-  ///
-  /// - Parameter start: Starts it with the variables of ``environment(adding:)``; runs on a thread
-  ///   of its own, while the caller waits.
-  /// - Returns: The program.
-  /// - Throws: ``PlatformError`` of `start`.
-  public func launch(
-    _ start: () throws(PlatformError) -> ChildProgram
-  ) throws(PlatformError) -> ChildProgram {
-    let child =
-      if let tracker {
-        try tracker.launch { () throws(PlatformError) in try begin(start) }
-      } else {
-        try begin(start)
-      }
-    backEnd.follow(child.process)
-    return child
-  }
-
-  private func begin(
-    _ start: () throws(PlatformError) -> ChildProgram
-  ) throws(PlatformError) -> ChildProgram {
-    probe.backEnd == .numa ? try NumaPlaces.startingLocally(start) : try start()
-  }
-
-  /// Manages the process that this runs in, but for the calling thread.
-  func manageOwnProcess(_ tree: SystemTree) throws(PlatformError) {
-    openTracker(tree)
-    tracker?.ownThreads.insert(Int32(arb_thread_number()))
-    try tracker?.add(process: getpid())
-    isInOwnProcess = true
-    backEnd.follow(getpid())
-  }
-
-  /// Says what of a program cannot be managed, as remarks.
-  public func examine(_ program: ProgramFile) {
-    guard probe.backEnd == .file else { return }
-    if program.changesRights {
-      obstacle = "\(program.path) runs with the rights of its owner (setuid)"
-    } else if program.linkage == .static {
-      obstacle = "\(program.path) is statically linked"
-    }
-    guard let obstacle else { return }
-    remarks.add(
-      "\(obstacle): no library can be put into it, and only what it starts may be managed; use "
-        + "--slow=node:N where there is a second node")
-  }
-
   // MARK: A step
 
   /// Does what is due: takes in samples and outcomes, decides, submits.
@@ -275,7 +212,12 @@ public final class TierManager {
         outcome.migration.destination == .fast ? outcome.bytesCopied : -outcome.bytesCopied
     }
     policy.complete(outcome)
-    observer?.completed(outcome, of: table[Int(outcome.migration.chunk)], time: now)
+    guard let observer else { return }
+    let number = Int(outcome.migration.chunk)
+    if outcome.status == .moved, shown.indices.contains(number) {
+      shown[number]?.note(outcome.migration)
+    }
+    observer.completed(outcome, of: table[number], time: now)
   }
 
   private func refresh(_ now: Int64) {
@@ -295,14 +237,21 @@ public final class TierManager {
       let (fast, slow) = placement
       managedBytesMax = max(managedBytesMax, fast + slow)
     }
-    if observer != nil { showNew(now) }
+    show(now)
   }
 
-  private func showNew(_ now: Int64) {
+  /// Tells the observer what is new, and what is not as migrations have left it.
+  private func show(_ now: Int64) {
+    guard let observer else { return }
     while shown.count < table.capacity { shown.append(nil) }
     table.forEach { number, chunk in
-      if shown[number] == nil { observer?.appeared(number, chunk, time: now) }
+      guard let known = shown[number] else {
+        shown[number] = chunk
+        return observer.appeared(number, chunk, time: now)
+      }
+      guard known != chunk else { return }
       shown[number] = chunk
+      observer.changed(number, chunk, time: now)
     }
   }
 
@@ -349,7 +298,8 @@ public final class TierManager {
       let view = PlacementView(
         timeNanoseconds: now, chunks: table, tiers: tiers,
         samplingPeriodNanoseconds: tracker?.periodNanoseconds ?? policy.samplingPeriodNanoseconds,
-        newFastBytes: newBytes, sampleUnit: sampleUnit, moveUnit: backEnd.moveUnit)
+        newFastBytes: newBytes, sampleUnit: weightUnit == .nanoseconds ? .time : .accesses,
+        moveUnit: backEnd.moveUnit)
       policy.step(view, into: &decisions)
     }
     let isMoving = probe.staticReason == nil
@@ -369,13 +319,13 @@ public final class TierManager {
     tracker?.select(periodNanoseconds: policy.samplingPeriodNanoseconds, now: now)
   }
 
-  /// What samples stand for.
+  /// What weights of samples stand for.
   ///
   /// A timer meets memory that is slower more often. Where slow memory is DRAM that stands for it,
   /// it does not: an access takes as long in either, and counts the same.
-  private var sampleUnit: SampleUnit {
-    if tracker?.backEnd == .pebs || file?.slow.holder == .tmpfs { return .accesses }
-    return .time
+  public var weightUnit: TierWeightUnit {
+    guard probe.tracker.measure == .timeWeightedStoreCost else { return .accesses }
+    return file?.slow.holder == .tmpfs ? .fastNanoseconds : .nanoseconds
   }
 
   // MARK: The end

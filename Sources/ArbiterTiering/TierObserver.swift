@@ -10,6 +10,9 @@ public import ArbiterPlacement
 public protocol TierObserver: AnyObject {
   /// A chunk is managed from now on.
   func appeared(_ number: Int, _ chunk: ManagedChunk, time: Int64)
+  /// A chunk is not as ``appeared(_:_:time:)`` and migrations have left it: memory of it was
+  /// touched first, or the program or the kernel has moved or locked it.
+  func changed(_ number: Int, _ chunk: ManagedChunk, time: Int64)
   /// A chunk is managed no more.
   func vanished(_ number: Int, time: Int64)
   /// An access to managed memory was sampled: of which process, at which address.
@@ -23,6 +26,8 @@ public protocol TierObserver: AnyObject {
 extension TierObserver {
   /// Ignores it.
   public func appeared(_ number: Int, _ chunk: ManagedChunk, time: Int64) {}
+  /// Ignores it.
+  public func changed(_ number: Int, _ chunk: ManagedChunk, time: Int64) {}
   /// Ignores it.
   public func vanished(_ number: Int, time: Int64) {}
   /// Ignores it.

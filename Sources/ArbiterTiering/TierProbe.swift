@@ -5,6 +5,7 @@ public import ArbiterPlacement
 public import ArbiterPlatform
 public import ArbiterProfiler
 internal import CArbiterTier
+internal import Glibc
 
 /// How a session will work on this machine, and why so: found out by trying.
 public struct TierProbe: Sendable {
@@ -177,7 +178,7 @@ public struct TierProbe: Sendable {
         + "(userfaultfd for user mode only); \(grant)"
     }
     if answer < 0 {
-      return answer == -38 || answer == -22
+      return answer == -Int64(ENOSYS) || answer == -Int64(EINVAL)
         ? "this kernel has no userfaultfd; use one with CONFIG_USERFAULTFD"
         : "the kernel refuses userfaultfd (errno \(-answer)); \(grant)"
     }

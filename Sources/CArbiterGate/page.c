@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include "CArbiterGate.h"
+#include "robust_mutex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,32 +19,18 @@
 
 static uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-/* A robust mutex in shared memory. It checks for errors, so that a thread that left by a jump while
- * it held the mutex is told so the next time, instead of waiting for itself. */
-static int make_mutex(pthread_mutex_t *mutex) {
-  pthread_mutexattr_t attributes;
-  int status = pthread_mutexattr_init(&attributes);
-  if (status != 0) return status;
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-  status = pthread_mutex_init(mutex, &attributes);
-  pthread_mutexattr_destroy(&attributes);
-  return status;
-}
-
 static int fill(ArbPage *page, const ArbPageParameters *parameters) {
-  int status = make_mutex(&page->registry);
+  int status = arb_make_robust_mutex(&page->registry);
   for (uint32_t index = 0; index < ARB_SET_COUNT && status == 0; index++) {
     ArbPermits *permits = &page->sets[index].permits;
     permits->permit_count = parameters->permit_count;
     permits->queue_head = permits->queue_tail = ARB_NO_SLOT;
-    status = make_mutex(&permits->lock);
+    status = arb_make_robust_mutex(&permits->lock);
   }
   for (uint32_t index = 0; index < page->slot_count && status == 0; index++) {
     ArbSlot *slot = arb_page_slot(page, index);
     slot->permit_next = ARB_NO_SLOT;
-    status = make_mutex(&slot->owner);
+    status = arb_make_robust_mutex(&slot->owner);
   }
   strcpy(page->sets[ARB_SET_UNKNOWN].name, "unknown");
   return status;

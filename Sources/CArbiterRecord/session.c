@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "CArbiter.h"
 #include "CArbiterRecord.h"
+#include "robust_mutex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,20 +32,6 @@ static int has_sound_sizes(uint32_t lanes, uint32_t ring_events) {
          (ring_events & (ring_events - 1)) == 0;
 }
 
-/* As in the control page: the kernel marks it when its holder ends, and a thread that left by a
- * jump is told so instead of waiting for itself. */
-static int make_mutex(pthread_mutex_t *mutex) {
-  pthread_mutexattr_t attributes;
-  int status = pthread_mutexattr_init(&attributes);
-  if (status != 0) return status;
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-  status = pthread_mutex_init(mutex, &attributes);
-  pthread_mutexattr_destroy(&attributes);
-  return status;
-}
-
 static int fill(ArbTraceSession *session, const ArbTraceParameters *parameters) {
   session->version = ARB_TRACE_SESSION_VERSION;
   session->lane_count = parameters->lane_count;
@@ -57,9 +44,9 @@ static int fill(ArbTraceSession *session, const ArbTraceParameters *parameters) 
   session->stale_ticks = parameters->stale_ticks;
   session->wait_ticks_max = parameters->wait_ticks_max;
   session->start_ticks = session->heartbeat_ticks = arb_read_tsc();
-  int status = make_mutex(&session->reader);
+  int status = arb_make_robust_mutex(&session->reader);
   for (uint32_t index = 0; index < parameters->lane_count && status == 0; index++) {
-    status = make_mutex(&arb_trace_lane(session, index)->owner);
+    status = arb_make_robust_mutex(&arb_trace_lane(session, index)->owner);
   }
   return status != 0 ? status : pthread_mutex_lock(&session->reader);
 }

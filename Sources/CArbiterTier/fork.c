@@ -231,6 +231,7 @@ static int64_t prepare(void *unused) {
   (void)unused;
   ArbTierFork *fork = &arb_tier_fork;
   int is_tracked = arb_tier_make_sentinel();
+  arb_tier_pool_drop();
   arb_tier_private_learn();
   int is_lendable = arb_tier_state.is_movable && arb_tier_state.is_started && is_tracked &&
                     arb_tier_state.slow_kind == ARB_TIER_SLOW_FILE;

@@ -74,6 +74,7 @@ void arb_tier_seat_words(const ArbTierSeat *seat, ArbTierSeatWords *words) {
       .stall_ns = LOAD(counts->stall_ns),
       .stall_ns_max = LOAD(counts->stall_ns_max),
       .cpu_ns = LOAD(counts->cpu_ns),
+      .placing_ns = LOAD(counts->placing_ns),
       .forks = LOAD(counts->forks),
       .homes = LOAD(counts->homes),
       .placed_slow = LOAD(counts->placed_slow),

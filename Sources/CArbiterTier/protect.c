@@ -20,6 +20,18 @@
 /* Of /dev/userfaultfd, which headers of Linux before 6.1 do not know. */
 #define DEVICE_NEW _IO(0xAA, 0x00)
 
+/* Linux 6.8 moves pages; headers before do not know it. */
+#define FEATURE_MOVE (1ull << 16)
+#define MOVE_ALLOW_HOLES 2u
+
+typedef struct {
+  uint64_t to, from, length, mode;
+  int64_t moved;
+} MoveRequest;
+
+#define MOVE_PAGES _IOWR(UFFDIO, 0x05, MoveRequest)
+#define MOVE_TURNS 1000
+
 static int64_t control(uint64_t command, void *argument) {
   return arb_tier_call(
       SYS_ioctl, arb_tier_state.uffd, (int64_t)command, (intptr_t)argument, 0, 0, 0);
@@ -39,9 +51,10 @@ static int64_t open_plain(void) {
 int arb_tier_protect_open(void) {
   const uint64_t needed =
       UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID;
-  const uint64_t wishes[] = {needed | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, needed};
+  const uint64_t shared = needed | UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+  const uint64_t wishes[] = {shared | FEATURE_MOVE, shared, needed};
   int64_t answer = -ENOSYS;
-  for (int wish = 0; wish < 2; wish++) {
+  for (int wish = 0; wish < 3; wish++) {
     answer = open_plain();
     if (answer < 0) return (int)answer;
     arb_tier_state.uffd = (int32_t)answer;
@@ -70,6 +83,27 @@ static int enroll(uint64_t start, uint64_t length, uint64_t mode) {
 int arb_tier_register_missing(uint64_t start, uint64_t length) {
   if (!__atomic_load_n(&arb_tier_state.is_started, __ATOMIC_ACQUIRE)) return 0;
   return enroll(start, length, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+int arb_tier_unregister(uint64_t start, uint64_t length) {
+  struct uffdio_range range = {start, length};
+  return (int)control(UFFDIO_UNREGISTER, &range);
+}
+
+int arb_tier_can_move_pages(void) { return (arb_tier_state.features & FEATURE_MOVE) != 0; }
+
+uint64_t arb_tier_move_pages(uint64_t to, uint64_t from, uint64_t length) {
+  uint64_t done = 0;
+  for (int turn = 0; turn < MOVE_TURNS && done < length; turn++) {
+    MoveRequest request = {
+        .to = to + done, .from = from + done, .length = length - done, .mode = MOVE_ALLOW_HOLES};
+    int64_t answer = control(MOVE_PAGES, &request);
+    if (answer == 0) return length;
+    if (request.moved > 0) done += (uint64_t)request.moved;
+    /* It stops where a page is busy, and while a remap waits for the watcher. */
+    if (answer != -EAGAIN) break;
+  }
+  return done;
 }
 
 static int write_protect_once(uint64_t start, uint64_t length, uint64_t mode) {
@@ -102,8 +136,7 @@ int arb_tier_protect_begin(uint64_t start, uint64_t length) {
 
 void arb_tier_protect_undo(uint64_t start, uint64_t length) {
   write_protect(start, length, 0);
-  struct uffdio_range range = {start, length};
-  control(UFFDIO_UNREGISTER, &range);
+  arb_tier_unregister(start, length);
   arb_tier_wake(start, length);
 }
 

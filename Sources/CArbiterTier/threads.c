@@ -22,14 +22,8 @@
 #define FULL_SLEEP_NS 5000000ll       /* while the manager has not taken the outcomes */
 #define HEARTBEAT_NS_MAX 10000000000ll /* a manager that is silent for longer has gone */
 
-static int64_t thread_cpu(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static void count_cpu(int which) {
-  uint64_t now = (uint64_t)thread_cpu();
+  uint64_t now = arb_tier_thread_cpu();
   __atomic_fetch_add(
       &arb_tier_state.seat->counts.cpu_ns, now - arb_tier_state.cpu_counted[which],
       __ATOMIC_RELAXED);
@@ -72,7 +66,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
   ArbTierState *state = &arb_tier_state;
   memset(outcome, 0, sizeof *outcome);
   outcome->ticket = request->ticket;
-  int64_t cpu_before = thread_cpu();
+  uint64_t cpu_before = arb_tier_thread_cpu() - state->placing_ns;
   uint64_t islands = 0;
   arb_tier_mover_lock();
   outcome->status = (uint32_t)refusal(request, &islands);
@@ -94,7 +88,7 @@ void arb_tier_migrate(const ArbTierRequest *request, ArbTierOutcome *outcome) {
     outcome->slow_islands = state->chunks[request->chunk].slow_islands;
   arb_tier_mover_unlock();
   arb_tier_wake_all(&state->quiet);
-  outcome->cpu_ns = (uint64_t)(thread_cpu() - cpu_before);
+  outcome->cpu_ns = arb_tier_thread_cpu() - state->placing_ns - cpu_before;
 }
 
 void arb_tier_move(const ArbTierRequest *request, ArbTierOutcome *outcome) {
@@ -268,6 +262,7 @@ static void *run_mover(void *unused) {
       serve_move();
     } while (is_alive && turn++ < ARB_TIER_RING_COUNT && take_request());
     arb_tier_fork_tend();
+    arb_tier_pool_tend();
     count_cpu(0);
     int is_waiting = is_alive && state->request_head != state->seat->request_tail;
     arb_tier_sleep(&state->seat->request_bell, bell, is_waiting ? FULL_SLEEP_NS : SLEEP_NS);

@@ -59,6 +59,20 @@ typedef struct {
   uint32_t chunk_count; /* 0: the place is free */
 } ArbTierFastFile;
 
+/* Memory that demotions left: see pool.c. */
+#define ARB_TIER_POOL_PIECES 64u
+
+typedef struct {
+  uint64_t address, length;
+} ArbTierPiece;
+
+typedef struct {
+  uint32_t count;
+  uint64_t bytes;
+  int64_t used_ns; /* when a piece came or went last */
+  ArbTierPiece pieces[ARB_TIER_POOL_PIECES];
+} ArbTierPool;
+
 typedef struct {
   uint32_t is_joined; /* release and acquire: all below is set before */
   uint32_t is_started;
@@ -98,6 +112,7 @@ typedef struct {
   uint64_t slow_bytes;   /* of the slow file, when it was joined */
   uint64_t slow_inode;   /* as the kernel tells of mappings of the slow file */
   uint64_t cpu_counted[2]; /* of mover and watcher, as added to the seat's counts */
+  uint64_t placing_ns;     /* of that, the mover's for calls of the program */
   /* What the holder of the lock wants the mover to do. */
   int64_t (*service)(void *);
   void *service_argument;
@@ -111,6 +126,7 @@ typedef struct {
   ArbTierOutcome *move_outcome;
   uint32_t kept_count;    /* slots that were given back with their room, about */
   uint32_t remark_kinds;  /* bit n: a remark of kind n was made */
+  ArbTierPool pool;       /* the mover's */
   ArbTierFastFile fast_files[ARB_TIER_FAST_FILES];
 } ArbTierState;
 
@@ -124,6 +140,17 @@ extern ArbTierState arb_tier_state;
 /* Entries of the table that were ever in use. */
 static inline uint32_t arb_tier_high(void) {
   return __atomic_load_n(&arb_tier_state.chunk_high, __ATOMIC_RELAXED);
+}
+
+/* Sets the first and count of the next islands side by side, and takes them out of the set. */
+static inline uint64_t arb_tier_next_run(uint64_t *islands, uint32_t *first, uint32_t *count) {
+  *first = (uint32_t)__builtin_ctzll(*islands);
+  uint64_t rest = ~(*islands >> *first);
+  *count = rest == 0 ? 64 : (uint32_t)__builtin_ctzll(rest);
+  if (*count > 64 - *first) *count = 64 - *first;
+  uint64_t run = (*count == 64 ? UINT64_MAX : (1ull << *count) - 1) << *first;
+  *islands &= ~run;
+  return run;
 }
 
 /* --- state.c --- */
@@ -207,7 +234,25 @@ int arb_tier_protect_begin(uint64_t start, uint64_t length); /* stores wait from
 void arb_tier_protect_undo(uint64_t start, uint64_t length); /* all as before; wakes */
 void arb_tier_wake(uint64_t start, uint64_t length);
 int arb_tier_register_missing(uint64_t start, uint64_t length);
+int arb_tier_unregister(uint64_t start, uint64_t length); /* nobody waits there */
+/* Moves pages of private memory that nobody else holds to where userfaultfd is registered and none
+ * are, and says how many bytes it got through; pages that are not there are left out. */
+uint64_t arb_tier_move_pages(uint64_t to, uint64_t from, uint64_t length);
+int arb_tier_can_move_pages(void);
 void arb_tier_drain_events(void); /* counts faults; lets a waiting mremap go on */
+
+/* --- pool.c; on the mover --- */
+
+/* Anonymous memory; a whole chunk is aligned, so that it can be one huge page. 0: there is none. */
+uint64_t arb_tier_map_aligned(uint64_t length);
+/* An empty mapping for the pages of a run of a chunk; 0 where they are not worth keeping. */
+uint64_t arb_tier_pool_room(uint32_t index, uint64_t length);
+/* Takes what was moved there into the pool, if all of it was; else gives it back. */
+void arb_tier_pool_keep(uint64_t room, uint64_t length, int is_full);
+/* A piece of memory with all its pages, and old bytes in them, which is the caller's; or 0. */
+uint64_t arb_tier_pool_take(uint64_t length);
+void arb_tier_pool_tend(void); /* at each wake-up: gives back what is too much, or idle */
+void arb_tier_pool_drop(void);
 
 /* --- check.c; on the mover --- */
 
@@ -216,7 +261,7 @@ void arb_tier_check_open(void);
 /* 1 if the kernel does not deny that this part of a chunk is mapped as the table says. */
 int arb_tier_check(uint32_t index, uint64_t offset, uint64_t length, int is_slow);
 
-/* --- move.c; on the mover, the lock held --- */
+/* --- move.c, demote.c, promote.c; on the mover, the lock held --- */
 
 /* Moves islands, none of which is where it shall be; lets go of the lock meanwhile. A status. */
 int arb_tier_run(
@@ -229,6 +274,7 @@ int arb_tier_bring_home(uint32_t index, uint64_t islands);
 
 int32_t arb_tier_thread_number(void);
 int64_t arb_tier_now(void);
+uint64_t arb_tier_thread_cpu(void); /* of the calling thread, in nanoseconds */
 /* Sleeps while the word has the value, at most so long. */
 void arb_tier_sleep(uint32_t *word, uint32_t value, int64_t nanoseconds);
 void arb_tier_wake_all(uint32_t *word);
@@ -283,6 +329,9 @@ int arb_tier_fork_fault(uint64_t page);
 /* Brings home what is lent of a range, so that its chunks are as if no fork had been; with the lock
  * held. 0 or a negative errno: some of it is still HELD_FORKED. */
 int arb_tier_fork_settle(uint64_t start, uint64_t end);
+/* Fills an island whose pages are missing, and are registered as such, with its bytes of a slot. On
+ * the mover; 0 or a negative errno. */
+int arb_tier_fetch(uint32_t slot, uint64_t offset, uint64_t address);
 /* A forked chunk was unmapped here; its slot stays taken, and is freed (arb_tier_slot_free) by
  * fork.c when no fork is left. */
 void arb_tier_fork_slot_left(uint32_t slot);

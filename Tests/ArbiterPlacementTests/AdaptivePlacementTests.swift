@@ -41,6 +41,40 @@ private func program(_ pattern: Pattern, seed: UInt64 = ProcessSeed.value) -> Vi
     #expect(program.fastShare(ofChunks: 2128..<2640) >= 0.95, "seed \(ProcessSeed.value)")
   }
 
+  @Test func `a range that is eight times as hot as the rest, to the last chunks`() {
+    var program = VirtualProgram(
+      chunks: 4096, fastChunks: 1024, pattern: .warmRange(first: 2000, count: 512),
+      seed: ProcessSeed.value, slowLoad: 215, fastLoad: 101)
+    var policy = AdaptivePlacement()
+    program.run(&policy, for: 10)
+    #expect(program.fastShare(ofChunks: 2000..<2512) >= 0.95, "seed \(ProcessSeed.value)")
+  }
+
+  @Test func `a range of a program that gets few of its processors' time`() {
+    var program = VirtualProgram(
+      chunks: 4096, fastChunks: 1024, pattern: .warmRange(first: 2000, count: 512),
+      seed: ProcessSeed.value, slowLoad: 215, fastLoad: 101)
+    program.threads = 0.5
+    var policy = AdaptivePlacement()
+    program.run(&policy, for: 30)
+    #expect(program.fastShare(ofChunks: 2000..<2512) >= 0.85, "seed \(ProcessSeed.value)")
+  }
+
+  @Test func `scattered islands that show in half of the samples`() {
+    var random = SeededRandom(seed: ProcessSeed.value, stream: 3)
+    var hot: Set<Int> = []
+    while hot.count < 8192 { hot.insert(random.below(65_536)) }
+    var program = VirtualProgram(
+      chunks: 1024, fastChunks: 256, pattern: .warmIslands(hot.sorted()), seed: ProcessSeed.value,
+      slowLoad: 215, fastLoad: 101)
+    var policy = AdaptivePlacement()
+    program.run(&policy, for: 10)
+    #expect(policy.samplingPeriodNanoseconds == policy.parameters.periodNanosecondsMin)
+    program.run(&policy, for: 20)
+    #expect(program.fastShare(of: hot) >= 0.85, "seed \(ProcessSeed.value)")
+    #expect(program.largestFastBytes <= program.tiers.fastBytes)
+  }
+
   @Test func `islands that are scattered over all chunks`() {
     var random = SeededRandom(seed: ProcessSeed.value, stream: 3)
     var hot: Set<Int> = []

@@ -18,6 +18,10 @@ enum Pattern {
   case hotRange(first: Int, count: Int)
   /// 90 % of accesses go to these islands (chunk * 64 + island), 10 % to all of them.
   case hotIslands([Int])
+  /// The same where only half of the accesses that take time are to what is hot: a processor's cache
+  /// hides the others.
+  case warmRange(first: Int, count: Int)
+  case warmIslands([Int])
   /// One chunk after the other, round and round; each takes so many accesses.
   case sequential(accessesPerChunk: Double)
   /// Half the accesses go to a range of chunks, half run through all chunks in sequence.
@@ -43,6 +47,12 @@ enum Pattern {
       guard isHot else { return anywhere }
       let drawn = islands[random.below(islands.count)]
       return Place(chunk: drawn / 64, island: drawn % 64)
+    case .warmRange(let first, let count):
+      return random.below(2) == 0
+        ? Place(chunk: first + random.below(count), island: island) : anywhere
+    case .warmIslands(let islands):
+      let drawn = islands[random.below(islands.count)]
+      return random.below(2) == 0 ? Place(chunk: drawn / 64, island: drawn % 64) : anywhere
     case .sequential(let accessesPerChunk):
       let position = accesses / accessesPerChunk
       return Place(

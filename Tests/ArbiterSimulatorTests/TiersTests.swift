@@ -5,6 +5,7 @@ import ArbiterMetrics
 import ArbiterPlacement
 import ArbiterProfiles
 import ArbiterSimulator
+import ArbiterTestSupport
 import Testing
 
 /// Runs on the default module, six of them, as `arbiter simulate --tiers` makes them.
@@ -141,49 +142,40 @@ private enum Tiers {
 }
 
 @Suite struct `a recorded session of tiering, replayed` {
-  /// Samples of one hot chunk that the session left in slow memory.
-  private static func recording() -> TierRecording {
-    let timing = TierTiming(
-      loadNanoseconds: 100, storeNanoseconds: 100, readBytesPerSecond: 1e11,
-      writeBytesPerSecond: 1e11)
-    var slow = timing
-    (slow.loadNanoseconds, slow.storeNanoseconds) = (400, 400)
-    let header = TierRecordingHeader(
-      tiers: TierPair(
-        fastBytes: 8 << 20, fast: timing, slow: slow, migrationNanoseconds: 10_000),
-      weightUnit: .nanoseconds, samplingPeriodNanoseconds: 1_000_000, policy: "first-touch",
-      tracker: "timer", backEnd: "file", command: ["test"])
-    var events = (0..<64).map { number in
-      TierEvent(
-        at: 0,
-        .chunk(
-          number: number,
-          ManagedChunk(
-            process: 1, address: UInt64(number + 1) << 21, slowIslands: number < 4 ? [] : .all)))
-    }
-    for step in 0..<20_000 {
-      let chunk = step % 10 == 0 ? step / 10 % 64 : 40
-      events.append(
-        TierEvent(
-          at: Int64(step) * 1_000_000,
-          .sample(
-            TierSample(
-              chunk: Int32(chunk), island: UInt8(step % 64), isStore: false,
-              weight: 1_000_000))))
-    }
-    return TierRecording(
-      header: header, events: events + [TierEvent(at: 20_000_000_000, .end)])
+  private static func recording(weight: String = "nanoseconds") throws -> TierRecording {
+    try TierRecording(parsing: Array(TierTexts.hotChunkRecording(weight: weight).utf8))
   }
 
   @Test func `the hot chunk is promoted and threads spend less time at accesses`() throws {
-    var still = TierReplay(Self.recording(), policy: FirstTouchPlacement(), mechanism: .arbiter)
-    var own = TierReplay(Self.recording(), policy: AdaptivePlacement(), mechanism: .arbiter)
+    var still = TierReplay(
+      try Self.recording(), policy: FirstTouchPlacement(), mechanism: .arbiter)
+    var own = TierReplay(
+      try Self.recording(), policy: AdaptivePlacement(), mechanism: .arbiter)
     let (before, after) = (still.run(), own.run())
     #expect(before.migratedBytes == 0)
     #expect(before.hitShare < 0.2)
     #expect(after.hitShare > 0.8)
     #expect(after.seconds < before.seconds / 2)
     #expect(after.accesses == before.accesses)
-    #expect(before.sampleCount == 20_000)
+    #expect(before.sampleCount == 10_000)
+  }
+
+  @Test func `a sample of DRAM that stands for slow memory is as many accesses as one of DRAM`()
+    throws
+  {
+    var accesses: [String: Double] = [:]
+    for weight in TierWeightUnit.allCases.map(\.rawValue) {
+      var replay = TierReplay(
+        try Self.recording(weight: weight), policy: FirstTouchPlacement(), mechanism: .arbiter)
+      let outcome = replay.run()
+      accesses[weight] = outcome.accesses
+      // An access costs what it does in the model, however it was seen.
+      let mean = outcome.seconds / outcome.accesses * 1e9
+      #expect(abs(mean - (400 - 300 * outcome.hitShare)) < 1e-6, "\(weight)")
+    }
+    // 252 of the 10,000 samples met the four chunks in fast memory.
+    #expect(accesses["accesses"] == 1e10)
+    #expect(accesses["fast-nanoseconds"] == 1e8)
+    #expect(accesses["nanoseconds"] == 252e4 + 9748 * 2500)
   }
 }

@@ -64,8 +64,9 @@ final class FakeProgram {
   func take(_ entry: Int) { unsafe chunk(entry).pointee.address = 0 }
 
   /// Counts what the mover did.
-  func count(forks: UInt64 = 0, cpuNanoseconds: UInt64 = 0) {
+  func count(forks: UInt64 = 0, cpuNanoseconds: UInt64 = 0, placingNanoseconds: UInt64 = 0) {
     unsafe place.pointee.counts.forks += forks
+    unsafe place.pointee.counts.placing_ns += placingNanoseconds
     unsafe place.pointee.counts.cpu_ns += cpuNanoseconds
   }
 
@@ -209,22 +210,5 @@ final class FakeProgram {
         target.assumingMemoryBound(to: CChar.self), source, Int(ARB_TIER_REMARK_BYTES) - 1)
     }
     unsafe place.pointee.remark_count += 1
-  }
-}
-
-/// A folder of its own that goes with its content.
-final class TestFolder {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/arbiter-tiering-XXXXXX".utf8CString)
-    // SAFETY: the template ends with zero, and is written in place.
-    guard unsafe mkdtemp(&template) != nil else { preconditionFailure("no folder for the test") }
-    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  deinit {
-    for name in SystemTree().entries(path) { unsafe unlink("\(path)/\(name)") }
-    unsafe rmdir(path)
   }
 }

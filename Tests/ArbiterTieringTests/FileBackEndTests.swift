@@ -13,13 +13,13 @@ import Testing
 @Suite struct `file back-end of tiers` {
   private static let chunk = UInt64(TierUnit.chunkBytes)
 
-  private static func make(_ folder: TestFolder) throws -> FileBackEnd {
+  private static func make(_ folder: borrowing TemporaryFolder) throws -> FileBackEnd {
     try FileBackEnd(
       fastBytes: 8 << 20, path: folder.path, slowBytes: 16 << 20, options: 0)
   }
 
   @Test func `shows what programs map and forgets what they unmap`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page)
     var table = ChunkTable()
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test func `keeps a chunk that moves to another entry of the table`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page)
     var table = ChunkTable()
@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test func `asks a mover and notes what it says`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page)
     var table = ChunkTable()
@@ -91,7 +91,7 @@ import Testing
   }
 
   @Test func `refuses what a full queue cannot take`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page)
     var table = ChunkTable()
@@ -109,13 +109,13 @@ import Testing
   }
 
   @Test func `answers for a program that is gone and gives its slots back`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     // No process has so high a number: the kernel's limit is 2^22.
     let program = FakeProgram(joining: backEnd.page, seat: 3, process: 1 << 23)
     program.put(0, address: 3 * Self.chunk, generation: 7)
     program.claim(slot: 2)
-    program.count(cpuNanoseconds: 1234)
+    program.count(cpuNanoseconds: 1234, placingNanoseconds: 77)
     var table = ChunkTable()
     var outcomes: [MigrationOutcome] = []
     var removedCount = 0
@@ -131,22 +131,32 @@ import Testing
     #expect(table.count == 0)
     #expect(backEnd.processes.isEmpty)
     #expect(backEnd.moverNanoseconds.value == 1234)
+    #expect(backEnd.placingNanoseconds.value == 77)
   }
 
   @Test func `keeps the slots of a program that was forked while somebody maps them`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page, process: 1 << 23)
     program.claim(slot: 1)
     program.count(forks: 1)
+    // Whoever comes behind it does not have to wait for it.
+    let other = FakeProgram(joining: backEnd.page, seat: 1, process: 1 << 23 | 1)
+    other.claim(slot: 3)
+    other.count(forks: 1)
     var table = ChunkTable()
     // SAFETY: a mapping of the test's own, given back below; nobody touches it.
     let mapped = unsafe mmap(
       nil, Int(Self.chunk), PROT_READ, MAP_SHARED, backEnd.slow.descriptor, off_t(Self.chunk))
+    for _ in 0..<1200 where other.slotCount > 0 {
+      backEnd.refresh(&table) { _ in }
+      usleep(50_000)
+    }
     for _ in 0..<12 {
       backEnd.refresh(&table) { _ in }
       usleep(50_000)
     }
+    #expect(other.slotCount == 0)
     #expect(program.slotCount == 1)
     unsafe munmap(mapped, Int(Self.chunk))
     for _ in 0..<1200 where program.slotCount > 0 {
@@ -160,7 +170,7 @@ import Testing
   func `empties a file with a name at the end unless a program lives`(
     process: Int32, isEmptied: Bool
   ) throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let path = "\(folder.path)/slow"
     let backEnd = try FileBackEnd(
       fastBytes: 8 << 20, path: path, slowBytes: 16 << 20, options: 0)
@@ -173,7 +183,7 @@ import Testing
   }
 
   @Test func `seats that nobody had take no memory`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     var table = ChunkTable()
     backEnd.refresh(&table) { _ in }
@@ -186,7 +196,7 @@ import Testing
   }
 
   @Test func `leaves a program alone that has opened a file without the page cache`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     // Another process, as this one is the program of other tests, which run meanwhile. It writes
     // what never comes.
@@ -221,7 +231,7 @@ import Testing
   }
 
   @Test func `stops for good and says so to the programs`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let backEnd = try Self.make(folder)
     let program = FakeProgram(joining: backEnd.page)
     program.put(0, address: 3 * Self.chunk, generation: 7)

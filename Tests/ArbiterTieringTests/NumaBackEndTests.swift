@@ -29,7 +29,7 @@ private final class Driver {
   init(_ memory: LiveMemory) throws {
     self.memory = memory
     backEnd = try NumaBackEnd(places: places)
-    backEnd.manage(process: memory.process)
+    backEnd.follow(memory.process)
   }
 
   /// Refreshes until the condition holds, for up to 20 s.
@@ -121,7 +121,7 @@ struct `the back-end of memory nodes` {
     let address = try memory.ask("map \(8 * chunkBytes) small")
     let otherAddress = try other.ask("map \(2 * chunkBytes) small")
     let driver = try Driver(memory)
-    driver.backEnd.manage(process: other.process)
+    driver.backEnd.follow(other.process)
     let places = (0..<8).map { address + UInt64($0) * chunkBytes }
     let isFound = driver.refresh { table in
       table.index(process: other.process, address: otherAddress) != nil

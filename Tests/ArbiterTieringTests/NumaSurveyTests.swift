@@ -21,6 +21,29 @@ private let slowOnly = NumaPlaces(
 private let hasOneNode =
   NumaProbe.read().nodes.map(\.number) == [0] && LiveMemory.program != nil
 
+@Suite struct `survey of a memory map` {
+  @Test func `what is beyond the bound stays where it is, however it is cut up`() throws {
+    let folder = TemporaryFolder()
+    folder.write("7 (words) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0", to: "proc/7/stat")
+    // Three times four chunks, with nothing in between that would make them one.
+    folder.write(
+      """
+      7f0000000000-7f0000800000 rw-p 00000000 00:00 0
+      7f1000000000-7f1000800000 rw-p 00000000 00:00 0
+      7f2000000000-7f2000800000 rw-p 00000000 00:00 0
+      """, to: "proc/7/maps")
+    for (countMax, remarkCount) in [(12, 0), (11, 1), (3, 3)] {
+      var survey = NumaSurvey(
+        tree: SystemTree(root: folder.path), places: fastOnly, movesShared: true,
+        chunkCountMax: countMax)
+      survey.add(process: 7)
+      survey.advance(now: 1)
+      let remarks = survey.takeRemarks().filter { $0.contains("maps more than") }
+      #expect(remarks.count == remarkCount, "\(countMax)")
+    }
+  }
+}
+
 @Suite(.enabled(if: hasOneNode), .timeLimit(.minutes(1)))
 struct `survey of live memory` {
   /// A survey of a program, advanced until it has seen everything once.

@@ -5,6 +5,7 @@ import ArbiterMetrics
 import ArbiterPlacement
 import ArbiterPlatform
 import ArbiterProfiler
+import ArbiterTestSupport
 import ArbiterTiering
 import CArbiterTier
 import Glibc
@@ -47,6 +48,7 @@ import Testing
 
   private final class Witness: TierObserver {
     var appeared: [UInt64] = []
+    var changed: [ManagedChunk] = []
     var vanished: [Int] = []
     var decided: [Migration] = []
     var completed: [MigrationOutcome] = []
@@ -54,6 +56,7 @@ import Testing
     func appeared(_ number: Int, _ chunk: ManagedChunk, time: Int64) {
       appeared.append(chunk.address)
     }
+    func changed(_ number: Int, _ chunk: ManagedChunk, time: Int64) { changed.append(chunk) }
     func vanished(_ number: Int, time: Int64) { vanished.append(number) }
     func decided(_ migration: Migration, of chunk: ManagedChunk, time: Int64) {
       decided.append(migration)
@@ -79,7 +82,7 @@ import Testing
   }
 
   @Test func `tell the policy one outcome for each decision`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let policy = OnceDown()
     let configuration = TierConfiguration(
       fastBytes: 8 << 20, slow: .path(folder.path), policy: policy)
@@ -112,6 +115,12 @@ import Testing
     #expect(reading.trackerNanoseconds > 0)
     #expect(reading.tracker.value == nil)
     #expect(reading.fastHitShare.value == nil)
+    #expect(witness.changed.isEmpty)
+    // The program brings islands home and locks the chunk: no migration tells of that.
+    program.put(0, address: 3 * Self.chunk, slow: 0xF0, generation: 1, held: 1)
+    Self.step(manager) { !witness.changed.isEmpty }
+    #expect(witness.changed.map(\.slowIslands) == [IslandSet(rawValue: 0xF0)])
+    #expect(witness.changed.first?.isMovable == false)
     program.take(0)
     Self.step(manager) { !policy.notes.forgotten.isEmpty }
     #expect(policy.notes.forgotten.count == 1)
@@ -123,7 +132,7 @@ import Testing
   }
 
   @Test func `move nothing where the kernel does not let them, and say so`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let policy = OnceDown()
     let configuration = TierConfiguration(
       fastBytes: 8 << 20, slow: .path(folder.path), policy: policy)
@@ -139,7 +148,7 @@ import Testing
   }
 
   @Test func `choose the back-end that fits slow memory, and say why`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     var configuration = TierConfiguration(
       fastBytes: 8 << 20, slow: .path(folder.path), policy: OnceDown())
     let probe = try TierProbe.run(configuration)

@@ -4,6 +4,7 @@
 import ArbiterMetrics
 import ArbiterPlacement
 import ArbiterPlatform
+import ArbiterTestSupport
 import ArbiterTiering
 import Glibc
 import Testing
@@ -11,7 +12,7 @@ import Testing
 // A process has tiered memory once, so that all of it is one test.
 @Suite struct `tiered memory of one's own` {
   @Test func `keeps every word while random chunks move, and is there once`() throws {
-    let folder = TestFolder()
+    let folder = TemporaryFolder()
     let seed = UInt64.random(in: 1...UInt64.max)
     let policy = RandomPlacement(seed: seed)
     let memory: TieredMemory

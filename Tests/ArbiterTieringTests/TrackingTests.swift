@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test func `are a line through what was measured`() throws {
-    var costs = TierCosts()
+    var costs = MigrationCosts()
     #expect(costs.migrationNanoseconds(bytesPerSecond: 1e9) == nil)
     for number in 1...100 {
       let bytes = (number % 64 + 1) << 15
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test func `take the copy at the bandwidth where all are of one size`() throws {
-    var costs = TierCosts()
+    var costs = MigrationCosts()
     for _ in 0..<20 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 1_100_000)) }
     let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 4e9))
     #expect(abs(cost - (1_100_000 - Double(2 << 20) / 4)) < 1)
@@ -110,15 +110,16 @@ import Testing
     #expect(tracker.periodNanoseconds == 1_000_000)
     #expect(!first.isEmpty && first.allSatisfy { $0 == 1_000_000 })
     tracker.select(periodNanoseconds: 15_000_000, now: 1_000_000_000)
-    #expect(tracker.periodNanoseconds == 16_000_000)
-    let second = weights(milliseconds: 400)
-    #expect(!second.isEmpty && second.allSatisfy { $0 == 16_000_000 })
+    #expect(tracker.periodNanoseconds == 4_000_000)
+    let second = weights(milliseconds: 200)
+    #expect(!second.isEmpty && second.allSatisfy { $0 == 4_000_000 })
     // A second change comes too soon, a third one does not.
     tracker.select(periodNanoseconds: 1_000_000, now: 1_050_000_000)
-    #expect(tracker.periodNanoseconds == 16_000_000)
-    tracker.select(periodNanoseconds: 1_000_000, now: 1_500_000_000)
-    #expect(tracker.periodNanoseconds == 1_000_000)
-    #expect(!weights(milliseconds: 100).isEmpty)
+    #expect(tracker.periodNanoseconds == 4_000_000)
+    tracker.select(periodNanoseconds: 600_000, now: 1_500_000_000)
+    #expect(tracker.periodNanoseconds == 500_000)
+    let third = weights(milliseconds: 100)
+    #expect(!third.isEmpty && third.allSatisfy { $0 == 500_000 })
   }
 
   @Test func `refuses back-ends that see no accesses`() {

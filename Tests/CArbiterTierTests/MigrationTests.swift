@@ -35,7 +35,11 @@ import Testing
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["private", "shared", "no-room", "ranges", "mad"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: [
+      "private", "shared", "no-room", "ranges", "mad", "pool-bytes", "pool-back", "between",
+    ])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -62,8 +66,18 @@ import Testing
     try run("private", slow: "\(memory.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
   func `a migration that fails leaves all as it was`(name: String) throws {
+    let folder = TemporaryFolder()
+    try run(name, slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["pool-bound", "pool-bytes", "pool-fork", "pool-unmap", "pool-back"])
+  func `memory that demotions leave is bounded and shows nobody's bytes`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)
   }

@@ -1,7 +1,6 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-import ArbiterPlacement
 import ArbiterTestSupport
 import Foundation
 import Testing
@@ -134,38 +133,9 @@ struct SimulateTiersTests {
 /// `arbiter simulate --tiers=FILE`: sessions of `arbiter tier --record`, replayed.
 @Suite("Simulate: recordings of tiers")
 struct SimulateTierRecordingTests {
-  /// Ten seconds of a program with 16 chunks, of which 4 fit and one that is slow is hot.
-  private static let recording: TierRecording = {
-    let fast = TierTiming(
-      loadNanoseconds: 100, storeNanoseconds: 100, readBytesPerSecond: 1e11,
-      writeBytesPerSecond: 1e11)
-    var slow = fast
-    (slow.loadNanoseconds, slow.storeNanoseconds) = (400, 400)
-    let header = TierRecordingHeader(
-      tiers: TierPair(fastBytes: 8 << 20, fast: fast, slow: slow, migrationNanoseconds: 10_000),
-      weightUnit: .nanoseconds, samplingPeriodNanoseconds: 1_000_000, policy: "first-touch",
-      tracker: "timer", backEnd: "file", command: ["a program"])
-    var events = (0..<16).map { number in
-      TierEvent(
-        at: 0,
-        .chunk(
-          number: number,
-          ManagedChunk(
-            process: 1, address: UInt64(number + 1) << 21, slowIslands: number < 4 ? [] : .all)))
-    }
-    for step in 0..<10_000 {
-      let chunk = step % 10 == 0 ? step / 10 % 16 : 9
-      let sample = TierSample(
-        chunk: Int32(chunk), island: UInt8(step % 64), isStore: false, weight: 1_000_000)
-      events.append(TierEvent(at: Int64(step) * 1_000_000, .sample(sample)))
-    }
-    return TierRecording(header: header, events: events + [TierEvent(at: 10_000_000_000, .end)])
-  }()
-
   private static func folder(cutBy bytes: Int = 0) -> TemporaryFolder {
     let folder = TemporaryFolder()
-    let text = String(decoding: recording.bytes.dropLast(bytes), as: UTF8.self)
-    folder.write(text, to: "session.tiers")
+    folder.write(String(TierTexts.hotChunkRecording().dropLast(bytes)), to: "session.tiers")
     return folder
   }
 
@@ -225,7 +195,7 @@ struct SimulateTierRecordingTests {
     let folder = Self.folder()
     folder.write("a text\n", to: "other.text")
     folder.write("", to: "empty.tiers")
-    let header = String(decoding: Self.recording.bytes, as: UTF8.self).prefix { $0 != "\n" }
+    let header = TierTexts.hotChunkRecording().prefix { $0 != "\n" }
     folder.write("\(header)\nnonsense\n", to: "bad.tiers")
     let run = try arbiter("simulate --tiers=\(path)", in: folder.path)
     #expect(run.code == 65 && run.output.isEmpty)

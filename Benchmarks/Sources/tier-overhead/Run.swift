@@ -1,7 +1,7 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Arbiter
+internal import BenchmarkSupport
 
 #if canImport(Glibc)
 internal import Glibc
@@ -11,21 +11,10 @@ internal import Glibc
 enum Run {
   /// How long a program takes; ends the benchmark where it fails.
   static func seconds(_ words: [String]) -> Double {
-    // SAFETY: the strings outlive the calls; the list ends with nil.
-    var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-    defer { unsafe arguments.forEach { unsafe free($0) } }
-    var actions = unsafe posix_spawn_file_actions_t()
-    unsafe posix_spawn_file_actions_init(&actions)
-    defer { _ = unsafe posix_spawn_file_actions_destroy(&actions) }
-    unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-    var child: pid_t = 0
-    var status: Int32 = 0
-    let began = SystemClock.monotonicRawNanoseconds()
-    let number = unsafe posix_spawn(&child, words[0], &actions, nil, &arguments, environ)
-    guard number == 0, unsafe waitpid(child, &status, 0) == child, status == 0 else {
+    guard let seconds = ProgramTime.seconds(words) else {
       TierOverheadBenchmark.end("this fails: \(words.joined(separator: " "))")
     }
-    return Double(SystemClock.monotonicRawNanoseconds() - began) / 1e9
+    return seconds
   }
 
   /// The text of a small file.

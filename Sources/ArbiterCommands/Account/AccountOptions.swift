@@ -81,9 +81,7 @@ struct AccountOptions: Equatable {
     if options.includesEveryProcess && !options.isAll {
       throw UsageError("--every-process widens --all alone", hint: "add --all")
     }
-    if options.program.first == "" {
-      throw UsageError("the program's name is empty", hint: "name a program")
-    }
+    try checkProgram(options.program)
     if options.files == "" {
       throw UsageError("--files is empty", hint: "name a folder, or leave the option out")
     }

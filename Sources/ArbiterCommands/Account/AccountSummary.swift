@@ -47,39 +47,36 @@ struct AccountSummary {
             AccountFigures(reading.backEnd, $0.written, $0.read))
         })
     }
-    return .object([
-      .init("schema", .string("arbiter-account/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", list(line)), .init("program", list(program)),
-      .init("is_complete", .bool(isComplete)),
-      .init(
-        "account",
-        AccountFigures.object(
-          SummaryField<AccountSummary>.all, self,
-          AccountFigures(reading.backEnd, reading.written, reading.read),
-          also: unavailable)),
-      .init(
-        "passed_over",
-        .array(
-          choice.passedOver.map {
-            .object([
-              .init("back_end", .string($0.backEnd.rawValue)),
-              .init("reason", .string($0.reason)), .init("next_step", .string($0.nextStep)),
-            ])
-          })),
-      .init(
-        "tasks",
-        .array(
-          reading.tasks.map {
-            AccountFigures.object(
-              SummaryField<TaskLine>.all, TaskLine(backEnd: reading.backEnd, task: $0),
-              AccountFigures(reading.backEnd, $0.written, $0.read))
-          })),
-      .init("mappings", rows(reading)), .init("gated", gates.map(rows) ?? .array([])),
-      .init("remarks", list(remarks)),
-    ])
+    return .object(
+      JSONValue.Member.heading(schema: "arbiter-account/1", command: line) + [
+        .init("program", list(program)),
+        .init("is_complete", .bool(isComplete)),
+        .init(
+          "account",
+          AccountFigures.object(
+            SummaryField<AccountSummary>.all, self,
+            AccountFigures(reading.backEnd, reading.written, reading.read),
+            also: unavailable)),
+        .init(
+          "passed_over",
+          .array(
+            choice.passedOver.map {
+              .object([
+                .init("back_end", .string($0.backEnd.rawValue)),
+                .init("reason", .string($0.reason)), .init("next_step", .string($0.nextStep)),
+              ])
+            })),
+        .init(
+          "tasks",
+          .array(
+            reading.tasks.map {
+              AccountFigures.object(
+                SummaryField<TaskLine>.all, TaskLine(backEnd: reading.backEnd, task: $0),
+                AccountFigures(reading.backEnd, $0.written, $0.read))
+            })),
+        .init("mappings", rows(reading)), .init("gated", gates.map(rows) ?? .array([])),
+        .init("remarks", list(remarks)),
+      ])
   }
 
   /// What this back-end can never see, with the reasons.
@@ -191,18 +188,16 @@ struct AccountFigures {
     also others: [(name: String, reason: String)] = []
   ) -> JSONValue {
     var members = fields.map { JSONValue.Member($0.name, $0.value(subject)) }
-    var reasons: [JSONValue.Member] = []
-    for (name, figure) in figures.list {
-      members.append(.init(name, .figure(figure.value)))
-      if let reason = figure.reason { reasons.append(.init(name, .string(reason))) }
-    }
+    var (known, reasons) = JSONValue.Member.figures(
+      figures.list.map { ($0.name, $0.figure.map { .number($0) }) })
+    members += known
     for other in others {
       if !members.contains(where: { $0.key == other.name }) {
         members.append(.init(other.name, .null))
       }
       reasons.append(.init(other.name, .string(other.reason)))
     }
-    return .object(members + [.init("unavailable", .object(reasons))])
+    return .object(members + [.unavailable(reasons)])
   }
 }
 

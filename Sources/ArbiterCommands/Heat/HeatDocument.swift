@@ -10,25 +10,21 @@ enum HeatDocument {
   /// The document `arbiter-heat/1`.
   static func json(_ result: HeatResult, command: [String], isComplete: Bool) -> JSONValue {
     let map = result.map
-    return .object([
-      .init("schema", .string("arbiter-heat/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", .array(command.map { .string($0) })),
-      .init("is_complete", .bool(isComplete)),
-      .init(
-        "heat",
-        .pairs(
-          SummaryField<HeatResult>.all.map { ($0.name, $0.value(result)) }
-            + unavailable(result))),
-      .init("mappings", .array(map.hottestFirst.compactMap { mapping($0, of: result) })),
-      .init("remarks", .array(result.sentences.map { .string($0) })),
-    ])
+    return .object(
+      JSONValue.Member.heading(schema: "arbiter-heat/1", command: command) + [
+        .init("is_complete", .bool(isComplete)),
+        .init(
+          "heat",
+          .object(
+            SummaryField<HeatResult>.all.map { .init($0.name, $0.value(result)) }
+              + [unavailable(result)])),
+        .init("mappings", .array(map.hottestFirst.compactMap { mapping($0, of: result) })),
+        .init("remarks", .array(result.sentences.map { .string($0) })),
+      ])
   }
 
   /// Why figures of the whole are null.
-  private static func unavailable(_ result: HeatResult) -> [(name: String, value: JSONValue)] {
+  private static func unavailable(_ result: HeatResult) -> JSONValue.Member {
     let names = ["samples_count", "resolved_ratio", "lost_samples_count", "throttled_count"]
     let reasons: [JSONValue.Member] =
       if result.losses == nil {
@@ -38,20 +34,22 @@ enum HeatDocument {
           + (result.losses?.resolvedShare == nil
             ? [.init("resolved_ratio", .string("no sample was taken"))] : [])
       }
-    return [("unavailable", .object(reasons))]
+    return .unavailable(reasons)
   }
 
   private static func mapping(_ id: UInt64, of result: HeatResult) -> JSONValue? {
     guard let summary = result.map.summary(of: id), let grid = result.map.grid(of: id) else {
       return nil
     }
-    var members = SummaryField<HeatSummary>.all.map { ($0.name, $0.value(summary)) }
+    var members = SummaryField<HeatSummary>.all.map {
+      JSONValue.Member($0.name, $0.value(summary))
+    }
     let missing: [JSONValue.Member] =
       summary.hottest.reason.map { reason in
         ["hottest_offset_bytes", "hottest_ratio"].map { .init($0, .string(reason)) }
       } ?? []
-    members.append(("unavailable", .object(missing)))
-    members.append(("row_bytes", .unsigned(grid.rowBytes)))
+    members.append(.unavailable(missing))
+    members.append(.init("row_bytes", .unsigned(grid.rowBytes)))
     let rows = grid.rows.enumerated().compactMap { index, row -> JSONValue? in
       guard let row else { return nil }
       return .object([
@@ -59,8 +57,8 @@ enum HeatDocument {
         .init("weights", .array(row.map { .number($0) })),
       ])
     }
-    members.append(("rows", .array(rows)))
-    return .pairs(members)
+    members.append(.init("rows", .array(rows)))
+    return .object(members)
   }
 
   /// Where a row begins from the mapping's start; below 0 where rows begin at rounder addresses.

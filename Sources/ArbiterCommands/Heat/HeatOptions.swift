@@ -76,9 +76,7 @@ struct HeatOptions: Equatable {
         "a program, --process and --trace exclude each other", hint: "give one of them")
     }
     if options.trace == "" { throw UsageError("--trace is empty", hint: "name a recording") }
-    if options.program.first == "" {
-      throw UsageError("the program's name is empty", hint: "name a program")
-    }
+    try checkProgram(options.program)
     if let process = options.process, !(1...4_194_304).contains(process) {
       throw UsageError("--process=\(process) is no process", hint: "give a number that ps shows")
     }

@@ -121,7 +121,7 @@ extension MeasuredPoint {
   var json: JSONValue {
     .object(
       SummaryField<MeasuredPoint>.all.map { .init($0.name, $0.value(self)) }
-        + [.init("unavailable", .object(SummaryField<MeasuredPoint>.reasons(of: self)))])
+        + [.unavailable(SummaryField<MeasuredPoint>.reasons(of: self))])
   }
 }
 

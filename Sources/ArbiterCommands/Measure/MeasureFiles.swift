@@ -89,7 +89,7 @@ struct MeasuredFile: Sendable {
         .init("arm", .string(arm.rawValue)), .init("work", .string(work.rawValue)),
         .init("access_bytes", .integer(Int64(FileWork.blockBytes))),
       ] + fields.map { .init($0.name, $0.value(measured)) }
-        + [.init("unavailable", .object(reasons))])
+        + [.unavailable(reasons)])
   }
 }
 

@@ -156,9 +156,7 @@ extension MeasureFindings {
       .init("clock_khz_before", Self.range(frequencyBefore.value?.currentKilohertz)),
       .init("clock_khz_after", Self.range(state?.currentKilohertz)),
       .init("stolen_share", .figure(stolenShare)),
-      .init(
-        "unavailable",
-        .object(frequencyAfter.reason.map { [.init("frequency", .string($0))] } ?? [])),
+      .unavailable(frequencyAfter.reason.map { [.init("frequency", .string($0))] } ?? []),
     ]
   }
 

@@ -79,13 +79,7 @@ struct MeasureOptions: Equatable {
         .init("forget", \.forgets, help: "Do not store the calibration."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of random addresses."),
       ]),
-    OptionGroup(
-      "Report",
-      [
-        .init(
-          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for a page with plots and their data; none writes no report.")
-      ]),
+    ReportPlace.group(\.report),
     OutputOptions.group.within(\.output),
   ]
 

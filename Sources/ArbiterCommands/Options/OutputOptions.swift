@@ -17,6 +17,15 @@ struct OutputOptions: Equatable {
     }
   }
 
+  /// Form and place of the summary of a program that was run, which has the standard output to
+  /// itself.
+  static let ofSummary: [OptionSpec<OutputOptions>] = [
+    .init("format", \.format, help: "Form of the summary: text, JSON or CSV."),
+    .init(
+      "output", \.output, short: "o", placeholder: "<FILE>", completion: .file,
+      help: "File for the summary instead of standard error; replaced when it is complete."),
+  ]
+
   static let group = OptionGroup<OutputOptions>(
     "Output",
     [

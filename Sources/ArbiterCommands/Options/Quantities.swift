@@ -123,6 +123,13 @@ func checkTime(
     hint: span < low ? "give at least \(low)" : "give at most \(high)")
 }
 
+/// Refuses a program without a name; whether there has to be one is the verb's to say.
+func checkProgram(_ words: [String]) throws(UsageError) {
+  if words.first == "" {
+    throw UsageError("the program's name is empty", hint: "name a program")
+  }
+}
+
 /// Refuses a fixed delay where a scheme decides, or one that the limit would cut.
 func checkDelay(
   _ delay: TimeSpan?, with schemes: [SchemeName], allowed: [SchemeName], maximum: TimeSpan

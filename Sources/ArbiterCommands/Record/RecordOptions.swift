@@ -37,8 +37,6 @@ struct RecordOptions: Equatable {
       throw UsageError(
         "no file is named for the recording", hint: "name one: arbiter record -o FILE -- PROGRAM")
     }
-    if options.program.first == "" {
-      throw UsageError("the program's name is empty", hint: "name a program")
-    }
+    try checkProgram(options.program)
   }
 }

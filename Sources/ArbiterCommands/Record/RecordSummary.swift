@@ -45,28 +45,25 @@ struct RecordSummary: Sendable {
 
   /// The summary as a document.
   func json(command line: [String]) -> JSONValue {
-    .object([
-      .init("schema", .string("arbiter-record/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", .array(line.map { .string($0) })),
-      .init("program", .array(command.map { .string($0) })),
-      .init("is_complete", .bool(ending != nil)),
-      .init(
-        "recording",
-        .object(SummaryField<RecordSummary>.all.map { .init($0.name, $0.value(self)) })),
-      .init(
-        "regions",
-        .array(
-          regions.map { region in
-            .object([
-              .init("number", .integer(Int64(region.number))), .init("name", .string(region.name)),
-              .init("bytes", .unsigned(region.byteCount)),
-            ])
-          })),
-      .init("remark", .text(reasonForSilence)),
-    ])
+    .object(
+      JSONValue.Member.heading(schema: "arbiter-record/1", command: line) + [
+        .init("program", .array(command.map { .string($0) })),
+        .init("is_complete", .bool(ending != nil)),
+        .init(
+          "recording",
+          .object(SummaryField<RecordSummary>.all.map { .init($0.name, $0.value(self)) })),
+        .init(
+          "regions",
+          .array(
+            regions.map { region in
+              .object([
+                .init("number", .integer(Int64(region.number))),
+                .init("name", .string(region.name)),
+                .init("bytes", .unsigned(region.byteCount)),
+              ])
+            })),
+        .init("remark", .text(reasonForSilence)),
+      ])
   }
 
   /// The summary as one row.

@@ -55,11 +55,7 @@ struct RunOptions: Equatable {
       ]),
     OptionGroup(
       "Output",
-      [
-        .init("format", \.output.format, help: "Form of the summary: text, JSON or CSV."),
-        .init(
-          "output", \.output.output, short: "o", placeholder: "<FILE>", completion: .file,
-          help: "File for the summary instead of standard error; replaced when it is complete."),
+      OutputOptions.ofSummary.map { $0.within(\.output) } + [
         .init(
           "threads", \.threads, help: "Threads that get a row of their own; the rest share one."),
         .init("quiet", \.output.isQuiet, short: "q", help: "No summary on standard error."),
@@ -76,9 +72,7 @@ struct RunOptions: Equatable {
       throw UsageError("--shared and --private exclude each other", hint: "keep one of them")
     }
     try WriterLimit.check(permits: options.permits, workers: options.workers)
-    if options.program.first == "" {
-      throw UsageError("the program's name is empty", hint: "name a program")
-    }
+    try checkProgram(options.program)
   }
 }
 

@@ -115,19 +115,16 @@ struct RunSummary: Sendable {
     func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
     var threads = rows.map { object(SummaryField<GateRow>.all, $0) }
     if let row = departedRow { threads.append(object(SummaryField<GateRow>.all, row)) }
-    return .object([
-      .init("schema", .string("arbiter-run/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", list(line)), .init("program", list(command)),
-      .init("is_complete", .bool(ending != nil)),
-      .init("run", object(SummaryField<RunSummary>.all, self)),
-      .init("sets", .array(sets.map { object(SummaryField<SetControl.Status>.all, $0) })),
-      .init("threads", .array(threads)),
-      .init("reached", list(Self.reached)), .init("not_reached", list(Self.notReached)),
-      .init("remark", .text(reasonForSilence)),
-    ])
+    return .object(
+      JSONValue.Member.heading(schema: "arbiter-run/1", command: line) + [
+        .init("program", list(command)),
+        .init("is_complete", .bool(ending != nil)),
+        .init("run", object(SummaryField<RunSummary>.all, self)),
+        .init("sets", .array(sets.map { object(SummaryField<SetControl.Status>.all, $0) })),
+        .init("threads", .array(threads)),
+        .init("reached", list(Self.reached)), .init("not_reached", list(Self.notReached)),
+        .init("remark", .text(reasonForSilence)),
+      ])
   }
 
   private var departedRow: GateRow? {

@@ -42,10 +42,14 @@ extension WatchField where Subject == TierReading {
   ]
 
   private static let hits: [WatchField] =
-    share(
+    estimate(
       "fast_hit_ratio", "Share of the sampled accesses that met fast memory, from the start.",
-      \.fastHitShare)
-    + share("recent_fast_hit_ratio", "The same over the last seconds.", \.recentFastHitShare)
+      error: "One standard deviation of that."
+    ) { $0.fastHitShare }
+    + estimate(
+      "recent_fast_hit_ratio", "The same over the last seconds.",
+      error: "One standard deviation of that."
+    ) { $0.recentFastHitShare }
     + [
       .count("samples_count", "Samples that were taken.") { .known($0.sampleCount) },
       .count("managed_samples_count", "Samples of accesses to managed memory.") {
@@ -55,18 +59,6 @@ extension WatchField where Subject == TierReading {
         .known($0.lostSampleCount)
       },
     ]
-
-  private static func share(
-    _ name: String, _ meaning: String,
-    _ read: any KeyPath<TierReading, Figure<Estimate>> & Sendable
-  ) -> [WatchField] {
-    [
-      number(name, meaning) { $0[keyPath: read].map(\.value) },
-      number("\(name)_error", "One standard deviation of that.") {
-        $0[keyPath: read].map(\.standardError)
-      },
-    ]
-  }
 
   private static let moves: [WatchField] =
     [
@@ -106,6 +98,12 @@ extension WatchField where Subject == TierReading {
     },
     .number("mover_cpu_seconds", "CPU time of moving.") {
       $0.moverNanoseconds.map { Double($0) / 1e9 }
+    },
+    .number(
+      "placing_cpu_seconds",
+      "CPU time of room for what programs map: taken and given back in their own calls."
+    ) {
+      $0.placingNanoseconds.map { Double($0) / 1e9 }
     },
   ]
 }

@@ -73,11 +73,7 @@ struct TierOptions: Equatable {
       ]),
     OptionGroup(
       "Output",
-      [
-        .init("format", \.output.format, help: "Form of the summary: text, JSON or CSV."),
-        .init(
-          "output", \.output.output, short: "o", placeholder: "<FILE>", completion: .file,
-          help: "File for the summary instead of standard error; replaced when it is complete."),
+      OutputOptions.ofSummary.map { $0.within(\.output) } + [
         .init(
           "record", \.record, placeholder: "<FILE>", completion: .file,
           help: "Record samples and decisions, for arbiter simulate --tiers=FILE."),
@@ -113,9 +109,7 @@ struct TierOptions: Equatable {
     ] where path == "" {
       throw UsageError("--\(name) is empty", hint: "name a file, or leave the option out")
     }
-    if options.program.first == "" {
-      throw UsageError("the program's name is empty", hint: "name a program")
-    }
+    try checkProgram(options.program)
     try options.checkTogether()
   }
 

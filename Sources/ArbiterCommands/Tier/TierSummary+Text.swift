@@ -96,6 +96,9 @@ extension TierSummary {
     add(
       "mover CPU", mover.map(time) ?? Figures.unavailable,
       mover.map { share(reading.coreShare(Double($0))) } ?? "")
+    if let placing = reading.placingNanoseconds.value {
+      add("placing CPU", time(placing), "in calls of the program: room for what it maps")
+    }
     add(
       "metadata", bytes(reading.metadataBytes),
       reading.metadataShare.value.map { "\(percent($0)) of managed memory" } ?? "")

@@ -47,16 +47,13 @@ package struct TierSummary: Sendable {
   /// The summary as a document.
   package func json(command line: [String]) -> JSONValue {
     func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
-    return .object([
-      .init("schema", .string("arbiter-tier/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", list(line)), .init("program", list(program)),
-      .init("is_complete", .bool(ending != nil)),
-      .init("tier", WatchField<TierSummary>.object(WatchField<TierSummary>.all, self)),
-      .init("remarks", list(remarks + (nothing.map { ["Nothing was placed: \($0)."] } ?? []))),
-    ])
+    return .object(
+      JSONValue.Member.heading(schema: "arbiter-tier/1", command: line) + [
+        .init("program", list(program)),
+        .init("is_complete", .bool(ending != nil)),
+        .init("tier", WatchField<TierSummary>.object(WatchField<TierSummary>.all, self)),
+        .init("remarks", list(remarks + (nothing.map { ["Nothing was placed: \($0)."] } ?? []))),
+      ])
   }
 
   /// The summary as a header and one row.

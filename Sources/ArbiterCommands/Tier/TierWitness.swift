@@ -20,6 +20,10 @@ final class TierWitness: TierObserver {
     recording?.append(TierEvent(at: time, .chunk(number: number, chunk)))
   }
 
+  func changed(_ number: Int, _ chunk: ManagedChunk, time: Int64) {
+    appeared(number, chunk, time: time)
+  }
+
   func vanished(_ number: Int, time: Int64) {
     heat?.place(number, nil)
     recording?.append(TierEvent(at: time, .gone(number: number)))

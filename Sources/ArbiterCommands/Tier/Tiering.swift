@@ -57,7 +57,7 @@ final class Tiering {
       tiers: TierPair(
         fastBytes: Int(clamping: configuration.fastBytes), fast: .dram, slow: probe.slowTiming,
         migrationNanoseconds: 0),
-      weightUnit: probe.tracker.measure == .timeWeightedStoreCost ? .nanoseconds : .accesses,
+      weightUnit: manager.weightUnit,
       samplingPeriodNanoseconds: configuration.policy.samplingPeriodNanoseconds,
       policy: configuration.policy.name, tracker: probe.tracker.rawValue,
       backEnd: probe.backEnd.rawValue, command: options.program)

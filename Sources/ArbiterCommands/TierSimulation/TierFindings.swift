@@ -139,17 +139,19 @@ extension TierFinding {
     }
     members.append(.init("runs", .array(runs.map(\.json))))
     members.append(.init("course", .array((runs.first?.outcome.course ?? []).map(Self.point))))
-    let reasons = absence.map { reason in fields.map { ($0.name, JSONValue.string(reason)) } }
-    members.append(.init("unavailable", .pairs(reasons ?? missing)))
+    let reasons = absence.map { reason in
+      fields.map { JSONValue.Member($0.name, .string(reason)) }
+    }
+    members.append(.unavailable(reasons ?? missing))
     return .object(members)
   }
 
   /// Ratios that have no other to be a ratio to.
-  private var missing: [(name: String, value: JSONValue)] {
-    var list: [(name: String, value: JSONValue)] = []
+  private var missing: [JSONValue.Member] {
+    var list: [JSONValue.Member] = []
     let reason = JSONValue.string("the run, or the one to compare with, did not end")
-    if spread(\.timeByFirstTouch) == nil { list.append(("time_first_touch_ratio", reason)) }
-    if spread(\.timeByOracle) == nil { list.append(("time_oracle_ratio", reason)) }
+    if spread(\.timeByFirstTouch) == nil { list.append(.init("time_first_touch_ratio", reason)) }
+    if spread(\.timeByOracle) == nil { list.append(.init("time_oracle_ratio", reason)) }
     return list
   }
 

@@ -82,22 +82,21 @@ struct TierStudy: Sendable {
     }
   }
 
-  /// Runs one job; nil where the progress' receiver ended it.
+  /// Runs one job; nil where nobody can.
+  ///
+  /// - Parameter progress: Told the share that is done; false ends the run there.
   func run(_ job: Job, progress: (Double) -> Bool) -> TierOutcome? {
     let contender = options.contender(job.policy)
-    let outcome: TierOutcome
-    if let recording {
-      guard case .policy(let make, let mechanism) = contender.kind else { return nil }
-      var replay = TierReplay(
-        recording, policy: make(job.seed), mechanism: mechanism, fastBytes: machine.fastBytes)
-      outcome = replay.run(progress: progress)
-    } else {
+    guard let recording else {
       let simulation = TierSimulation(
         kinds[job.stream], on: machine, footprintBytes: footprintBytes, hotBytes: hotBytes,
         seconds: seconds, seed: job.seed)
-      outcome = simulation.run(contender, progress: progress)
+      return simulation.run(contender, progress: progress)
     }
-    return outcome
+    guard case .policy(let make, let mechanism) = contender.kind else { return nil }
+    var replay = TierReplay(
+      recording, policy: make(job.seed), mechanism: mechanism, fastBytes: machine.fastBytes)
+    return replay.run(progress: progress)
   }
 
   /// The findings, stream by stream, of the outcomes in the order of the jobs.

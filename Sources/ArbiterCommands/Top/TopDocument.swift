@@ -7,57 +7,6 @@ internal import ArbiterProfiler
 internal import ArbiterReport
 internal import ArbiterTiering
 
-/// A figure of a frame: its name in JSON and CSV, its meaning and how it is read.
-///
-/// One list drives both forms and `arbiter explain`, so that they cannot disagree.
-struct WatchField<Subject>: Sendable {
-  let name: String
-  let meaning: String
-  let read: @Sendable (Subject) -> Figure<JSONValue>
-
-  init(
-    _ name: String, _ meaning: String,
-    _ read: @escaping @Sendable (Subject) -> Figure<JSONValue>
-  ) {
-    self.name = name
-    self.meaning = meaning
-    self.read = read
-  }
-
-  static func number(
-    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> Figure<Double>
-  ) -> WatchField {
-    WatchField(name, meaning) { read($0).map { .number($0) } }
-  }
-
-  static func count(
-    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> Figure<UInt64>
-  ) -> WatchField {
-    WatchField(name, meaning) { read($0).map { .unsigned($0) } }
-  }
-
-  static func text(
-    _ name: String, _ meaning: String, _ read: @escaping @Sendable (Subject) -> String
-  ) -> WatchField {
-    WatchField(name, meaning) { .known(.string(read($0))) }
-  }
-
-  /// An object of all fields; what is missing is null, and its reason stands under `unavailable`.
-  static func object(_ fields: [WatchField], _ subject: Subject) -> JSONValue {
-    var members: [JSONValue.Member] = []
-    var missing: [JSONValue.Member] = []
-    for field in fields {
-      switch field.read(subject) {
-      case .known(let value): members.append(.init(field.name, value))
-      case .unavailable(let reason):
-        members.append(.init(field.name, .null))
-        missing.append(.init(field.name, .string(reason)))
-      }
-    }
-    return .object(members + [.init("unavailable", .object(missing))])
-  }
-}
-
 extension WatchField where Subject == WatchInterval {
   /// What belongs to the machine.
   static let all: [WatchField] = [
@@ -162,7 +111,9 @@ extension WatchField where Subject == Figure<WatchedSampling> {
 
 extension WatchField where Subject == TaskInterval {
   /// What belongs to a task.
-  static let all: [WatchField] = [
+  static let all: [WatchField] = identity + figures + shares
+
+  private static let identity: [WatchField] = [
     .init("process", "The kernel's number of the process.") {
       .known(.integer(Int64($0.task.process)))
     },
@@ -179,42 +130,35 @@ extension WatchField where Subject == TaskInterval {
         otherwise: "nothing measures its stores")
     },
     .count("mapped_bytes", "Bytes of slow memory that the process maps.") { $0.task.mappedBytes },
-    .number("written_bytes", "Bytes stored since the task was first seen.") {
-      bytes($0.task.written, $0.task).map(\.value)
-    },
-    .number("written_bytes_error", "One standard deviation of that; 0 where bytes were counted.") {
-      bytes($0.task.written, $0.task).map(\.standardError)
-    },
-    .number("write_bytes_per_second", "Bytes stored in a second.") {
-      bytes($0.writeRate, $0.task).map(\.value)
-    },
-    .number("write_bytes_per_second_error", "One standard deviation of that rate.") {
-      bytes($0.writeRate, $0.task).map(\.standardError)
-    },
-    .number("read_bytes", "Bytes loaded since the task was first seen.") {
-      bytes($0.task.read, $0.task).map(\.value)
-    },
-    .number("read_bytes_error", "One standard deviation of that.") {
-      bytes($0.task.read, $0.task).map(\.standardError)
-    },
-    .number("store_cost_ns", "Time-weighted cost of stores since the task was first seen.") {
-      cost($0.task.written, $0.task).map(\.value)
-    },
-    .number("store_cost_ns_error", "One standard deviation of that.") {
-      cost($0.task.written, $0.task).map(\.standardError)
-    },
-    .number("store_cost_ns_per_second", "Time-weighted cost of stores in a second.") {
-      cost($0.writeRate, $0.task).map(\.value)
-    },
-    .number("store_cost_ns_per_second_error", "One standard deviation of that rate.") {
-      cost($0.writeRate, $0.task).map(\.standardError)
-    },
-    .number("load_cost_ns", "CPU time of samples at loads since the task was first seen.") {
-      cost($0.task.read, $0.task).map(\.value)
-    },
-    .number("load_cost_ns_error", "One standard deviation of that.") {
-      cost($0.task.read, $0.task).map(\.standardError)
-    },
+  ]
+
+  private static let figures: [WatchField] =
+    estimate(
+      "written_bytes", "Bytes stored since the task was first seen.",
+      error: "One standard deviation of that; 0 where bytes were counted."
+    ) { bytes($0.task.written, $0.task) }
+    + estimate(
+      "write_bytes_per_second", "Bytes stored in a second.",
+      error: "One standard deviation of that rate."
+    ) { bytes($0.writeRate, $0.task) }
+    + estimate(
+      "read_bytes", "Bytes loaded since the task was first seen.",
+      error: "One standard deviation of that."
+    ) { bytes($0.task.read, $0.task) }
+    + estimate(
+      "store_cost_ns", "Time-weighted cost of stores since the task was first seen.",
+      error: "One standard deviation of that."
+    ) { cost($0.task.written, $0.task) }
+    + estimate(
+      "store_cost_ns_per_second", "Time-weighted cost of stores in a second.",
+      error: "One standard deviation of that rate."
+    ) { cost($0.writeRate, $0.task) }
+    + estimate(
+      "load_cost_ns", "CPU time of samples at loads since the task was first seen.",
+      error: "One standard deviation of that."
+    ) { cost($0.task.read, $0.task) }
+
+  private static let shares: [WatchField] = [
     .number("share_ratio", "The part in what all tasks stored that are measured alike.") {
       $0.share
     },
@@ -249,42 +193,27 @@ enum TopDocument {
   /// One frame on one line of JSON.
   static func json(_ view: TopView, frame: Int, unixSeconds: Double, command: [String]) -> String {
     let interval = view.interval
-    return JSONValue.object([
-      .init("schema", .string("arbiter-top/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("command", .array(command.map { .string($0) })),
-      .init(
-        "host",
-        .object([
-          .init("name", .string(view.place.host)),
-          .init("processors_count", .integer(Int64(view.place.processorCount))),
-        ])),
-      .init("frame", .integer(Int64(frame))),
-      .init("unix_seconds", .number(unixSeconds)),
-      .init("machine", WatchField<WatchInterval>.object(WatchField<WatchInterval>.all, interval)),
-      .init(
-        "devices",
-        .array(
-          interval.devices.map {
-            WatchField<DeviceInterval>.object(WatchField<DeviceInterval>.all, $0)
-          })),
-      .init(
-        "tasks",
-        .array(
-          interval.tasks.map {
-            WatchField<TaskInterval>.object(WatchField<TaskInterval>.all, $0)
-          })),
-      .init(
-        "tiers",
-        .array(view.tiers.map { WatchField<TierNote>.object(WatchField<TierNote>.all, $0) })),
-      .init(
-        "sampling",
-        WatchField<Figure<WatchedSampling>>.object(
-          WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)),
-      .init("blind_spots", .array(interval.reading.blindSpots.map { .string($0) })),
-    ]).line + "\n"
+    func list<Subject>(_ fields: [WatchField<Subject>], _ subjects: [Subject]) -> JSONValue {
+      .array(subjects.map { WatchField<Subject>.object(fields, $0) })
+    }
+    let host: [JSONValue.Member] = [
+      .init("name", .string(view.place.host)),
+      .init("processors_count", .integer(Int64(view.place.processorCount))),
+    ]
+    let machine = WatchField<WatchInterval>.object(WatchField<WatchInterval>.all, interval)
+    let sampling = WatchField<Figure<WatchedSampling>>.object(
+      WatchField<Figure<WatchedSampling>>.all, interval.reading.sampling)
+    return JSONValue.object(
+      JSONValue.Member.heading(schema: "arbiter-top/1", command: command) + [
+        .init("host", .object(host)), .init("frame", .integer(Int64(frame))),
+        .init("unix_seconds", .number(unixSeconds)), .init("machine", machine),
+        .init("devices", list(WatchField<DeviceInterval>.all, interval.devices)),
+        .init("tasks", list(WatchField<TaskInterval>.all, interval.tasks)),
+        .init("tiers", list(WatchField<TierNote>.all, view.tiers)),
+        .init("sampling", sampling),
+        .init("blind_spots", .array(interval.reading.blindSpots.map { .string($0) })),
+      ]
+    ).line + "\n"
   }
 
   private static var names: [String] {

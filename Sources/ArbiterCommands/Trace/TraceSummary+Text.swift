@@ -124,61 +124,58 @@ extension TraceSummary {
 
   /// The document `arbiter-trace/1`.
   var document: JSONValue {
-    .object([
-      .init("schema", .string("arbiter-trace/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init(
-        "file",
-        .object([
-          .init("size_bytes", .unsigned(byteCount)),
-          .init("whole_bytes", .unsigned(file.soundByteCount)),
-          .init("is_cut_short", .bool(file.isCutShort)),
-          .init("event_chunks_count", .integer(Int64(file.eventChunkCount))),
-          .init("event_bytes_mean", .figure(bytesPerEvent)),
-          .init("compression_ratio", .figure(compressionRatio)),
-        ])),
-      .init("lost_count", .unsigned(file.lostCount)),
-      .init("totals", Self.object(all)),
-      .init(
-        "notes",
-        .array(
-          file.notes.map {
-            .object([.init("key", .string($0.key)), .init("value", .string($0.value))])
-          })),
-      .init(
-        "threads",
-        .array(
-          file.threads.map {
-            Self.object(
-              threads[$0.number] ?? EventSums(),
-              [
-                .init("thread", .integer(Int64($0.number))),
-                .init("source", .string($0.source.word)),
-                .init("lost_count", .unsigned($0.lostCount)),
-              ])
-          })),
-      .init(
-        "regions",
-        .array(
-          file.regions.map {
-            Self.object(
-              regions[$0.number] ?? EventSums(),
-              [
-                .init("region", .integer(Int64($0.number))), .init("name", .string($0.name)),
-                .init("size_bytes", .unsigned($0.byteCount)),
-              ])
-          })),
-      .init(
-        "operations",
-        .array(
-          TraceOperation.allCases.compactMap { operation in
-            operations[operation].map {
-              Self.object($0, [.init("operation", .string(operation.word))])
-            }
-          })),
-    ])
+    .object(
+      JSONValue.Member.heading(schema: "arbiter-trace/1") + [
+        .init(
+          "file",
+          .object([
+            .init("size_bytes", .unsigned(byteCount)),
+            .init("whole_bytes", .unsigned(file.soundByteCount)),
+            .init("is_cut_short", .bool(file.isCutShort)),
+            .init("event_chunks_count", .integer(Int64(file.eventChunkCount))),
+            .init("event_bytes_mean", .figure(bytesPerEvent)),
+            .init("compression_ratio", .figure(compressionRatio)),
+          ])),
+        .init("lost_count", .unsigned(file.lostCount)),
+        .init("totals", Self.object(all)),
+        .init(
+          "notes",
+          .array(
+            file.notes.map {
+              .object([.init("key", .string($0.key)), .init("value", .string($0.value))])
+            })),
+        .init(
+          "threads",
+          .array(
+            file.threads.map {
+              Self.object(
+                threads[$0.number] ?? EventSums(),
+                [
+                  .init("thread", .integer(Int64($0.number))),
+                  .init("source", .string($0.source.word)),
+                  .init("lost_count", .unsigned($0.lostCount)),
+                ])
+            })),
+        .init(
+          "regions",
+          .array(
+            file.regions.map {
+              Self.object(
+                regions[$0.number] ?? EventSums(),
+                [
+                  .init("region", .integer(Int64($0.number))), .init("name", .string($0.name)),
+                  .init("size_bytes", .unsigned($0.byteCount)),
+                ])
+            })),
+        .init(
+          "operations",
+          .array(
+            TraceOperation.allCases.compactMap { operation in
+              operations[operation].map {
+                Self.object($0, [.init("operation", .string(operation.word))])
+              }
+            })),
+      ])
   }
 
   private static func object(_ sums: EventSums, _ before: [JSONValue.Member] = []) -> JSONValue {

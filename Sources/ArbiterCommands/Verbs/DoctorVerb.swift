@@ -101,15 +101,12 @@ struct DoctorOptions: Equatable {
           ])
         })
     }
-    return .object([
-      .init("schema", .string("arbiter-machine/1")),
-      .init(
-        "tool",
-        .object([.init("name", .string("arbiter")), .init("version", .string(Version.text))])),
-      .init("findings", list(findings)),
-      .init("consequences", .array(report.consequences.map { .string($0) })),
-      .init("emulations", list(MachineReport.emulations)),
-    ])
+    return .object(
+      JSONValue.Member.heading(schema: "arbiter-machine/1") + [
+        .init("findings", list(findings)),
+        .init("consequences", .array(report.consequences.map { .string($0) })),
+        .init("emulations", list(MachineReport.emulations)),
+      ])
   }
 }
 

@@ -33,13 +33,7 @@ struct FidelityOptions: Equatable {
           "seeds", \.seedCount, placeholder: "<COUNT>",
           help: "Runs of everything, each with the next seed; answers are their means."),
       ]),
-    OptionGroup(
-      "Report",
-      [
-        .init(
-          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for a page with plots and their data; none writes no report.")
-      ]),
+    ReportPlace.group(\.report),
     OutputOptions.group.within(\.output),
   ]
 

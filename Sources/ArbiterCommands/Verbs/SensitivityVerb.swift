@@ -33,13 +33,7 @@ struct SensitivityOptions: Equatable {
           help: "Variants of the profile in which all of them are drawn at once."),
         .init("seed", \.seed, placeholder: "<NUMBER>", help: "Source of all randomness."),
       ]),
-    OptionGroup(
-      "Report",
-      [
-        .init(
-          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for a page with plots and their data; none writes no report.")
-      ]),
+    ReportPlace.group(\.report),
     OutputOptions.group.within(\.output),
   ]
 

@@ -98,13 +98,7 @@ struct SimulateOptions: Equatable {
           "dry-run", \.isDryRun,
           help: "Print the command line of every run, with all options, and run nothing."),
       ]),
-    OptionGroup(
-      "Report",
-      [
-        .init(
-          "report", \.report, placeholder: "<FOLDER|none>", completion: .directory,
-          help: "Folder for a page with plots and their data; none writes no report.")
-      ]),
+    ReportPlace.group(\.report),
     OutputOptions.group.within(\.output),
   ]
 

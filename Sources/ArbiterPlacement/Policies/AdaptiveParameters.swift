@@ -28,6 +28,12 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Short, so that a new phase of the program is believed soon.
   public var learningSeconds = 1.5
+  /// The same of a group with fewer samples than ``evidence``.
+  public var learningSecondsMax = 15.0
+  /// Samples by which a group is known.
+  ///
+  /// Their heat is known to a tenth, which ``confidence`` makes less than half of it.
+  public var evidence = 100.0
   /// Time constant of what puts the learned in doubt, in seconds.
   public var doubtSeconds = 0.4
   /// Time constant of the heat of slow memory that all estimates together must not exceed.
@@ -79,8 +85,14 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// One thread copies; what it takes of the tiers' bandwidth is as much.
   public var moverShare = 0.25
-  /// The same when it pays several times over: a hot set has moved, or the program has just begun.
+  /// The same at most, when it pays several times over: a hot set has moved, or the program has
+  /// just begun.
   public var moverShareUrgent = 0.8
+  /// Share of its time that the mover copies more, in that case, for each second of credit.
+  ///
+  /// What may be spent before anything has been earned is spent slowly, as the longer one looks the
+  /// better one knows what is hot.
+  public var moverShareCredit = 1.0
   /// How often a migration must pay for itself to be urgent.
   public var urgency = 2.0
   /// Bytes per second that one thread copies at most, whatever the tiers could do.
@@ -110,6 +122,11 @@ public struct AdaptiveParameters: Sendable, Hashable {
 
   /// Sampling period while placement changes, in nanoseconds of a thread's CPU time.
   public var periodNanoseconds: Int64 = 1_000_000
+  /// The same while, besides, the islands of chunks are judged one by one.
+  ///
+  /// There are 64 times as many of them. On a virtual machine it costs threads 3 % of their time,
+  /// for as long as that pays.
+  public var periodNanosecondsMin: Int64 = 500_000
   /// Sampling period once placement has been stable for long.
   ///
   /// Costs a thread less than 0.1 %, and still sees within a second that a hot set has moved.

@@ -58,7 +58,11 @@ extension AdaptivePlacement {
       isOver: used > tiers.fastBytes)
     makePlan(capacity: budget / TierUnit.islandBytes, now: decision.now)
     let isUrgent = plan.rising.first.map { paysUrgently($0, decision) } ?? false
-    let share = isUrgent ? parameters.moverShareUrgent : parameters.moverShare
+    var share = parameters.moverShare
+    if isUrgent {
+      share = min(
+        parameters.moverShareUrgent, share + account.credit / 1e9 * parameters.moverShareCredit)
+    }
     account.advance(seconds: seconds, allowance: parameters.allowance, moverShare: share)
     var victims = 0
     keepReserve(&decision, nextVictim: &victims, into: &migrations)
@@ -78,14 +82,13 @@ extension AdaptivePlacement {
       let estimate = groups.estimates[Int(state.group)].mean
       let present = state.present.nonzeroBitCount
       guard present > 0 else { continue }
-      if let concentration = splitConcentration(index, overall: overall) {
+      if isSplit(index, overall: overall) {
         let shares = sketch.share(
-          out: index, present: present, concentration: concentration, at: now
-        ) { island, share in
-          if state.present >> UInt64(island) & 1 != 0 { plan.count(1, heat: estimate * share) }
-        }
-        let unseen = (state.present & ~shares.seen).nonzeroBitCount
-        plan.count(unseen, heat: estimate * shares.unseenShare)
+          out: index, present: state.present, slow: state.slow, at: now
+        ) { _, share in plan.count(1, heat: estimate * share) }
+        let unseen = state.present & ~shares.seen
+        plan.count((unseen & ~state.slow).nonzeroBitCount, heat: estimate * shares.unseenFast)
+        plan.count((unseen & state.slow).nonzeroBitCount, heat: estimate * shares.unseenSlow)
       } else {
         plan.count(present, heat: estimate / Float(present))
       }
@@ -94,8 +97,8 @@ extension AdaptivePlacement {
     for index in states.indices where states[index].isKnown && states[index].isMovable {
       let state = states[index]
       guard state.underWay == 0, now >= state.retryAt, state.present != 0 else { continue }
-      if let concentration = splitConcentration(index, overall: overall) {
-        addScattered(index, state, concentration: concentration, now: now)
+      if isSplit(index, overall: overall) {
+        addScattered(index, state, now: now)
       } else {
         addWhole(index, state, now: now)
       }
@@ -103,12 +106,12 @@ extension AdaptivePlacement {
     plan.order()
   }
 
-  /// The concentration of a chunk whose islands are to be judged one by one; nil for others.
-  private func splitConcentration(_ index: Int, overall: Double) -> Double? {
-    guard moveUnit == .island else { return nil }
+  /// Whether a chunk's islands are to be judged one by one.
+  private func isSplit(_ index: Int, overall: Double) -> Bool {
+    guard moveUnit == .island else { return false }
     let concentration = sketch.concentration(
       of: index, overall: overall, prior: parameters.splitPrior)
-    return concentration >= parameters.splitConcentration ? concentration : nil
+    return concentration >= parameters.splitConcentration
   }
 
   /// Expected heat of a chunk, on the side that speaks against moving it.
@@ -139,6 +142,7 @@ extension AdaptivePlacement {
         plan.rise(
           PlacementCandidate(
             chunk: Int32(index), islands: slow, heat: heat,
+            lately: state.short,
             horizonSeconds: horizon(state, now: now)))
         return
       }
@@ -146,48 +150,56 @@ extension AdaptivePlacement {
     let fast = state.present & ~state.slow
     guard fast != 0, !isNew(state, now: now) else { return }
     if state.idle & fast != 0, moveUnit == .island || fast & ~state.idle == 0 {
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0))
+      plan.fall(
+        PlacementCandidate(chunk: Int32(index), islands: state.idle & fast, heat: 0, lately: 0))
     } else if bucket <= plan.cut {
       let heat = careful(state, rises: false) / present
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: fast, heat: heat))
+      plan.fall(
+        PlacementCandidate(chunk: Int32(index), islands: fast, heat: heat, lately: state.short))
     }
   }
 
+  /// The islands of a chunk by how far from the cut they are: a candidate for each octave, as what
+  /// lies far from it pays where the mean of all of them would not.
   private mutating func addScattered(
-    _ index: Int, _ state: ChunkState, concentration: Double, now: Int64
+    _ index: Int, _ state: ChunkState, now: Int64
   ) {
-    let low = careful(state, rises: true)
-    let high = careful(state, rises: false)
     let mean = groups.estimates[Int(state.group)].mean
     let cut = plan.cut
-    var rising: UInt64 = 0
-    var risingShare: Float = 0
-    var falling: UInt64 = 0
-    var fallingShare: Float = 0
+    var rising = IslandLevels()
+    var falling = IslandLevels()
     func sort(_ islands: UInt64, _ share: Float) {
       let bucket = PlacementPlan.bucket(mean * share)
       if bucket > cut {
-        rising |= islands & state.slow
-        risingShare += share * Float((islands & state.slow).nonzeroBitCount)
+        rising.add(islands & state.slow, share: share, bucketsOff: bucket - cut - 1)
       } else {
-        falling |= islands & ~state.slow
-        fallingShare += share * Float((islands & ~state.slow & ~state.idle).nonzeroBitCount)
+        let idle = islands & ~state.slow & state.idle
+        falling.add(islands & ~state.slow & ~idle, share: share, bucketsOff: cut - bucket)
+        falling.add(idle, share: 0, bucketsOff: .max)
       }
     }
     let shares = sketch.share(
-      out: index, present: state.present.nonzeroBitCount, concentration: concentration, at: now
-    ) { island, share in sort(state.present & 1 << UInt64(island), share) }
-    sort(state.present & ~shares.seen, shares.unseenShare)
-    if rising != 0, low > 0 {
-      let heat = low * risingShare / Float(rising.nonzeroBitCount)
-      plan.rise(
+      out: index, present: state.present, slow: state.slow, at: now
+    ) { island, share in sort(1 << UInt64(island), share) }
+    let unseen = state.present & ~shares.seen
+    sort(unseen & ~state.slow, shares.unseenFast)
+    sort(unseen & state.slow, shares.unseenSlow)
+    let low = careful(state, rises: true)
+    let horizonSeconds = horizon(state, now: now)
+    if low > 0 {
+      rising.forEach { islands, share in
+        plan.rise(
+          PlacementCandidate(
+            chunk: Int32(index), islands: islands, heat: low * share, lately: state.short,
+            horizonSeconds: horizonSeconds))
+      }
+    }
+    guard !isNew(state, now: now) else { return }
+    let high = careful(state, rises: false)
+    falling.forEach { islands, share in
+      plan.fall(
         PlacementCandidate(
-          chunk: Int32(index), islands: rising, heat: heat,
-          horizonSeconds: horizon(state, now: now)))
-    } else if falling != 0, !isNew(state, now: now) {
-      // Not both at once: a decision names a chunk once, and what is hot is more urgent.
-      let heat = high * fallingShare / Float(falling.nonzeroBitCount)
-      plan.fall(PlacementCandidate(chunk: Int32(index), islands: falling, heat: heat))
+          chunk: Int32(index), islands: islands, heat: high * share, lately: state.short))
     }
   }
 
@@ -229,6 +241,10 @@ extension AdaptivePlacement {
     let islandsMean = groups.mean / Float(TierUnit.islandsPerChunk)
     while decision.missing > 0, nextVictim < plan.falling.count, account.tokens > 0 {
       let victim = plan.falling[nextVictim]
+      guard isFree(victim) else {
+        nextVictim += 1
+        continue
+      }
       let isCold = Double(victim.heat) < Double(islandsMean) * parameters.reserveHeat
       guard decision.isOver || (isCold && account.canSpend) else { return }
       nextVictim += 1
@@ -244,6 +260,7 @@ extension AdaptivePlacement {
     var refused = 0
     for candidate in plan.rising {
       guard account.tokens > 0, refused < 64 else { return }
+      guard isFree(candidate) else { continue }
       let isReturn = states[Int(candidate.chunk)].lowered & candidate.islands != 0
       guard account.canSpend || isReturn else { continue }
       let need = IslandSet(rawValue: candidate.islands).bytes
@@ -253,24 +270,32 @@ extension AdaptivePlacement {
       var last = nextVictim
       var isWorth = room >= need && pays(candidate, for: nil, factor: factor, decision)
       while room < need, last < plan.falling.count {
-        isWorth = pays(candidate, for: plan.falling[last], factor: factor, decision)
-        guard isWorth else { break }
-        room += IslandSet(rawValue: plan.falling[last].islands).bytes
+        let victim = plan.falling[last]
         last += 1
+        guard isFree(victim), victim.chunk != candidate.chunk else { continue }
+        isWorth = pays(candidate, for: victim, factor: factor, decision)
+        guard isWorth else { break }
+        room += IslandSet(rawValue: victim.islands).bytes
       }
       guard isWorth, room >= need else {
         refused += 1
         continue
       }
       while nextVictim < last {
-        let bytes = emit(
-          plan.falling[nextVictim], to: .slow, because: .exchange, &decision, into: &migrations)
-        decision.free += bytes
+        let victim = plan.falling[nextVictim]
         nextVictim += 1
+        guard isFree(victim), victim.chunk != candidate.chunk else { continue }
+        decision.free += emit(
+          victim, to: .slow, because: .exchange, &decision, into: &migrations)
       }
       let bytes = emit(candidate, to: .fast, because: .hot, &decision, into: &migrations)
       decision.free -= bytes
     }
+  }
+
+  /// Whether the chunk may still be decided on: of several candidates of a chunk one moves a step.
+  private func isFree(_ candidate: PlacementCandidate) -> Bool {
+    states[Int(candidate.chunk)].underWay == 0
   }
 
   /// Appends a decision and books it; returns its bytes.

@@ -67,7 +67,8 @@ extension AdaptivePlacement {
     sketch.fade(bySeconds: seconds)
     groups.learn(
       fading: exponential(-seconds / parameters.learningSeconds),
-      exponential(-seconds / parameters.doubtSeconds),
+      rare: exponential(-seconds / parameters.learningSecondsMax),
+      recent: exponential(-seconds / parameters.doubtSeconds), evidence: parameters.evidence,
       priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
     // G6: the groups lag behind; what all of slow memory got just now does not.
     let faded = exponential(-seconds / parameters.balanceSeconds)

@@ -105,7 +105,7 @@ public struct AdaptivePlacement: PlacementPolicy {
       states[chunk].touched |= bit
       sketch.record(
         chunk: chunk, island: Int(sample.island), present: states[chunk].present.nonzeroBitCount,
-        at: lastStep ?? 0)
+        isSlow: isSlow, weight: isSlow ? 1 : scale.fastTime, at: lastStep ?? 0)
     }
   }
 
@@ -140,7 +140,7 @@ public struct AdaptivePlacement: PlacementPolicy {
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
-      samplesWanted: parameters.samplesPerUnit * Double(units))
+      isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units))
   }
 
   /// Takes in what became of a decision.

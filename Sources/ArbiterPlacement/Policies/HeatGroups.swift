@@ -18,6 +18,8 @@
 //     hottest have been moved, the others that look like them are those that only look like them.
 // G6  Together the groups expect no more heat of slow memory than it has now: what is expected of
 //     a group lags behind when its hottest chunks have just been moved.
+// G7  A group that has few samples remembers for longer, or it would never be known well enough to
+//     act on: the last hot chunks to be found are few, and so are the samples of a slow program.
 
 /// The heat that chunks turned out to have, by what they looked like before.
 struct HeatGroups: Sendable {
@@ -116,14 +118,16 @@ struct HeatGroups: Sendable {
   /// Computes the estimates and fades what was learned.
   ///
   /// - Parameters:
-  ///   - factor: What is left of it until the next step.
+  ///   - factor: What is left until the next step of what was learned of a group.
+  ///   - rareFactor: The same while the group has fewer samples than `evidence`.
   ///   - recentFactor: The same for what corrects it.
+  ///   - evidence: Samples by which a group is known.
   ///   - priorSeconds: Seconds by which a group is drawn to the level below.
   ///   - fastUnit: Heat of one sample in fast memory.
   ///   - slowUnit: Heat of one sample in slow memory.
   mutating func learn(
-    fading factor: Double, _ recentFactor: Double, priorSeconds: Double, fastUnit: Double,
-    slowUnit: Double
+    fading factor: Double, rare rareFactor: Double, recent recentFactor: Double,
+    evidence: Double, priorSeconds: Double, fastUnit: Double, slowUnit: Double
   ) {
     var all = Group()
     for group in groups {
@@ -149,7 +153,7 @@ struct HeatGroups: Sendable {
       let now = recent[index].estimate(prior: estimate, weighing: priorSeconds, unit: unit)
       estimate.mean = min(estimate.mean, now.mean + 2 * now.error)
       estimates[index] = estimate
-      groups[index].fade(factor)
+      groups[index].fade(groups[index].heat >= evidence * unit ? factor : rareFactor)
       recent[index].fade(recentFactor)
     }
   }

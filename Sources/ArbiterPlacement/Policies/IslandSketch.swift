@@ -7,9 +7,10 @@
 // anything by itself. But samples of a chunk that is used evenly fall on the same island again one
 // time in 64, and samples of a chunk with eight hot islands one time in eight. How often that
 // happens, compared with the even case, is the concentration: 1 + V, where V is the variance of
-// the islands' heat relative to its mean. Given V, the share of an island with k of a chunk's K
-// samples is estimated as (k + 1/V) / (K + 64/V): with V = 0 all islands are alike, with large V
-// the samples speak for themselves (Poisson counts of gamma-distributed rates).
+// the islands' heat relative to its mean. Given V, the samples of an island are drawn to the mean
+// of its chunk as k + 1/V (Poisson counts of gamma-distributed rates): with V = 0 all islands are
+// alike, with large V the samples speak for themselves. That is where one begins; what counts are
+// worth in this program is learned (IslandRates).
 //
 // Samples of one island within one step count once: what touches an island many times in a burst
 // and never again is not hot.
@@ -18,8 +19,9 @@
 struct IslandShares {
   /// The islands that have samples.
   let seen: UInt64
-  /// The share of each island that has none.
-  let unseenShare: Float
+  /// The share of each island that has none, in either tier.
+  let unseenFast: Float
+  let unseenSlow: Float
 }
 
 /// Samples per island of all chunks, fading with time.
@@ -29,18 +31,18 @@ struct IslandSketch: Sendable {
     var coincidences: Float = 0
     var expected: Float = 0
     var fadedAt: Int64 = 0
+    /// The step in which its islands were last judged one by one.
+    var sharedAt = Int64.min
     /// Islands that have samples: the others are not gone through.
     var seen: UInt64 = 0
   }
-
-  /// Samples that are as good as none.
-  private static let forgotten: Float = 0.05
 
   private var counts: [Float] = []
   private var chunks: [Chunk] = []
   private var coincidences = 0.0
   private var expected = 0.0
   private let islandSeconds: Double
+  private var rates = IslandRates()
 
   init(islandSeconds: Double) { self.islandSeconds = islandSeconds }
 
@@ -61,19 +63,25 @@ struct IslandSketch: Sendable {
     for index in first..<first + TierUnit.islandsPerChunk { counts[index] = 0 }
   }
 
-  /// Takes in a sample of an island that had none in this step.
-  mutating func record(chunk: Int, island: Int, present: Int, at time: Int64) {
+  /// Takes in a sample of an island that had none in this step; `weight` is by what a sample of
+  /// slow memory is met more often.
+  mutating func record(
+    chunk: Int, island: Int, present: Int, isSlow: Bool, weight: Float, at time: Int64
+  ) {
     fade(chunk, to: time)
     let index = chunk * TierUnit.islandsPerChunk + island
     let before = counts[index]
+    if chunks[chunk].sharedAt == time {
+      rates.hit(IslandRates.classOf(before, isSlow: isSlow), weight: weight)
+    }
     let even = chunks[chunk].samples / Float(max(1, present))
-    chunks[chunk].coincidences += before
-    chunks[chunk].expected += even
-    coincidences += Double(before)
-    expected += Double(even)
-    counts[index] = before + 1
+    chunks[chunk].coincidences += before * weight
+    chunks[chunk].expected += even * weight
+    coincidences += Double(before * weight)
+    expected += Double(even * weight)
+    counts[index] = before + weight
     chunks[chunk].seen |= 1 << UInt64(island)
-    chunks[chunk].samples += 1
+    chunks[chunk].samples += weight
   }
 
   /// Fades what is known of all chunks together.
@@ -81,6 +89,7 @@ struct IslandSketch: Sendable {
     let factor = exponential(-seconds / islandSeconds)
     coincidences *= factor
     expected *= factor
+    rates.learn(fading: factor, concentration: concentration)
   }
 
   /// Concentration over all chunks, at least 1; 1 unless chance is excluded.
@@ -99,20 +108,31 @@ struct IslandSketch: Sendable {
 
   /// Shares a chunk's heat out; calls the body with each island that has samples, and its share.
   mutating func share(
-    out chunk: Int, present: Int, concentration: Double, at time: Int64,
-    _ body: (Int, Float) -> Void
+    out chunk: Int, present: UInt64, slow: UInt64, at time: Int64, _ body: (Int, Float) -> Void
   ) -> IslandShares {
     fade(chunk, to: time)
-    let prior = Float(1 / max(1e-3, concentration - 1))
-    let scale = 1 / (chunks[chunk].samples + Float(max(1, present)) * prior)
+    let isFirst = chunks[chunk].sharedAt != time
+    chunks[chunk].sharedAt = time
     let first = chunk * TierUnit.islandsPerChunk
-    var left = chunks[chunk].seen
-    while left != 0 {
-      let island = left.trailingZeroBitCount
-      left &= left - 1
-      body(island, (counts[first + island] + prior) * scale)
+    let seen = chunks[chunk].seen & present
+    func classOf(_ island: Int) -> Int {
+      IslandRates.classOf(counts[first + island], isSlow: slow >> UInt64(island) & 1 != 0)
     }
-    return IslandShares(seen: chunks[chunk].seen, unseenShare: prior * scale)
+    var sum: Float = 0
+    func add(_ islands: Int, of class_: Int) {
+      if isFirst { rates.expose(class_, islands: islands) }
+      sum += rates.weight(class_) * Float(islands)
+    }
+    let unseenFast = IslandRates.classOf(0, isSlow: false)
+    let unseenSlow = IslandRates.classOf(0, isSlow: true)
+    add((present & ~seen & ~slow).nonzeroBitCount, of: unseenFast)
+    add((present & ~seen & slow).nonzeroBitCount, of: unseenSlow)
+    IslandSet(rawValue: seen).forEach { add(1, of: classOf($0)) }
+    let scale = 1 / max(sum, .leastNormalMagnitude)
+    IslandSet(rawValue: seen).forEach { body($0, rates.weight(classOf($0)) * scale) }
+    return IslandShares(
+      seen: seen, unseenFast: rates.weight(unseenFast) * scale,
+      unseenSlow: rates.weight(unseenSlow) * scale)
   }
 
   private mutating func fade(_ chunk: Int, to time: Int64) {
@@ -130,8 +150,8 @@ struct IslandSketch: Sendable {
       let island = left.trailingZeroBitCount
       left &= left - 1
       let count = counts[first + island] * factor
-      counts[first + island] = count < Self.forgotten ? 0 : count
-      if count < Self.forgotten {
+      counts[first + island] = count < IslandRates.forgotten ? 0 : count
+      if count < IslandRates.forgotten {
         chunks[chunk].seen &= ~(1 << UInt64(island))
         chunks[chunk].samples = max(0, chunks[chunk].samples - count)
       }

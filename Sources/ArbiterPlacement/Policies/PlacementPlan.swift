@@ -7,10 +7,32 @@ struct PlacementCandidate: Sendable {
   var islands: UInt64
   /// Expected heat per island, nanoseconds per second; the careful side of the estimate.
   var heat: Float
+  /// What the whole chunk had lately, which ranks those of equal heat.
+  var lately: Float
   /// Seconds for which it is expected to last.
   var horizonSeconds: Float = 0
 
   var count: Int { islands.nonzeroBitCount }
+}
+
+/// Islands of one chunk, by how many octaves of heat they are away from the cut.
+struct IslandLevels {
+  private var islands = SIMD4<UInt64>()
+  /// Sums over the islands of a level of their shares of the chunk's heat.
+  private var shares = SIMD4<Float>()
+
+  mutating func add(_ added: UInt64, share: Float, bucketsOff: Int) {
+    let level = min(islands.scalarCount - 1, bucketsOff / PlacementPlan.bucketsPerOctave)
+    islands[level] |= added
+    shares[level] += share * Float(added.nonzeroBitCount)
+  }
+
+  /// Calls the body with the islands of each level that has any, and their mean share.
+  func forEach(_ body: (UInt64, Float) -> Void) {
+    for level in islands.indices where islands[level] != 0 {
+      body(islands[level], shares[level] / Float(islands[level].nonzeroBitCount))
+    }
+  }
 }
 
 /// What a step weighs: a histogram of heat per island, and candidates on both sides of its cut.
@@ -19,6 +41,7 @@ struct PlacementCandidate: Sendable {
 /// allocate.
 struct PlacementPlan: Sendable {
   static let bucketCount = 256
+  static let bucketsPerOctave = 4
   private(set) var islands = [Int](repeating: 0, count: bucketCount)
   private(set) var rising: [PlacementCandidate] = []
   private(set) var falling: [PlacementCandidate] = []
@@ -59,18 +82,23 @@ struct PlacementPlan: Sendable {
   mutating func fall(_ candidate: PlacementCandidate) { falling.append(candidate) }
 
   /// Orders the candidates by heat: those that rise hottest first, those that fall coldest first.
+  ///
+  /// Those of one group are expected to have the same heat, and most steps do not get through all
+  /// of them: what they had lately decides among them, not their address.
   mutating func order() {
-    Self.sort(&rising, hottestFirst: true, with: &scratch)
-    Self.sort(&falling, hottestFirst: false, with: &scratch)
+    Self.sort(&rising, hottestFirst: true, with: &scratch) { $0.lately }
+    Self.sort(&rising, hottestFirst: true, with: &scratch) { $0.heat }
+    Self.sort(&falling, hottestFirst: false, with: &scratch) { $0.lately }
+    Self.sort(&falling, hottestFirst: false, with: &scratch) { $0.heat }
   }
 
   /// Counting sort by bucket; equal ones keep their order.
   private static func sort(
     _ list: inout [PlacementCandidate], hottestFirst: Bool,
-    with scratch: inout [PlacementCandidate]
+    with scratch: inout [PlacementCandidate], by heat: (PlacementCandidate) -> Float
   ) {
     func key(_ candidate: PlacementCandidate) -> Int {
-      let bucket = bucket(candidate.heat)
+      let bucket = bucket(heat(candidate))
       return hottestFirst ? bucketCount - 1 - bucket : bucket
     }
     var starts = [Int](repeating: 0, count: bucketCount + 1)

@@ -13,7 +13,8 @@ struct SampleScale: Sendable {
   private var slowStore: Float = 1
   private var loadSaving: Float = 0
   private var storeSaving: Float = 0
-  private var fastTime: Float = 1
+  /// By what a place is met more often in slow memory than it would be in fast memory.
+  private(set) var fastTime: Float = 1
   private var fastStoreTime: Float = 1
   /// Share of a chunk's heat that fast memory saves.
   private(set) var saving = 0.0

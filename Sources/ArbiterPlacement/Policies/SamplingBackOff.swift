@@ -1,9 +1,11 @@
 // Part of Arbiter. See LICENSE.
 // SPDX-License-Identifier: Apache-2.0
 
-/// How often to sample: often while placement changes, seldom while it is stable.
+/// How often to sample: often while placement changes, most often where islands are told apart,
+/// which have few samples each, and seldom while it is stable.
 struct SamplingBackOff: Sendable {
   private(set) var periodNanoseconds: Int64
+  private let ordinary: Int64
   private let shortest: Int64
   private let longest: Int64
   private let stableSeconds: Double
@@ -18,14 +20,16 @@ struct SamplingBackOff: Sendable {
   private var quiet = 0.0
   private var quietSamples = 0.0
   private var news = 0.0
+  private var wasScattered = false
 
   init(_ parameters: AdaptiveParameters) {
-    shortest = parameters.periodNanoseconds
+    ordinary = parameters.periodNanoseconds
+    shortest = min(parameters.periodNanosecondsMin, parameters.periodNanoseconds)
     longest = max(parameters.periodNanosecondsMax, parameters.periodNanoseconds)
     stableSeconds = parameters.stableSeconds
     change = parameters.shareChange
     gainMax = parameters.gainShare
-    periodNanoseconds = shortest
+    periodNanoseconds = ordinary
   }
 
   mutating func count(isSlow: Bool) {
@@ -39,9 +43,11 @@ struct SamplingBackOff: Sendable {
   ///   - seconds: Since the last step.
   ///   - gainShare: What was decided to move brings in so much of all heat.
   ///   - newShare: New memory, as a share of the fast tier.
+  ///   - isScattered: Whether islands are judged one by one; that they are from now on is news.
   ///   - samplesWanted: Samples without which it is not known whether there is news.
   mutating func advance(
-    seconds: Double, gainShare: Double, newShare: Double, samplesWanted: Double
+    seconds: Double, gainShare: Double, newShare: Double, isScattered: Bool,
+    samplesWanted: Double
   ) {
     let recent = exponential(-seconds / 0.5)
     fast = fast * recent + newFast
@@ -49,16 +55,17 @@ struct SamplingBackOff: Sendable {
     news = news * exponential(-seconds / 5) + gainShare + newShare
     quiet += seconds
     quietSamples += newAll
-    if news > gainMax || isShareNew() {
+    if news > gainMax || isShareNew() || (isScattered && !wasScattered) {
       (quiet, quietSamples) = (0, 0)
-      periodNanoseconds = shortest
+      periodNanoseconds = isScattered ? shortest : ordinary
     } else if quiet >= stableSeconds, quietSamples >= samplesWanted {
       (quiet, quietSamples) = (0, 0)
       periodNanoseconds = min(periodNanoseconds * 2, longest)
     }
-    let usual = exponential(-seconds / 10)
-    usualFast = usualFast * usual + newFast
-    usualAll = usualAll * usual + newAll
+    wasScattered = isScattered
+    let long = exponential(-seconds / 10)
+    usualFast = usualFast * long + newFast
+    usualAll = usualAll * long + newAll
     newFast = 0
     newAll = 0
   }

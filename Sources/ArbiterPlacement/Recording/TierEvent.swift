@@ -37,6 +37,8 @@ public struct TierEvent: Sendable, Hashable {
 public enum TierWeightUnit: String, Sendable, Hashable, CaseIterable {
   /// Nanoseconds that a thread spent at the access: samples of a timer.
   case nanoseconds
+  /// The same where slow memory is DRAM that stands for it: an access took as long in either.
+  case fastNanoseconds = "fast-nanoseconds"
   /// Accesses: samples of a counter's events.
   case accesses
 }

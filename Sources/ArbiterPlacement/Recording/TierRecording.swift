@@ -102,7 +102,7 @@ private struct LineFields {
     _ name: String, radix: Int = 10
   ) throws(TierRecordingError) -> Number {
     let field = try word(name)
-    guard let value = Number(field, radix: radix), value >= 0 || name == "process" else {
+    guard let value = Number(field, radix: radix), value >= 0 else {
       throw wrong("has '\(field)' as \(name), which is no such number")
     }
     return value
@@ -162,7 +162,11 @@ private struct LineFields {
     var chunk = ManagedChunk(
       process: process, address: address, slowIslands: try islands("slow islands"))
     chunk.presentIslands = try islands("present islands")
-    chunk.isMovable = try word("movable") == "1"
+    switch try word("movable") {
+    case "0": chunk.isMovable = false
+    case "1": chunk.isMovable = true
+    case let other: throw wrong("has '\(other)' as movable, not 0 or 1")
+    }
     return .chunk(number: number, chunk)
   }
 

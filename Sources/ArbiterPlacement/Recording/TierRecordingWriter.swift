@@ -13,7 +13,8 @@
 //   e DT                                the end; without it the recording was cut short
 //
 // DT is the nanoseconds since the line before, so that lines stay short; addresses and sets of
-// islands are hexadecimal, everything else is decimal. Text in the header has its spaces, percent
+// islands are hexadecimal, everything else is decimal. The header's `weight` says what weights stand
+// for: nanoseconds, fast-nanoseconds or accesses (`TierWeightUnit`). Text in the header has its spaces, percent
 // signs, equal signs and what is not printable ASCII as %XX of its UTF-8.
 
 /// Writes a recording line by line, as bytes for whoever has a file.

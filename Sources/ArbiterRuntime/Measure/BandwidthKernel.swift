@@ -36,9 +36,7 @@ final class BandwidthShared: @unchecked Sendable {
   let seed: UInt64
   let phase = Atomic<Int>(Phase.waiting)
   let readyCount = Atomic<Int>(0)
-  let endedCount = Atomic<Int>(0)
   let moved: Lock<[Mover.Moved]>
-  let ended = Doorbell()
 
   @unsafe
   init(
@@ -63,8 +61,6 @@ final class BandwidthShared: @unchecked Sendable {
 
   func end(_ thread: Int, _ result: Mover.Moved) {
     moved.withLock { $0[thread] = result }
-    endedCount.wrappingAdd(1, ordering: .releasing)
-    ended.ring()
   }
 }
 

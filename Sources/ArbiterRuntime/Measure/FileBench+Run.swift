@@ -5,7 +5,6 @@ internal import ArbiterMetrics
 public import ArbiterPlatform
 internal import CArbiter
 internal import Glibc
-internal import Synchronization
 
 /// What the threads of a file bench share; the run joins them before it gives any of it back.
 @safe
@@ -15,11 +14,7 @@ package final class FileRun: Sendable {
   // SAFETY: mapped before the threads start and unmapped after the last was joined; slices are
   // disjoint.
   nonisolated(unsafe) let base: UnsafeMutableRawPointer?
-  private let isStarted = Atomic<Bool>(false)
-  let isStopped = Atomic<Bool>(false)
-  let readyCount = Atomic<Int>(0)
-  let endedCount = Atomic<Int>(0)
-  let ended = Doorbell()
+  let meeting = Rendezvous()
   let records: Lock<[FileBench.ThreadRecord]>
   let accessTicks = Lock(Histogram())
   let syncTicks = Lock(Histogram())
@@ -37,25 +32,16 @@ package final class FileRun: Sendable {
   }
 
   /// Lets the threads go; releases what was written before.
-  package func start() { isStarted.store(true, ordering: .releasing) }
-
-  func waitForStart() {
-    readyCount.wrappingAdd(1, ordering: .releasing)
-    var backoff = Backoff()
-    // Pairs with the release in `start`.
-    while !isStarted.load(ordering: .acquiring) { backoff.wait() }
-  }
+  package func start() { meeting.start() }
 
   func fail(_ error: PlatformError) {
     failure.withLock { $0 = $0 ?? error }
-    isStopped.store(true, ordering: .relaxed)
+    meeting.stop()
   }
 
   func end(_ thread: Int, _ record: FileBench.ThreadRecord) {
     records.withLock { $0[thread] = record }
-    // Pairs with the acquire by which the run counts ends.
-    endedCount.wrappingAdd(1, ordering: .releasing)
-    ended.ring()
+    meeting.end()
   }
 }
 
@@ -87,8 +73,7 @@ extension FileBench {
     defer { if let base = unsafe base { unsafe munmap(base, byteCount) } }
     let shared = unsafe FileRun(configuration, descriptor: descriptor, base: base)
     let workers = startWorkers(shared, slices, path)
-    var backoff = Backoff()
-    while shared.readyCount.load(ordering: .acquiring) < workers.count { backoff.wait() }
+    shared.meeting.waitUntilReady(workers.count)
     let before = CPUCost.Reading.now()
     shared.start()
     waitUntilEnded(shared, workers.count, since: before.wallNanoseconds, isCancelled)
@@ -190,16 +175,15 @@ extension FileBench {
     if case .seconds(let seconds) = configuration.bound { deadline = start + Int64(seconds * 1e9) }
     var isStopping = false
     while true {
-      let heard = shared.ended.ringCount
-      if shared.endedCount.load(ordering: .acquiring) == workerCount { return }
+      let heard = shared.meeting.ringCount
+      if shared.meeting.haveEnded(workerCount) { return }
       let now = SystemClock.monotonicRawNanoseconds()
       if !isStopping && (now >= deadline || isCancelled()) {
-        // Relaxed: the flag orders nothing, it only has to arrive.
-        shared.isStopped.store(true, ordering: .relaxed)
+        shared.meeting.stop()
         isStopping = true
       }
       let longest: Int64 = 100_000_000
-      shared.ended.wait(
+      shared.meeting.wait(
         after: heard, nanoseconds: isStopping ? longest : min(longest, max(1, deadline - now)))
     }
   }

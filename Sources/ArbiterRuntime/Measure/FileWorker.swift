@@ -6,7 +6,6 @@ internal import ArbiterMemory
 internal import ArbiterMetrics
 internal import ArbiterPlatform
 internal import Glibc
-internal import Synchronization
 
 /// One thread of a file bench.
 ///
@@ -20,7 +19,7 @@ package struct FileWorker {
   private let accessLimit: UInt64
   private let syncBytes: Int
   private var addresses: AddressStream
-  private var sampling: SeededRandom
+  private var sampling: SampleSpacing
   private var record = FileBench.ThreadRecord()
 
   /// Prepares a thread of a run; messages name the path.
@@ -34,20 +33,10 @@ package struct FileWorker {
     addresses = AddressStream(
       slice: slice, accessBytes: configuration.blockBytes, pattern: configuration.pattern,
       seed: configuration.seed, thread: thread)
-    sampling = SeededRandom(seed: ~configuration.seed, stream: UInt64(thread) + 1)
-    switch configuration.bound {
-    case .seconds: accessLimit = .max
-    case .bytesPerThread(let bytes):
-      accessLimit = UInt64((bytes - 1) / configuration.blockBytes + 1)
-    }
+    sampling = SampleSpacing(
+      mean: configuration.accessesPerSample, seed: configuration.seed, thread: thread)
+    accessLimit = configuration.bound.accessLimit(accessBytes: configuration.blockBytes)
     syncBytes = if case .every(let bytes) = configuration.durability { bytes } else { .max }
-  }
-
-  /// Accesses until the next sample: random, so that samples do not keep step with syncs.
-  @inline(__always)
-  private mutating func nextSample() -> Int {
-    let mean = configuration.accessesPerSample
-    return mean == 0 ? .max : mean == 1 ? 1 : 1 &+ sampling.below(2 &* mean &- 1)
   }
 
   /// Reads or writes until the bound is reached, and reports to the run.
@@ -59,7 +48,7 @@ package struct FileWorker {
     unsafe FileBlock(configuration, thread: thread).fill(buffer)
     var accesses = Histogram()
     var syncs = Histogram()
-    shared.waitForStart()
+    shared.meeting.waitForStart()
     let cpuStart = SystemClock.threadCPUNanoseconds()
     do throws(PlatformError) {
       unsafe try loop(buffer, &accesses, &syncs)
@@ -79,9 +68,8 @@ package struct FileWorker {
     let length = configuration.blockBytes
     let writes = configuration.method.writes
     var unsyncedBytes = 0
-    var countdown = nextSample()
-    // Relaxed: the flag orders nothing, it only has to arrive.
-    while record.accessCount < accessLimit, !shared.isStopped.load(ordering: .relaxed) {
+    var countdown = sampling.next()
+    while record.accessCount < accessLimit, !shared.meeting.isStopping {
       let offset = addresses.next()
       if writes { unsafe stamp(buffer, offset) }
       countdown &-= 1
@@ -89,7 +77,7 @@ package struct FileWorker {
       unsafe try access(buffer, offset, length)
       if countdown == 0 {
         accesses.record(UInt64(max(0, TimeStampClock.nowOrdered() &- start)))
-        countdown = nextSample()
+        countdown = sampling.next()
       }
       record.accessCount &+= 1
       if !writes {

@@ -50,6 +50,16 @@ struct TierMover {
     let nanoseconds: Double
     let holdsLoads: Bool
     let outcomeIndex: Int
+
+    /// How long one thread waits on average, and the chance that it does at all.
+    ///
+    /// With accesses at rate r a copy of length t costs a thread t - (1 - e^(-r t)) / r.
+    func wait(accessesPerNanosecond rate: Double) -> (nanoseconds: Double, share: Double) {
+      let met = rate * nanoseconds
+      let share = 1 - PortableMath.exp(-met)
+      // For few accesses the difference is below the precision of its terms.
+      return (met < 1e-4 ? nanoseconds * met / 2 : nanoseconds * (1 - share / met), share)
+    }
   }
 
   /// Decisions that may wait; more are refused.

@@ -15,7 +15,7 @@ struct TierOracle {
   ///
   /// - Complexity: O(*n* log *n*) in chunks, where the mix has changed.
   mutating func plan(
-    _ mix: AccessMix, slow: [UInt64], mechanism: TierMechanism, copyBytesPerSecond: Double
+    _ mix: AccessMix, slow: [UInt64], copyBytesPerSecond: Double
   ) -> [Migration] {
     guard mix.version != version else { return [] }
     version = mix.version

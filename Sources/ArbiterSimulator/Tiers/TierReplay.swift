@@ -136,9 +136,13 @@ public struct TierReplay {
       return memory.nanoseconds(isSequential: false, storeShare: sample.isStore ? 1 : 0)
     }
     // In accesses, whatever the unit of the recording: what a placement cannot change.
+    let unit = recording.header.weightUnit
     let accesses =
-      recording.header.weightUnit == .accesses
-      ? Double(sample.weight) : Double(sample.weight) / cost(wasSlow)
+      switch unit {
+      case .accesses: Double(sample.weight)
+      case .nanoseconds: Double(sample.weight) / cost(wasSlow)
+      case .fastNanoseconds: Double(sample.weight) / cost(false)
+      }
     let spent = accesses * cost(isSlow)
     time += spent
     outcome.accesses += accesses
@@ -152,7 +156,7 @@ public struct TierReplay {
     given.chunk = Int32(own)
     // A timer sees an access the longer the longer it takes: a sample of what lies elsewhere now
     // stands for another time.
-    if recording.header.weightUnit == .nanoseconds { given.weight = Float(spent) }
+    if unit != .accesses { given.weight = Float(spent) }
     policy.record(given)
   }
 
@@ -166,13 +170,9 @@ public struct TierReplay {
       let rate =
         recent.share(ofChunk: hold.chunk) * Double(hold.islands.nonzeroBitCount) / 64
         / machine.slow.timing.loadNanoseconds
-      let met = rate * hold.nanoseconds
-      let lost =
-        met < 1e-4
-        ? hold.nanoseconds * met / 2
-        : hold.nanoseconds * (1 - (1 - PortableMath.exp(-met)) / met)
-      outcome.stallSeconds += threads * lost * 1e-9
-      outcomes[hold.outcomeIndex].stallCount = Int(threads * (1 - PortableMath.exp(-met)))
+      let wait = hold.wait(accessesPerNanosecond: rate)
+      outcome.stallSeconds += threads * wait.nanoseconds * 1e-9
+      outcomes[hold.outcomeIndex].stallCount = Int(threads * wait.share)
     }
     for outcome in outcomes { policy.complete(outcome) }
   }

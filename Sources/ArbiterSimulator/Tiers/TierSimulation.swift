@@ -9,8 +9,7 @@ internal import ArbiterPlacement
 //
 //   mix of the stream -> migrations of the mover -> flow of the threads -> samples -> policy
 //
-// A thread that comes to islands on their way waits for the rest of the copy. With accesses to them
-// at rate r of one thread, a copy of length t costs a thread t - (1 - e^(-r t)) / r on average.
+// A thread that comes to islands on their way waits for the rest of the copy.
 
 /// Runs of streams over two tiers in virtual time.
 public struct TierSimulation: Sendable {
@@ -89,12 +88,12 @@ public struct TierSimulation: Sendable {
     case .oracle:
       var run = TierRun(
         machine: machine, stream: stream, size: size, mechanism: .arbiter,
-        decider: .oracle(TierOracle(machine: machine)), seed: seed)
+        oracle: TierOracle(machine: machine), seed: seed)
       return run.outcome(limit: limit, progress: progress)
     case .policy(let make, let mechanism):
       var run = TierRun(
         machine: machine, stream: stream, size: size, mechanism: mechanism,
-        decider: .policy(make(seed)), seed: seed)
+        policy: make(seed), seed: seed)
       return run.outcome(limit: limit, progress: progress)
     }
   }
@@ -102,16 +101,12 @@ public struct TierSimulation: Sendable {
 
 /// A run under way.
 struct TierRun {
-  /// Who decides.
-  enum Decider {
-    case policy(any PlacementPolicy)
-    case oracle(TierOracle)
-  }
-
   private let machine: TierMachine
   private var stream: any TierStream
   private let size: TierStreamSize
-  private var decider: Decider
+  /// Who decides, or the oracle does. Taken out while it is used: held twice, it would be copied.
+  private var policy: (any PlacementPolicy)?
+  private var oracle: TierOracle?
   private var mover: TierMover
   private var sampler: TierSampler
   private var table = ChunkTable()
@@ -131,12 +126,13 @@ struct TierRun {
 
   init(
     machine: TierMachine, stream: any TierStream, size: TierStreamSize, mechanism: TierMechanism,
-    decider: Decider, seed: UInt64
+    policy: (any PlacementPolicy)? = nil, oracle: TierOracle? = nil, seed: UInt64
   ) {
     self.machine = machine
     self.stream = stream
     self.size = size
-    self.decider = decider
+    self.policy = policy
+    self.oracle = oracle
     mover = TierMover(machine: machine, mechanism: mechanism, chunkCount: stream.chunkCount)
     sampler = TierSampler(seed: seed)
     recorder = CourseRecorder(quantaPerPoint: TierSimulation.quantaPerPoint)
@@ -146,9 +142,7 @@ struct TierRun {
           process: 1, address: UInt64(chunk + 1) * UInt64(TierUnit.chunkBytes),
           slowIslands: IslandSet(rawValue: islands)))
     }
-    if case .policy(let policy) = decider {
-      period = policy.samplingPeriodNanoseconds
-    }
+    if let policy { period = policy.samplingPeriodNanoseconds }
   }
 
   mutating func outcome(limit: Double, progress: (Double) -> Bool) -> TierOutcome {
@@ -236,21 +230,14 @@ struct TierRun {
           * part.weight(ofChunk: hold.chunk, islands: hold.islands)
       }
       if share > 0 {
-        let met = rate * share * hold.nanoseconds
-        // For few accesses the difference is below the precision of its terms.
-        lost +=
-          met < 1e-4
-          ? hold.nanoseconds * met / 2
-          : hold.nanoseconds * (1 - (1 - PortableMath.exp(-met)) / met)
-        let waiting = Double(machine.threads) * (1 - PortableMath.exp(-met))
+        let wait = hold.wait(accessesPerNanosecond: rate * share)
+        lost += wait.nanoseconds
+        let waiting = Double(machine.threads) * wait.share
         outcomes[hold.outcomeIndex].stallCount = Int(waiting.rounded())
       }
       table[hold.chunk]?.slowIslands = IslandSet(rawValue: mover.slow[hold.chunk])
     }
-    if case .policy(var policy) = decider {
-      for outcome in outcomes { policy.complete(outcome) }
-      decider = .policy(policy)
-    }
+    for outcome in outcomes { policy?.complete(outcome) }
     return lost
   }
 
@@ -258,9 +245,8 @@ struct TierRun {
     _ mix: AccessMix, _ flow: TierFlow, accesses: Double, cpuNanoseconds: Double,
     _ outcome: inout TierOutcome
   ) {
-    guard case .policy(var policy) = decider else { return }
-    // The policy must not be held twice while it changes: its arrays would be copied.
-    decider = .oracle(TierOracle(machine: machine))
+    guard var policy = policy.take() else { return }
+    defer { self.policy = policy }
     var count = 0
     if let events = policy.eventsPerSample {
       sampler.drawByEvents(
@@ -289,34 +275,30 @@ struct TierRun {
       }
     }
     outcome.sampleCount += count
-    decider = .policy(policy)
   }
 
   private mutating func decide(_ mix: AccessMix) {
-    switch decider {
-    case .oracle(var oracle):
-      let plan = oracle.plan(
-        mix, slow: mover.slow, mechanism: mover.mechanism,
-        copyBytesPerSecond: mover.copyBytesPerSecond(to: .slow))
+    if let plan = oracle?.plan(
+      mix, slow: mover.slow, copyBytesPerSecond: mover.copyBytesPerSecond(to: .slow))
+    {
       if !plan.isEmpty { pending = plan[...] }
-      decider = .oracle(oracle)
       while let migration = pending.first, mover.submit(migration) { pending.removeFirst() }
-    case .policy(var policy):
-      guard time >= nextStep, !(mover.mechanism.isSynchronous && !mover.isIdle) else { return }
-      decider = .oracle(TierOracle(machine: machine))
-      nextStep = time + max(1, policy.stepNanoseconds)
-      var migrations: [Migration] = []
-      let view = PlacementView(
-        timeNanoseconds: time, chunks: table, tiers: machine.pair,
-        samplingPeriodNanoseconds: period,
-        sampleUnit: policy.eventsPerSample == nil ? .time : .accesses)
-      policy.step(view, into: &migrations)
-      for migration in migrations where !mover.submit(migration) {
-        policy.complete(MigrationOutcome(migration, status: .busy))
-      }
-      period = max(10_000, policy.samplingPeriodNanoseconds)
-      decider = .policy(policy)
     }
+    guard time >= nextStep, !(mover.mechanism.isSynchronous && !mover.isIdle),
+      var policy = policy.take()
+    else { return }
+    defer { self.policy = policy }
+    nextStep = time + max(1, policy.stepNanoseconds)
+    var migrations: [Migration] = []
+    let view = PlacementView(
+      timeNanoseconds: time, chunks: table, tiers: machine.pair,
+      samplingPeriodNanoseconds: period,
+      sampleUnit: policy.eventsPerSample == nil ? .time : .accesses)
+    policy.step(view, into: &migrations)
+    for migration in migrations where !mover.submit(migration) {
+      policy.complete(MigrationOutcome(migration, status: .busy))
+    }
+    period = max(10_000, policy.samplingPeriodNanoseconds)
   }
 }
 

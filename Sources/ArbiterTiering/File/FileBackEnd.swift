@@ -41,6 +41,8 @@ public final class FileBackEnd: TierBackEnd {
   private var nextSweep: Int64 = 0
   /// What looks at everybody's memory maps took since the last care.
   private var sweepNanoseconds: Int64 = 0
+  /// The slots that somebody maps, as this look has seen; nil where it did not look.
+  private var slotsInUse: Set<UInt32>?
   private let pins: PinScan
 
   /// Entries that are read at a time.
@@ -81,6 +83,7 @@ public final class FileBackEnd: TierBackEnd {
     page.beat()
     let now = arb_tier_now_ns()
     let isTimeForCare = now >= nextCare
+    slotsInUse = nil
     for number in 0..<page.usedSeatCount {
       let words = page.words(ofSeat: number)
       let isTaken = words.state != ARB_TIER_SEAT_FREE.rawValue && words.process != 0
@@ -238,23 +241,27 @@ public final class FileBackEnd: TierBackEnd {
     guard let seat = seats[number] else { return }
     if seat.counts.forks > 0 || !seat.isSurelyLeft {
       // A lock that goes with the last of them; and, as it may not have been had, everybody's maps.
-      guard now >= nextSweep, !page.forksLive(ofSeat: number, slow: slow.descriptor) else { return }
-      defer {
-        let cost = arb_tier_now_ns() - now
-        sweepNanoseconds += cost
-        nextSweep = now + max(Self.sweepPeriod, cost * Self.careShare)
-      }
+      guard !page.forksLive(ofSeat: number, slow: slow.descriptor) else { return }
       let own = page.slots(ofSeat: number)
-      let used =
-        own.isEmpty
-        ? own
-        : SlowMappings.slots(inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
-      guard own.isDisjoint(with: used) else { return }
+      guard own.isEmpty || sweep(now)?.isDisjoint(with: own) == true else { return }
     }
     // A last look at its sums: the mover may have gone on until the end.
     departed.add(page.words(ofSeat: number).counts.credible)
     seats[number] = nil
     page.clear(seat: number)
+  }
+
+  /// The slots that somebody maps, for all seats that were left; nil while it is too early to look.
+  private func sweep(_ now: Int64) -> Set<UInt32>? {
+    if slotsInUse == nil, now >= nextSweep {
+      let began = arb_tier_now_ns()
+      slotsInUse = SlowMappings.slots(
+        inode: slow.identity.inode, slotCount: slow.slotCount, tree: tree)
+      let cost = arb_tier_now_ns() - began
+      sweepNanoseconds += cost
+      nextSweep = now + max(Self.sweepPeriod, cost * Self.careShare)
+    }
+    return slotsInUse
   }
 
   // MARK: Moving
@@ -346,6 +353,9 @@ public final class FileBackEnd: TierBackEnd {
 
   /// CPU time that moving took so far.
   public var moverNanoseconds: Figure<UInt64> { .known(counts.cpu_ns) }
+
+  /// CPU time that room for what programs map took so far.
+  public var placingNanoseconds: Figure<UInt64> { .known(counts.placing_ns) }
 
   /// Accesses of programs that had to wait for a migration.
   public var stalls: Figure<TierStalls> {

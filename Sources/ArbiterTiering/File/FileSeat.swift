@@ -64,7 +64,8 @@ extension ArbTierCounts {
       promotions: min(promotions, most), demotions: min(demotions, most),
       bytes_to_fast: min(bytes_to_fast, most), bytes_to_slow: min(bytes_to_slow, most),
       stalls: min(stalls, most), stall_ns: min(stall_ns, most),
-      stall_ns_max: min(stall_ns_max, most), cpu_ns: min(cpu_ns, most), forks: min(forks, most),
+      stall_ns_max: min(stall_ns_max, most), cpu_ns: min(cpu_ns, most),
+      placing_ns: min(placing_ns, most), forks: min(forks, most),
       homes: min(homes, most), placed_slow: min(placed_slow, most))
   }
 
@@ -78,6 +79,7 @@ extension ArbTierCounts {
     stall_ns &+= other.stall_ns
     stall_ns_max = max(stall_ns_max, other.stall_ns_max)
     cpu_ns &+= other.cpu_ns
+    placing_ns &+= other.placing_ns
     forks &+= other.forks
     homes &+= other.homes
     placed_slow &+= other.placed_slow

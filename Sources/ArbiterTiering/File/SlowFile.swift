@@ -88,27 +88,14 @@ package final class SlowFile {
       guard errno == ENOENT else {
         throw PlatformError(errorNumber: errno, path: path, action: "examine slow memory")
       }
-      return (try opened(path, O_CREAT | O_EXCL), false)
+      return (try claimed(path, O_CREAT | O_EXCL), false)
     }
     switch facts.st_mode & S_IFMT {
     case S_IFDIR: return (try nameless(in: path), true)
-    case S_IFREG:
-      guard facts.st_size == 0 else {
-        throw PlatformError(
-          .invalidArgument, path: path, reason: "slow memory would overwrite what the file holds",
-          nextStep: "name a new file, an empty one or a directory")
-      }
-      let descriptor = try opened(path)
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        close(descriptor)
-        throw PlatformError(
-          .invalidArgument, path: path, reason: "another session has the file as its slow memory",
-          nextStep: "name another file or a directory")
-      }
-      return (descriptor, false)
+    case S_IFREG: return (try claimed(path), false)
     case S_IFCHR:
       guard case .deviceDax = try FileSystemKind.of(path: path, tree: tree) else { break }
-      return (try opened(path), false)
+      return (try claimed(path), false)
     default: break
     }
     throw PlatformError(
@@ -121,6 +108,36 @@ package final class SlowFile {
     let descriptor = unsafe Glibc.open(path, O_RDWR | O_CLOEXEC | flags, 0o600)
     guard descriptor >= 0 else {
       throw PlatformError(errorNumber: errno, path: path, action: "open slow memory")
+    }
+    return descriptor
+  }
+
+  /// Opens what has a name, for this session alone: two that share slots would mix up the memory of
+  /// their programs.
+  private static func claimed(_ path: String, _ flags: Int32 = 0) throws(PlatformError) -> Int32 {
+    let descriptor = try opened(path, flags)
+    do throws(PlatformError) {
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard errno == EWOULDBLOCK else {
+          throw PlatformError(errorNumber: errno, path: path, action: "lock slow memory")
+        }
+        throw PlatformError(
+          .invalidArgument, path: path, reason: "another session has it as its slow memory",
+          nextStep: "name another file or a directory")
+      }
+      // Not before the lock is held: whoever had it until then may have left something.
+      var facts = stat()
+      guard unsafe fstat(descriptor, &facts) == 0 else {
+        throw PlatformError(errorNumber: errno, path: path, action: "examine slow memory")
+      }
+      guard facts.st_size == 0 else {
+        throw PlatformError(
+          .invalidArgument, path: path, reason: "slow memory would overwrite what the file holds",
+          nextStep: "name a new file, an empty one or a directory")
+      }
+    } catch {
+      close(descriptor)
+      throw error
     }
     return descriptor
   }

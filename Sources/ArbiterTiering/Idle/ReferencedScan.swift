@@ -75,10 +75,7 @@ public final class ReferencedScan: IdleEvidence {
 
   /// What went wrong since the last call.
   public func takeRemarks() -> [String] {
-    worker.mail.withLock { mail in
-      defer { mail.remarks = [] }
-      return mail.remarks
-    }
+    worker.mail.withLock { $0.remarks.take() }
   }
 }
 
@@ -152,7 +149,7 @@ final class ReferencedWorker: Sendable {
   struct Mail {
     var processes: [Int32] = []
     var found: [IdleSpan] = []
-    var remarks: [String] = []
+    var remarks = RemarkList()
     var cpuNanoseconds: UInt64 = 0
     var isStopping = false
   }
@@ -218,7 +215,7 @@ final class ReferencedWorker: Sendable {
       windows[process] = nil
       guard ProcessStatus.read(ofProcess: process, from: tree)?.hasEnded == false else { return }
       refused.insert(process)
-      mail.withLock { $0.remarks.append("idle memory of \(process) cannot be proven: \(error)") }
+      mail.withLock { $0.remarks.add("idle memory of \(process) cannot be proven: \(error)") }
       return
     }
     mail.withLock { mail in

@@ -26,7 +26,7 @@ public final class TieredMemory: Sendable {
   /// Sizes by address.
   private let sizes = Lock<[UInt: Int]>([:])
 
-  /// Whether a process has had one: what has joined a session stays in it.
+  /// Whether this process has one or had one: what has joined a session stays in it.
   private static let isTaken = Lock(false)
 
   /// Makes the memory and starts the thread that places it.
@@ -42,7 +42,12 @@ public final class TieredMemory: Sendable {
     fastBytes: UInt64, slow: SlowMemory, slowBytes: UInt64? = nil,
     policy: any PlacementPolicy = AdaptivePlacement(), tree: SystemTree = SystemTree()
   ) throws(PlatformError) {
-    guard Self.isTaken.withLock({ isTaken in !isTaken }), arb_tier_is_joined() == 0 else {
+    // Taken before anything is done, as threads may try at once.
+    let isFirst = Self.isTaken.withLock { isTaken in
+      defer { isTaken = true }
+      return !isTaken
+    }
+    guard isFirst, arb_tier_is_joined() == 0 else {
       throw PlatformError(
         .invalidArgument,
         reason: "this process has tiered memory already, or is placed by "
@@ -50,8 +55,14 @@ public final class TieredMemory: Sendable {
     }
     var configuration = TierConfiguration(fastBytes: fastBytes, slow: slow, policy: policy)
     configuration.slowBytes = slowBytes
-    let probe = try TierProbe.run(configuration, tree: tree)
-    driver = try TierDriver(configuration, probe: probe, tree: tree)
+    let probe: TierProbe
+    do throws(PlatformError) {
+      probe = try TierProbe.run(configuration, tree: tree)
+      driver = try TierDriver(configuration, probe: probe, tree: tree)
+    } catch {
+      Self.isTaken.withLock { $0 = false }
+      throw error
+    }
     isAdopting = probe.backEnd == .file
     if isAdopting {
       // SAFETY: functions of C that take nothing, and hold no reference to this object.
@@ -62,7 +73,6 @@ public final class TieredMemory: Sendable {
         throw PlatformError(errorNumber: status, path: nil, action: "be told of forks")
       }
     }
-    Self.isTaken.withLock { $0 = true }
   }
 
   deinit { driver.end() }

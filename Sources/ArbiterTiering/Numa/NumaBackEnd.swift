@@ -6,6 +6,7 @@ public import ArbiterPlacement
 public import ArbiterPlatform
 internal import ArbiterRuntime
 internal import CArbiter
+internal import Glibc
 
 /// Moves pages between memory nodes from outside, by the kernel's own migration (move_pages(2)).
 ///
@@ -49,9 +50,9 @@ public struct NumaBackEnd: TierBackEnd {
   /// - Throws: ``PlatformError`` where the kernel cannot move pages or refuses a thread.
   public init(places: NumaPlaces, tree: SystemTree = SystemTree()) throws(PlatformError) {
     let shared = arb_pages_may_move_shared()
-    if shared < 0, -shared == Int64(Self.notImplemented) {
+    if shared == -Int64(ENOSYS) {
       throw PlatformError(
-        errorNumber: Self.notImplemented, path: nil, action: "move pages",
+        errorNumber: ENOSYS, path: nil, action: "move pages",
         nextStep: "use a kernel with NUMA and migration, or give a file as slow memory")
     }
     moveUnit = Self.moveUnit(tree)
@@ -67,13 +68,8 @@ public struct NumaBackEnd: TierBackEnd {
     return setting.contains("[always]") ? .chunk : .island
   }
 
-  /// ENOSYS.
-  private static let notImplemented: Int32 = 38
-
   /// Puts a program under management, and all that it starts.
-  public func manage(process: Int32) {
-    owner.worker.add(process: process)
-  }
+  public mutating func follow(_ process: Int32) { owner.worker.add(process: process) }
 
   /// NUMA.
   public var kind: TierBackEndKind { .numa }
@@ -140,6 +136,11 @@ public struct NumaBackEnd: TierBackEnd {
     .known(owner.worker.mail.withLock { $0.cpuNanoseconds })
   }
 
+  /// The kernel's, in the program's own page faults.
+  public var placingNanoseconds: Figure<UInt64> {
+    .unavailable("the kernel gives out memory where the program touches it")
+  }
+
   /// Nobody counts them: a page under migration holds its readers inside the kernel.
   public var stalls: Figure<TierStalls> {
     .unavailable("the kernel does not tell who waits for a page that it moves")
@@ -147,10 +148,7 @@ public struct NumaBackEnd: TierBackEnd {
 
   /// What went wrong or is given up since the last call.
   public mutating func takeRemarks() -> [String] {
-    owner.worker.mail.withLock { mail in
-      defer { mail.remarks = [] }
-      return mail.remarks
-    }
+    owner.worker.mail.withLock { $0.remarks.take() }
   }
 
   /// Stops the thread; pages stay where they are.

@@ -31,7 +31,7 @@ package enum ChunkChange: Equatable, Sendable {
 /// time round; after a move all pages are asked for.
 package struct NumaSurvey {
   /// Chunks that are looked after at most, 2 TiB; what lies beyond stays where it is.
-  static let chunkCountMax = 1 << 20
+  package static let chunkCountMax = 1 << 20
 
   package struct Process {
     package var number: Int32
@@ -56,6 +56,7 @@ package struct NumaSurvey {
   let tree: SystemTree
   let places: NumaPlaces
   let movesShared: Bool
+  private let chunkCountMax: Int
   package private(set) var processes: [Process] = []
   package private(set) var known: [ChunkKey: Known] = [:]
   /// The chunks in the order in which they are looked at.
@@ -69,8 +70,12 @@ package struct NumaSurvey {
   private var changes: [ChunkKey: ChunkChange] = [:]
   private var remarks: [String] = []
 
-  package init(tree: SystemTree, places: NumaPlaces, movesShared: Bool) {
+  package init(
+    tree: SystemTree, places: NumaPlaces, movesShared: Bool,
+    chunkCountMax: Int = NumaSurvey.chunkCountMax
+  ) {
     self.tree = tree
+    self.chunkCountMax = chunkCountMax
     self.places = places
     self.movesShared = movesShared
   }
@@ -205,11 +210,12 @@ package struct NumaSurvey {
   private mutating func take(_ areas: [MemoryArea], of index: Int) {
     let number = processes[index].number
     processes[index].areas = areas
+    let othersCount = round.count { $0.process != number }
     var present: Set<UInt64> = []
     for area in areas where charges(area, to: index) {
-      guard round.count + area.chunkCount <= Self.chunkCountMax else {
+      guard othersCount + present.count + area.chunkCount <= chunkCountMax else {
         remarks.append(
-          "process \(number) maps more than can be looked after (2 TiB in all): "
+          "process \(number) maps more than can be looked after (\(chunkCountMax >> 9) GiB in all): "
             + "what it maps at 0x\(String(area.addresses.lowerBound, radix: 16)) stays put")
         continue
       }

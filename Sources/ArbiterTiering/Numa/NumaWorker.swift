@@ -25,8 +25,6 @@ final class NumaWorker: Sendable {
 
   /// Decisions that are under way or not yet handed over at most.
   static let jobCountMax = 256
-  /// Lines that wait to be said at most; more of them say nothing new.
-  private static let remarkCountMax = 64
 
   struct Mail {
     var newProcesses: [Int32] = []
@@ -35,17 +33,9 @@ final class NumaWorker: Sendable {
     var endings: [Ending] = []
     var changes: [ChunkKey: ChunkChange] = [:]
     var processes: [Int32] = []
-    var remarks: [String] = []
-    var said: Set<String> = []
+    var remarks = RemarkList()
     var cpuNanoseconds: UInt64 = 0
     var isStopping = false
-
-    /// Keeps a line unless it was said before.
-    mutating func say(_ lines: [String]) {
-      for line in lines where said.count < remarkCountMax && said.insert(line).inserted {
-        remarks.append(line)
-      }
-    }
   }
 
   let mail = Lock(Mail())
@@ -147,7 +137,7 @@ final class NumaWorker: Sendable {
     let cpu = UInt64(max(0, SystemClock.threadCPUNanoseconds()))
     mail.withLock { mail in
       mail.changes.merge(changes) { _, new in new }
-      mail.say(remarks)
+      for remark in remarks { mail.remarks.add(remark) }
       if let ending { mail.endings.append(ending) }
       mail.processes = processes
       mail.cpuNanoseconds = cpu

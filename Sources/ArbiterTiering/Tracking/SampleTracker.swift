@@ -17,7 +17,7 @@ package final class SampleTracker {
 
   private var source: any AccessSource
   private let feed: SampleFeed
-  /// The periods that can be had, shortest first.
+  /// The periods that can be had; the one that a session begins with comes first.
   private let levels: [Int64]
   /// The sampler's events of each of them.
   private let events: [Set<Int>]
@@ -51,7 +51,8 @@ package final class SampleTracker {
     let first = max(Self.periodMin, period)
     switch backEnd {
     case .timer:
-      levels = [first, 2 * first, 4 * first, 16 * first]
+      let short = first / 2 < Self.periodMin ? 16 * first : first / 2
+      levels = [first, short, 2 * first, 4 * first]
       events = levels.indices.map { [$0] }
       let timer = try TimerSource(everyNanosecondsOfOne: levels.map { UInt64($0) }, tree: tree)
       (source, feed) = (timer, timer.feed)
@@ -88,11 +89,9 @@ package final class SampleTracker {
 
   /// Takes the period that is nearest to the one that is wanted.
   package func select(periodNanoseconds wanted: Int64, now: Int64) {
-    let ratio = Double(max(1, wanted))
     let nearest =
       levels.indices.min {
-        abs(Self.logRatio(Double(levels[$0]), ratio))
-          < abs(Self.logRatio(Double(levels[$1]), ratio))
+        Self.ratio(levels[$0], max(1, wanted)) < Self.ratio(levels[$1], max(1, wanted))
       } ?? 0
     if nearest != level,
       changedNanoseconds == .min || now - changedNanoseconds >= Self.changeNanoseconds
@@ -106,9 +105,9 @@ package final class SampleTracker {
     feed.sampler.select(events[level])
   }
 
-  /// The distance of two periods: how often one is the other doubled, roughly.
-  private static func logRatio(_ one: Double, _ other: Double) -> Double {
-    one >= other ? one / other - 1 : -(other / one - 1)
+  /// How many times the longer of two periods is the shorter one.
+  private static func ratio(_ one: Int64, _ other: Int64) -> Double {
+    Double(max(one, other)) / Double(min(one, other))
   }
 
   /// Hands over the accesses since the last call.

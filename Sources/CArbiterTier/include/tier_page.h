@@ -126,7 +126,8 @@ typedef struct {
   uint64_t stalls;
   uint64_t stall_ns;     /* at most: each stall counts from the first moment it may have begun */
   uint64_t stall_ns_max; /* the longest protection that stalled anybody */
-  uint64_t cpu_ns;       /* of mover and watcher threads */
+  uint64_t cpu_ns;       /* of mover and watcher threads, without: */
+  uint64_t placing_ns;   /* of the mover, in calls of the program: room taken, given back; forks */
   uint64_t forks;
   uint64_t homes;        /* chunks brought home, for what slow memory cannot do */
   uint64_t placed_slow;  /* chunks that began in slow memory, as the fast tier was full */

@@ -304,7 +304,7 @@ static void do_storm(void) {
   struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
   CHECK(sigaction(SIGALRM, &action, NULL) == 0);
   struct itimerval_ { struct { long s, us; } interval, value; } timer = {{0, 4000}, {0, 4000}};
-  CHECK(raw(SYS_setitimer, 0, (long)&timer, 0, 0, 0, 0) == 0);
+  CHECK(arb_raw(SYS_setitimer, 0, (long)&timer, 0, 0, 0, 0) == 0);
   is_over = 0;
   pthread_t threads[2];
   for (uint64_t each = 0; each < 2; each++)
@@ -326,7 +326,7 @@ static void do_storm(void) {
   is_over = 1;
   for (int each = 0; each < 2; each++) pthread_join(threads[each], NULL);
   timer.value.us = timer.interval.us = 0;
-  raw(SYS_setitimer, 0, (long)&timer, 0, 0, 0, 0);
+  arb_raw(SYS_setitimer, 0, (long)&timer, 0, 0, 0, 0);
   CHECK(munmap(block.bytes, BYTES) == 0);
 }
 
@@ -349,21 +349,9 @@ static void do_direct(void) {
 }
 
 int main(int count, char **words) {
-  static const struct {
-    const char *name;
-    void (*body)(void);
-  } modes[] = {{"fork", do_fork}, {"fork-raw", do_fork_raw}, {"clone", do_clone},
-               {"syscall", do_syscall}, {"inherit", do_inherit},
-               {"generations", do_generations}, {"daemon", do_daemon},
-               {"shared", do_shared}, {"spawn", do_spawn}, {"storm", do_storm},
-               {"direct", do_direct}};
-  if (count != 4) return 64;
-  seed(strtoull(words[2], NULL, 10));
-  for (size_t mode = 0; mode < sizeof modes / sizeof modes[0]; mode++) {
-    if (strcmp(modes[mode].name, words[1]) != 0) continue;
-    for (long round = strtol(words[3], NULL, 10); round > 0; round--) modes[mode].body();
-    printf("%016lx\n", checksum);
-    return 0;
-  }
-  return 64;
+  static const Mode modes[] = {
+      {"fork", do_fork}, {"fork-raw", do_fork_raw}, {"clone", do_clone}, {"syscall", do_syscall},
+      {"inherit", do_inherit}, {"generations", do_generations}, {"daemon", do_daemon},
+      {"shared", do_shared}, {"spawn", do_spawn}, {"storm", do_storm}, {"direct", do_direct}};
+  return run_modes(modes, sizeof modes / sizeof modes[0], count, words);
 }

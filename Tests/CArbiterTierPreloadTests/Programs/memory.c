@@ -194,10 +194,10 @@ static void do_behind(void) {
   fill(block, draw());
   uint64_t start = PAGES(draw() % MIB(6)), bytes = UP(1 + draw() % MIB(2));
   note((Block){block.bytes, start});
-  CHECK(raw(SYS_munmap, (long)(block.bytes + start), (long)bytes, 0, 0, 0, 0) == 0);
+  CHECK(arb_raw(SYS_munmap, (long)(block.bytes + start), (long)bytes, 0, 0, 0, 0) == 0);
   int file = memfd_create("behind", MFD_CLOEXEC);
   CHECK(file >= 0 && ftruncate(file, (off_t)bytes) == 0);
-  CHECK(raw(SYS_mmap, (long)(block.bytes + start), (long)bytes, PROT_READ | PROT_WRITE,
+  CHECK(arb_raw(SYS_mmap, (long)(block.bytes + start), (long)bytes, PROT_READ | PROT_WRITE,
             MAP_SHARED | MAP_FIXED, file, 0) == (long)(block.bytes + start));
   uint64_t kept = draw();
   fill((Block){block.bytes + start, bytes}, kept);
@@ -209,23 +209,13 @@ static void do_behind(void) {
   block.bytes[start + 100] = 77;
   CHECK(pread(file, &byte, 1, 100) == 1 && byte == 77);
   close(file);
-  CHECK(raw(SYS_munmap, (long)block.bytes, (long)MIB(8), 0, 0, 0, 0) == 0);
+  CHECK(arb_raw(SYS_munmap, (long)block.bytes, (long)MIB(8), 0, 0, 0, 0) == 0);
 }
 
 int main(int count, char **words) {
-  static const struct {
-    const char *name;
-    void (*body)(void);
-  } modes[] = {{"unmap", do_unmap}, {"remap", do_remap}, {"protect", do_protect},
-               {"reserve", do_reserve}, {"advise", do_advise}, {"small", do_small},
-               {"populate", do_populate}, {"lock", do_lock}, {"behind", do_behind}};
-  if (count != 4) return 64;
-  seed(strtoull(words[2], NULL, 10));
-  for (size_t mode = 0; mode < sizeof modes / sizeof modes[0]; mode++) {
-    if (strcmp(modes[mode].name, words[1]) != 0) continue;
-    for (long round = strtol(words[3], NULL, 10); round > 0; round--) modes[mode].body();
-    printf("%016lx\n", checksum);
-    return 0;
-  }
-  return 64;
+  static const Mode modes[] = {
+      {"unmap", do_unmap}, {"remap", do_remap}, {"protect", do_protect}, {"reserve", do_reserve},
+      {"advise", do_advise}, {"small", do_small}, {"populate", do_populate}, {"lock", do_lock},
+      {"behind", do_behind}};
+  return run_modes(modes, sizeof modes / sizeof modes[0], count, words);
 }

@@ -13,6 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* System calls that nobody stands in front of. */
+#include "../../../Sources/CArbiterTierPreload/raw.h"
+
 #define MIB(count) ((uint64_t)(count) << 20)
 #define PAGES(bytes) ((uint64_t)(bytes) & ~4095ull)
 #define UP(bytes) PAGES((uint64_t)(bytes) + 4095)
@@ -68,17 +71,23 @@ static inline void note(Block block) {
 /* Lets some migrations happen. */
 static inline void pause_briefly(void) { usleep(300); }
 
-/* A system call that nobody stands in front of. */
-static inline long raw(long number, long a, long b, long c, long d, long e, long f) {
-  long answer;
-  register long r10 __asm__("r10") = d;
-  register long r8 __asm__("r8") = e;
-  register long r9 __asm__("r9") = f;
-  __asm__ volatile("syscall"
-                   : "=a"(answer)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                   : "rcx", "r11", "memory");
-  return answer;
+/* What a program can do, by name. */
+typedef struct {
+  const char *name;
+  void (*body)(void);
+} Mode;
+
+/* Does what `words` name: a mode, a seed and a number of rounds. Prints what memory held. */
+static inline int run_modes(const Mode *modes, size_t mode_count, int count, char **words) {
+  if (count != 4) return 64;
+  seed(strtoull(words[2], NULL, 10));
+  for (size_t mode = 0; mode < mode_count; mode++) {
+    if (strcmp(modes[mode].name, words[1]) != 0) continue;
+    for (long round = strtol(words[3], NULL, 10); round > 0; round--) modes[mode].body();
+    printf("%016lx\n", checksum);
+    return 0;
+  }
+  return 64;
 }
 
 #endif

@@ -168,11 +168,13 @@ static const struct {
   const char *name;
   void (*body)(void);
 } cases[] = {
-    {"private", in_private}, {"huge", in_huge},       {"shared", in_shared},
-    {"no-room", no_room},    {"no-slot", no_slot},    {"no-memory", no_memory},
-    {"cut-file", cut_file},  {"unseen", unseen},      {"descriptors", descriptors},
-    {"ranges", ranges},      {"fresh", fresh},        {"mad", mad},
-    {"full", full_device},   {"unsealed", unsealed},
+    {"private", in_private},    {"huge", in_huge},          {"shared", in_shared},
+    {"no-room", no_room},       {"no-slot", no_slot},       {"no-memory", no_memory},
+    {"cut-file", cut_file},     {"unseen", unseen},         {"descriptors", descriptors},
+    {"ranges", ranges},         {"fresh", fresh},           {"pool-bound", pool_bound},
+    {"pool-bytes", pool_bytes}, {"pool-fork", pool_fork},   {"pool-unmap", pool_unmap},
+    {"pool-back", pool_back},   {"between", between},       {"mad", mad},
+    {"full", full_device},      {"unsealed", unsealed},
 };
 
 int main(int count, char **arguments) {

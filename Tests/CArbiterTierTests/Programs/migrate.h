@@ -75,6 +75,10 @@ void mad(void);
 void unsealed(void);
 
 /* migrate_cases.c */
+
+/* Joins, and adopts memory that holds what check_filled knows. */
+void prepare(void);
+void check_filled(uint64_t first, uint64_t count);
 void no_room(void);
 void full_device(void);
 void no_slot(void);
@@ -83,5 +87,13 @@ void cut_file(void);
 void unseen(void);
 void descriptors(void);
 void ranges(void);
+
+/* migrate_pool.c */
+void pool_bound(void);
+void pool_bytes(void);
+void pool_fork(void);
+void pool_unmap(void);
+void pool_back(void);
+void between(void);
 
 #endif

@@ -10,7 +10,7 @@ static void fill(void) {
     *(uint64_t *)(memory + at) = next_random(&seed);
 }
 
-static void check_filled(uint64_t first, uint64_t count) {
+void check_filled(uint64_t first, uint64_t count) {
   uint64_t seed = 5;
   for (uint64_t at = 0; at < (first + count) * CHUNK; at += 8) {
     uint64_t word = next_random(&seed);
@@ -18,7 +18,7 @@ static void check_filled(uint64_t first, uint64_t count) {
   }
 }
 
-static void prepare(void) {
+void prepare(void) {
   join(0);
   adopt(PROT_READ | PROT_WRITE, ARB_TIER_PRIVATE);
   fill();

@@ -8,7 +8,7 @@ package import ArbiterPlacement
 /// A line through CPU time over bytes, by sums that fade: what it shows at no bytes is the cost of
 /// kernel calls and faults. Where all migrations are of one size, the copy is taken at the tiers'
 /// bandwidth.
-package struct TierCosts {
+package struct MigrationCosts {
   private var weight = 0.0
   private var bytes = 0.0
   private var squares = 0.0

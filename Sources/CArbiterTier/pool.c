@@ -1,0 +1,142 @@
+/* Part of Arbiter. See LICENSE.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Fast memory that a demotion leaves behind, for the next promotions: pages that need not be made,
+ * zeroed and freed again, which costs more than to copy them. The kernel moves them out of the
+ * program's chunk (Linux 6.8), but for pages that somebody else still holds, a device or a fork.
+ *
+ * The pool is the part of the budget that is free just now, so that it adds nothing to what fast
+ * memory may take, and it is given back when nothing has moved for a while. Old bytes in it are out
+ * of the program's reach: whoever takes a piece writes all of it before it is mapped in. */
+#define _GNU_SOURCE
+#include "tier_state.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+/* Smaller runs are made as quickly as they are moved. */
+#define PIECE_BYTES_MIN (256ull << 10)
+#define POOL_BYTES_MAX (32ull << 20)
+#define IDLE_NS 2000000000ll
+
+static void unmap(uint64_t address, uint64_t length) {
+  if (length != 0) arb_tier_call(SYS_munmap, (int64_t)address, (int64_t)length, 0, 0, 0, 0);
+}
+
+/* Bytes that this process may keep: its part of what is free, and at least a chunk. */
+static uint64_t limit(void) {
+  ArbTierState *state = &arb_tier_state;
+  int64_t free_bytes = __atomic_load_n(&state->header->fast_free_bytes, __ATOMIC_RELAXED);
+  uint32_t seats = __atomic_load_n(&state->header->seat_high, __ATOMIC_RELAXED), taken = 0;
+  for (uint32_t each = 0; each < seats && each < ARB_TIER_SEAT_COUNT; each++) {
+    const ArbTierSeat *seat = arb_tier_seat(state->page, each);
+    taken += __atomic_load_n(&seat->state, __ATOMIC_RELAXED) == ARB_TIER_SEAT_TAKEN;
+  }
+  uint64_t share = free_bytes < 0 ? 0 : (uint64_t)free_bytes / (taken == 0 ? 1 : taken);
+  if (share > POOL_BYTES_MAX) return POOL_BYTES_MAX;
+  return share < ARB_TIER_CHUNK_BYTES ? ARB_TIER_CHUNK_BYTES : share;
+}
+
+/* Gives the oldest pieces back until there are at most so many bytes and pieces. */
+static void trim(uint64_t bytes_max, uint32_t count_max) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  uint32_t gone = 0;
+  while (gone < pool->count && (pool->bytes > bytes_max || pool->count - gone > count_max)) {
+    unmap(pool->pieces[gone].address, pool->pieces[gone].length);
+    pool->bytes -= pool->pieces[gone++].length;
+  }
+  pool->count -= gone;
+  for (uint32_t each = 0; each < pool->count && gone != 0; each++)
+    pool->pieces[each] = pool->pieces[each + gone];
+}
+
+void arb_tier_pool_drop(void) { trim(0, 0); }
+
+void arb_tier_pool_tend(void) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  if (pool->count == 0) return;
+  trim(arb_tier_now() - pool->used_ns < IDLE_NS ? limit() : 0, ARB_TIER_POOL_PIECES);
+}
+
+uint64_t arb_tier_map_aligned(uint64_t length) {
+  const uint64_t unit = ARB_TIER_CHUNK_BYTES;
+  const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  int64_t first = arb_tier_call(SYS_mmap, 0, (int64_t)length, protection, flags, -1, 0);
+  if (first < 0) return 0;
+  if (length < unit || (uint64_t)first % unit == 0) return (uint64_t)first;
+  unmap((uint64_t)first, length);
+  first = arb_tier_call(SYS_mmap, 0, (int64_t)(length + unit), protection, flags, -1, 0);
+  if (first < 0) return 0;
+  uint64_t start = (uint64_t)first, aligned = (start + unit - 1) / unit * unit;
+  unmap(start, aligned - start);
+  unmap(aligned + length, start + unit - aligned);
+  return aligned;
+}
+
+/* 1 if fresh memory comes as huge pages: they are made quickly, and pieces of small pages shall not
+ * take their place. */
+static int is_huge(void) {
+  static int is_always = -1;
+  if ((arb_tier_state.header->options & ARB_TIER_HUGE) != 0) return 1;
+  if (is_always < 0) {
+    char text[8] = "";
+    int64_t file = arb_tier_call(
+        SYS_openat, AT_FDCWD, (intptr_t) "/sys/kernel/mm/transparent_hugepage/enabled",
+        O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (file >= 0) {
+      arb_tier_call(SYS_read, file, (intptr_t)text, sizeof text, 0, 0, 0);
+      arb_tier_call(SYS_close, file, 0, 0, 0, 0, 0);
+    }
+    is_always = text[0] == '[';
+  }
+  return is_always;
+}
+
+uint64_t arb_tier_pool_room(uint32_t index, uint64_t length) {
+  const ArbTierChunk *chunk = &arb_tier_state.chunks[index];
+  if (length < PIECE_BYTES_MIN || chunk->sharing != ARB_TIER_PRIVATE ||
+      chunk->protection != (PROT_READ | PROT_WRITE) || !arb_tier_can_move_pages() || is_huge())
+    return 0;
+  uint64_t room = arb_tier_map_aligned(length);
+  if (room == 0) return 0;
+  if (arb_tier_register_missing(room, length) == 0) return room;
+  unmap(room, length);
+  return 0;
+}
+
+void arb_tier_pool_keep(uint64_t room, uint64_t length, int is_full) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  uint64_t most = is_full ? limit() : 0;
+  if (room == 0) return;
+  if (length > most || arb_tier_unregister(room, length) != 0) {
+    unmap(room, length);
+    return;
+  }
+  trim(most - length, ARB_TIER_POOL_PIECES - 1);
+  pool->pieces[pool->count++] = (ArbTierPiece){room, length};
+  pool->bytes += length;
+  pool->used_ns = arb_tier_now();
+}
+
+uint64_t arb_tier_pool_take(uint64_t length) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  uint32_t best = pool->count;
+  for (uint32_t each = 0; each < pool->count; each++) {
+    uint64_t bytes = pool->pieces[each].length;
+    if (bytes >= length && (best == pool->count || bytes <= pool->pieces[best].length))
+      best = each;
+  }
+  if (best == pool->count) return 0;
+  /* From the end: what is left begins where it began. */
+  ArbTierPiece *piece = &pool->pieces[best];
+  piece->length -= length;
+  pool->bytes -= length;
+  uint64_t address = piece->address + piece->length;
+  if (piece->length == 0) {
+    pool->count--;
+    for (uint32_t each = best; each < pool->count; each++)
+      pool->pieces[each] = pool->pieces[each + 1];
+  }
+  pool->used_ns = arb_tier_now();
+  return address;
+}

@@ -48,6 +48,12 @@ import Testing
   }
 
   @Test(.enabled(if: isPermitted))
+  func `a page that could be cut is not joined`() throws {
+    let folder = TemporaryFolder()
+    try run("unsealed", slow: "\(folder.path)/slow", folder: folder)
+  }
+
+  @Test(.enabled(if: isPermitted))
   func `a manager that writes over all of the page loses nothing of the program`() throws {
     let folder = TemporaryFolder()
     try run("mad", slow: "\(folder.path)/slow", folder: folder)

@@ -174,7 +174,7 @@ static const struct {
     {"ranges", ranges},         {"fresh", fresh},           {"pool-bound", pool_bound},
     {"pool-bytes", pool_bytes}, {"pool-fork", pool_fork},   {"pool-unmap", pool_unmap},
     {"pool-back", pool_back},   {"between", between},       {"mad", mad},
-    {"full", full_device},
+    {"full", full_device},      {"unsealed", unsealed},
 };
 
 int main(int count, char **arguments) {

@@ -72,6 +72,7 @@ void give(int64_t count);
 
 /* migrate_mad.c */
 void mad(void);
+void unsealed(void);
 
 /* migrate_cases.c */
 

@@ -76,6 +76,21 @@ static void come_and_go(uint64_t turn) {
   arb_tier_unlock();
 }
 
+/* A page that somebody could cut would be a signal to whoever reads it then. */
+void unsealed(void) {
+  uint64_t bytes = arb_tier_page_bytes(SLOTS, CAPACITY);
+  int page_fd = memfd_create("page", MFD_CLOEXEC);
+  if (page_fd < 0 || ftruncate(page_fd, (off_t)bytes) != 0) fail("no page");
+  void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+  if (page == MAP_FAILED) fail("no page");
+  arb_tier_page_make(page, SLOTS, CAPACITY);
+  int slow = open(slow_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+  if (slow < 0 || arb_tier_join(page_fd, slow) != -EINVAL) fail("an unsealed page was joined");
+  if (arb_tier_is_joined()) fail("joined");
+  /* Nothing is left behind that would keep it from another one. */
+  join(0);
+}
+
 void mad(void) {
   join(0);
   adopt(PROT_READ | PROT_WRITE, ARB_TIER_PRIVATE);

@@ -36,6 +36,7 @@ public enum TierTexts {
     refused_full 1
     stalls 17 3400000 410000
     mover_ns 800000000
+    placing_ns 90000000
     processes \(processes.map(String.init).joined(separator: ","))
     end
 

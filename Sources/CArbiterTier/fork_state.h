@@ -55,17 +55,6 @@ void arb_tier_fork_unlock(void);
 /* The state of a chunk; cleared where it was another chunk's. NULL before the first fork. */
 ArbTierForkChunk *arb_tier_fork_chunk(uint32_t index);
 
-/* Sets the first and count of the next islands side by side, and takes them out of the set. */
-static inline uint64_t arb_tier_next_run(uint64_t *islands, uint32_t *first, uint32_t *count) {
-  *first = (uint32_t)__builtin_ctzll(*islands);
-  uint64_t rest = ~(*islands >> *first);
-  *count = rest == 0 ? 64 : (uint32_t)__builtin_ctzll(rest);
-  if (*count > 64 - *first) *count = 64 - *first;
-  uint64_t run = (*count == 64 ? UINT64_MAX : (1ull << *count) - 1) << *first;
-  *islands &= ~run;
-  return run;
-}
-
 /* 1 if a fork of the process that has, or had, the seat lives; asked of a descriptor of the slow
  * file. */
 int arb_tier_is_locked(int64_t file, uint32_t seat);

@@ -35,6 +35,19 @@ static int64_t fill(uint64_t address, const char *bytes, uint64_t length) {
   return 0;
 }
 
+int arb_tier_fetch(uint32_t slot, uint64_t offset, uint64_t address) {
+  static char bytes[ARB_TIER_ISLAND_BYTES] __attribute__((aligned(4096)));
+  int64_t answer = arb_tier_copy_in(slot, offset, (uintptr_t)bytes, sizeof bytes);
+  if (answer != 0) return (int)answer;
+  answer = -EAGAIN;
+  for (int turn = 0; turn < 100 && answer == -EAGAIN; turn++) {
+    uint32_t never = 0;
+    if (turn != 0) arb_tier_sleep(&never, 0, 100000);
+    answer = fill(address, bytes, sizeof bytes);
+  }
+  return (int)answer;
+}
+
 int arb_tier_lent_home(uint32_t index, uint64_t islands) {
   static char bytes[ARB_TIER_ISLAND_BYTES] __attribute__((aligned(4096)));
   ArbTierChunk *chunk = &arb_tier_state.chunks[index];

@@ -131,6 +131,17 @@ static inline uint32_t arb_tier_high(void) {
   return high < arb_tier_state.chunk_capacity ? high : arb_tier_state.chunk_capacity;
 }
 
+/* Sets the first and count of the next islands side by side, and takes them out of the set. */
+static inline uint64_t arb_tier_next_run(uint64_t *islands, uint32_t *first, uint32_t *count) {
+  *first = (uint32_t)__builtin_ctzll(*islands);
+  uint64_t rest = ~(*islands >> *first);
+  *count = rest == 0 ? 64 : (uint32_t)__builtin_ctzll(rest);
+  if (*count > 64 - *first) *count = 64 - *first;
+  uint64_t run = (*count == 64 ? UINT64_MAX : (1ull << *count) - 1) << *first;
+  *islands &= ~run;
+  return run;
+}
+
 /* --- state.c --- */
 
 void arb_tier_lock(void);
@@ -233,7 +244,7 @@ void arb_tier_check_open(void);
 /* 1 if the kernel does not deny that this part of a chunk is mapped as the table says. */
 int arb_tier_check(uint32_t index, uint64_t offset, uint64_t length, int is_slow);
 
-/* --- move.c; on the mover, the lock held --- */
+/* --- move.c, demote.c, promote.c; on the mover, the lock held --- */
 
 /* Moves islands, none of which is where it shall be; lets go of the lock meanwhile. A status. */
 int arb_tier_run(
@@ -294,6 +305,9 @@ int arb_tier_fork_fault(uint64_t page);
 /* Brings home what is lent of a range, so that its chunks are as if no fork had been; with the lock
  * held. 0 or a negative errno: some of it is still HELD_FORKED. */
 int arb_tier_fork_settle(uint64_t start, uint64_t end);
+/* Fills an island whose pages are missing, and are registered as such, with its bytes of a slot. On
+ * the mover; 0 or a negative errno. */
+int arb_tier_fetch(uint32_t slot, uint64_t offset, uint64_t address);
 /* A forked chunk was unmapped here; its slot stays taken, and is freed (arb_tier_slot_free) by
  * fork.c when no fork is left. */
 void arb_tier_fork_slot_left(uint32_t slot);

@@ -170,7 +170,7 @@ static const struct {
     {"cut-file", cut_file},     {"unseen", unseen},         {"descriptors", descriptors},
     {"ranges", ranges},         {"fresh", fresh},           {"pool-bound", pool_bound},
     {"pool-bytes", pool_bytes}, {"pool-fork", pool_fork},   {"pool-unmap", pool_unmap},
-    {"pool-back", pool_back},
+    {"pool-back", pool_back},   {"between", between},
 };
 
 int main(int count, char **arguments) {

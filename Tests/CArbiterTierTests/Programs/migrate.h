@@ -72,5 +72,6 @@ void pool_bytes(void);
 void pool_fork(void);
 void pool_unmap(void);
 void pool_back(void);
+void between(void);
 
 #endif

@@ -133,9 +133,8 @@ void pool_unmap(void) {
   if (!falls_to(full - FAST * CHUNK + (1 << 20))) fail("the pool stays");
 }
 
-/* The slot cannot be mapped when the chunk's pages have left it already: they come back. */
-void pool_back(void) {
-  prepare();
+/* From now on no slot can be mapped over anything. */
+static void refuse_slots(void) {
   const struct sock_filter refuse[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
@@ -148,11 +147,45 @@ void pool_back(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
     fail("seccomp: %s", strerror(errno));
+}
+
+/* Adds one to all words, and takes it away again. */
+static void store_all(void) {
+  for (uint64_t at = 0; at < CHUNKS * CHUNK; at += 8) ++*(uint64_t *)(memory + at);
+  for (uint64_t at = 0; at < CHUNKS * CHUNK; at += 8) --*(uint64_t *)(memory + at);
+}
+
+/* The slot cannot be mapped when the chunk's pages have left it already: they come back. */
+void pool_back(void) {
+  prepare();
+  refuse_slots();
   for (uint32_t each = 0; each < FAST; each++)
     expect(move(each, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_FULL, "without the slot's mapping");
   check_filled(0, CHUNKS);
-  for (uint64_t at = 0; at < FAST * CHUNK; at += 8) ++*(uint64_t *)(memory + at);
-  for (uint64_t at = 0; at < FAST * CHUNK; at += 8) --*(uint64_t *)(memory + at);
+  store_all();
+  check_filled(0, CHUNKS);
+  check_books();
+}
+
+/* Islands move home together, and what lies between cannot be slow again: it comes home too. */
+void between(void) {
+  prepare();
+  give(CHUNKS);
+  expect(move(0, UINT64_MAX, ARB_TIER_TO_SLOW), ARB_TIER_MOVED, "away");
+  expect(move(0, 1ull << 40, ARB_TIER_TO_FAST), ARB_TIER_MOVED, "one island");
+  check_filled(0, CHUNKS);
+  refuse_slots();
+  const uint64_t some = 0x8108000010010111ull; /* some lie near each other, one lies alone */
+  ArbTierOutcome outcome = move(0, some & ~(1ull << 40), ARB_TIER_TO_FAST);
+  expect(outcome, ARB_TIER_MOVED, "islands");
+  if ((outcome.slow_islands & some) != 0) fail("%lx are slow", outcome.slow_islands);
+  if ((outcome.slow_islands & 0x6) != 0) fail("what lies between is slow");
+  if ((outcome.slow_islands & 0xf00000) != 0xf00000) fail("what lies apart is fast");
+  check_filled(0, CHUNKS);
+  store_all();
+  check_filled(0, CHUNKS);
+  check_books();
+  if (arb_tier_home((uintptr_t)memory, CHUNK) != 0) fail("home");
   check_filled(0, CHUNKS);
   check_books();
 }

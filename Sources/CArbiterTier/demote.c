@@ -1,8 +1,8 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Islands on their way to slow memory: they can be read all the while, and whoever stores to them
- * waits until they are copied and the slot is mapped in their place. */
+ * Islands on their way to slow memory: they can be read while they are copied, and whoever stores
+ * to them waits until the slot is mapped in their place. */
 #define _GNU_SOURCE
 #include "move.h"
 

@@ -60,8 +60,9 @@ final class FakeProgram {
   func take(_ entry: Int) { unsafe chunk(entry).pointee.address = 0 }
 
   /// Counts what the mover did.
-  func count(forks: UInt64 = 0, cpuNanoseconds: UInt64 = 0) {
+  func count(forks: UInt64 = 0, cpuNanoseconds: UInt64 = 0, placingNanoseconds: UInt64 = 0) {
     unsafe place.pointee.counts.forks += forks
+    unsafe place.pointee.counts.placing_ns += placingNanoseconds
     unsafe place.pointee.counts.cpu_ns += cpuNanoseconds
   }
 

@@ -114,7 +114,7 @@ import Testing
     let program = FakeProgram(joining: backEnd.page, seat: 3, process: 1 << 23)
     program.put(0, address: 3 * Self.chunk, generation: 7)
     program.claim(slot: 2)
-    program.count(cpuNanoseconds: 1234)
+    program.count(cpuNanoseconds: 1234, placingNanoseconds: 77)
     var table = ChunkTable()
     var outcomes: [MigrationOutcome] = []
     var removedCount = 0
@@ -130,6 +130,7 @@ import Testing
     #expect(table.count == 0)
     #expect(backEnd.processes.isEmpty)
     #expect(backEnd.moverNanoseconds.value == 1234)
+    #expect(backEnd.placingNanoseconds.value == 77)
   }
 
   @Test func `keeps the slots of a program that was forked while somebody maps them`() throws {

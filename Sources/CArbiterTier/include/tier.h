@@ -9,11 +9,12 @@
  * bounded by one chunk's copy.
  *
  * What a migration does. To slow memory: the islands are write-protected by userfaultfd, copied
- * into the slot, and the slot's mapping, made ready elsewhere, is moved over them by one mremap;
- * readers go on all the while, writers wait. To fast memory: fresh anonymous memory is made ready,
- * an empty mapping that is registered with userfaultfd is moved over the islands, so that whoever
- * touches them waits, they are copied from the file, and the fresh memory is moved over. Copies go
- * through the kernel, so that memory which is gone or poisoned is an error and not a signal.
+ * into the slot, and the slot is mapped over them; readers go on while they are copied, writers
+ * wait. To fast memory: fresh anonymous memory is made ready, an empty mapping that is registered
+ * with userfaultfd is moved over the islands, so that whoever touches them waits, they are copied
+ * from the file, and the fresh memory is moved over. Pages that a demotion leaves are the fresh
+ * memory of the next promotions. Copies go through the kernel, so that memory which is gone or
+ * poisoned is an error and not a signal.
  *
  * What is guaranteed. At every moment the program's addresses show its latest stores. A fork sees
  * what it would have seen: see arb_tier_fork_prepare.

@@ -40,8 +40,11 @@ static int has_pool(uint64_t before) { return anonymous_bytes() + FAST * CHUNK /
 void pool_bound(void) {
   const uint64_t noise = 1 << 20;
   prepare();
-  uint64_t full = anonymous_bytes();
+  uint64_t full = anonymous_bytes(), placing = seat->counts.placing_ns;
+  /* Slots for the slow chunks were claimed in the adoption. */
+  if (placing == 0) fail("placing took no time");
   move_all(0, FAST, ARB_TIER_TO_SLOW);
+  if (seat->counts.placing_ns != placing) fail("a migration counts as placing");
   int is_pool = has_pool(full);
   if (anonymous_bytes() > full + noise) fail("%lu bytes, not %lu", anonymous_bytes(), full);
   for (int turn = 0; turn < 4; turn++) {

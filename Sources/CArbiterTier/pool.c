@@ -7,7 +7,10 @@
  *
  * The pool is the part of the budget that is free just now, so that it adds nothing to what fast
  * memory may take, and it is given back when nothing has moved for a while. Old bytes in it are out
- * of the program's reach: whoever takes a piece writes all of it before it is mapped in. */
+ * of the program's reach: whoever takes a piece writes all of it before it is mapped in.
+ *
+ * It lies in an arena of its own that stays mapped: what came and went among the program's mappings
+ * would be taken for the program's, where that unmaps memory unseen or grows it bit by bit. */
 #define _GNU_SOURCE
 #include "tier_state.h"
 
@@ -16,11 +19,25 @@
 
 /* Smaller runs are made as quickly as they are moved. */
 #define PIECE_BYTES_MIN (256ull << 10)
-#define POOL_BYTES_MAX (32ull << 20)
+#define ARENA_BYTES (ARB_TIER_POOL_PLACES * ARB_TIER_CHUNK_BYTES)
 #define IDLE_NS 2000000000ll
 
 static void unmap(uint64_t address, uint64_t length) {
   if (length != 0) arb_tier_call(SYS_munmap, (int64_t)address, (int64_t)length, 0, 0, 0, 0);
+}
+
+static void empty(uint64_t address, uint64_t length) {
+  if (length != 0)
+    arb_tier_call(SYS_madvise, (int64_t)address, (int64_t)length, MADV_DONTNEED, 0, 0, 0);
+}
+
+static uint64_t place_address(uint32_t place) {
+  return arb_tier_state.pool.arena + place * ARB_TIER_CHUNK_BYTES;
+}
+
+static int is_ours(uint64_t address) {
+  uint64_t arena = arb_tier_state.pool.arena;
+  return arena != 0 && address - arena < ARENA_BYTES;
 }
 
 /* Bytes that this process may keep: its part of what is free, and at least a chunk. */
@@ -33,29 +50,33 @@ static uint64_t limit(void) {
     taken += __atomic_load_n(&seat->state, __ATOMIC_RELAXED) == ARB_TIER_SEAT_TAKEN;
   }
   uint64_t share = free_bytes < 0 ? 0 : (uint64_t)free_bytes / (taken == 0 ? 1 : taken);
-  if (share > POOL_BYTES_MAX) return POOL_BYTES_MAX;
   return share < ARB_TIER_CHUNK_BYTES ? ARB_TIER_CHUNK_BYTES : share;
 }
 
-/* Gives the oldest pieces back until there are at most so many bytes and pieces. */
-static void trim(uint64_t bytes_max, uint32_t count_max) {
-  ArbTierPool *pool = &arb_tier_state.pool;
-  uint32_t gone = 0;
-  while (gone < pool->count && (pool->bytes > bytes_max || pool->count - gone > count_max)) {
-    unmap(pool->pieces[gone].address, pool->pieces[gone].length);
-    pool->bytes -= pool->pieces[gone++].length;
-  }
-  pool->count -= gone;
-  for (uint32_t each = 0; each < pool->count && gone != 0; each++)
-    pool->pieces[each] = pool->pieces[each + gone];
+static uint64_t held_bytes(void) {
+  uint64_t sum = 0;
+  for (uint32_t place = 0; place < ARB_TIER_POOL_PLACES; place++)
+    sum += arb_tier_state.pool.bytes[place];
+  return sum;
 }
 
-void arb_tier_pool_drop(void) { trim(0, 0); }
+/* Gives pieces back until there are at most so many bytes. */
+static void trim(uint64_t bytes_max) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  uint64_t held = held_bytes();
+  for (uint32_t place = 0; place < ARB_TIER_POOL_PLACES && held > bytes_max; place++) {
+    empty(place_address(place), pool->bytes[place]);
+    held -= pool->bytes[place];
+    pool->bytes[place] = 0;
+  }
+}
+
+void arb_tier_pool_drop(void) { trim(0); }
 
 void arb_tier_pool_tend(void) {
   ArbTierPool *pool = &arb_tier_state.pool;
-  if (pool->count == 0) return;
-  trim(arb_tier_now() - pool->used_ns < IDLE_NS ? limit() : 0, ARB_TIER_POOL_PIECES);
+  if (pool->arena == 0 || held_bytes() == 0) return;
+  trim(arb_tier_now() - pool->used_ns < IDLE_NS ? limit() : 0);
 }
 
 uint64_t arb_tier_map_aligned(uint64_t length) {
@@ -92,51 +113,73 @@ static int is_huge(void) {
   return is_always;
 }
 
+/* 1 if there is an arena. Where the table still has memory that was unmapped unseen there, another
+ * is tried later. */
+static int has_arena(void) {
+  ArbTierPool *pool = &arb_tier_state.pool;
+  if (pool->arena != 0) return 1;
+  uint64_t arena = arb_tier_map_aligned(ARENA_BYTES);
+  if (arena == 0) return 0;
+  if (arb_tier_overlaps(arena, ARENA_BYTES)) {
+    unmap(arena, ARENA_BYTES);
+    return 0;
+  }
+  pool->arena = arena;
+  return 1;
+}
+
 uint64_t arb_tier_pool_room(uint32_t index, uint64_t length) {
   const ArbTierChunk *chunk = &arb_tier_state.chunks[index];
+  ArbTierPool *pool = &arb_tier_state.pool;
   if (length < PIECE_BYTES_MIN || chunk->sharing != ARB_TIER_PRIVATE ||
       chunk->protection != (PROT_READ | PROT_WRITE) || !arb_tier_can_move_pages() || is_huge())
     return 0;
-  uint64_t room = arb_tier_map_aligned(length);
-  if (room == 0) return 0;
-  if (arb_tier_register_missing(room, length) == 0) return room;
-  unmap(room, length);
-  return 0;
+  uint32_t place = 0;
+  while (place < ARB_TIER_POOL_PLACES && pool->bytes[place] != 0) place++;
+  if (place == ARB_TIER_POOL_PLACES || !has_arena()) return 0;
+  uint64_t room = place_address(place);
+  return arb_tier_register_missing(room, length) == 0 ? room : 0;
 }
 
 void arb_tier_pool_keep(uint64_t room, uint64_t length, int is_full) {
   ArbTierPool *pool = &arb_tier_state.pool;
-  uint64_t most = is_full ? limit() : 0;
   if (room == 0) return;
-  if (length > most || arb_tier_unregister(room, length) != 0) {
-    unmap(room, length);
+  uint64_t most = is_full && arb_tier_unregister(room, length) == 0 ? limit() : 0;
+  if (length > most) {
+    empty(room, length);
     return;
   }
-  trim(most - length, ARB_TIER_POOL_PIECES - 1);
-  pool->pieces[pool->count++] = (ArbTierPiece){room, length};
-  pool->bytes += length;
+  trim(most - length);
+  pool->bytes[(room - pool->arena) / ARB_TIER_CHUNK_BYTES] = length;
   pool->used_ns = arb_tier_now();
 }
 
-uint64_t arb_tier_pool_take(uint64_t length) {
+uint64_t arb_tier_pool_take(uint32_t index, uint64_t length) {
+  const ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   ArbTierPool *pool = &arb_tier_state.pool;
-  uint32_t best = pool->count;
-  for (uint32_t each = 0; each < pool->count; each++) {
-    uint64_t bytes = pool->pieces[each].length;
-    if (bytes >= length && (best == pool->count || bytes <= pool->pieces[best].length))
-      best = each;
+  if (chunk->sharing != ARB_TIER_PRIVATE || chunk->protection != (PROT_READ | PROT_WRITE))
+    return 0;
+  uint32_t best = ARB_TIER_POOL_PLACES;
+  for (uint32_t place = 0; place < ARB_TIER_POOL_PLACES; place++) {
+    if (pool->bytes[place] < length) continue;
+    if (best == ARB_TIER_POOL_PLACES || pool->bytes[place] < pool->bytes[best]) best = place;
   }
-  if (best == pool->count) return 0;
+  if (best == ARB_TIER_POOL_PLACES) return 0;
   /* From the end: what is left begins where it began. */
-  ArbTierPiece *piece = &pool->pieces[best];
-  piece->length -= length;
-  pool->bytes -= length;
-  uint64_t address = piece->address + piece->length;
-  if (piece->length == 0) {
-    pool->count--;
-    for (uint32_t each = best; each < pool->count; each++)
-      pool->pieces[each] = pool->pieces[each + 1];
-  }
+  pool->bytes[best] -= length;
   pool->used_ns = arb_tier_now();
-  return address;
+  return place_address(best) + pool->bytes[best];
+}
+
+int arb_tier_fresh_put(uint64_t fresh, uint64_t length, uint64_t address) {
+  /* The arena stays whole. */
+  int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (is_ours(fresh) ? MREMAP_DONTUNMAP : 0);
+  int64_t answer = arb_tier_call(
+      SYS_mremap, (int64_t)fresh, (int64_t)length, (int64_t)length, flags, (int64_t)address, 0);
+  return answer < 0 ? (int)answer : 0;
+}
+
+void arb_tier_fresh_drop(uint64_t fresh, uint64_t length) {
+  if (is_ours(fresh)) empty(fresh, length);
+  else unmap(fresh, length);
 }

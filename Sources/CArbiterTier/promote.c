@@ -58,7 +58,7 @@ static uint64_t next_span(ArbTierMove *move, uint64_t *islands) {
 static int64_t make_fresh(const ArbTierMove *move, uint64_t bytes) {
   const ArbTierLocal *local = &arb_tier_state.locals[move->index];
   int is_shared = arb_tier_move_chunk(move)->sharing == ARB_TIER_SHARED;
-  int64_t fresh = is_shared ? 0 : (int64_t)arb_tier_pool_take(bytes);
+  int64_t fresh = (int64_t)arb_tier_pool_take(move->index, bytes);
   if (fresh != 0) return fresh;
   if (is_shared)
     fresh = arb_tier_call(
@@ -117,10 +117,7 @@ static int put_fresh(const ArbTierMove *move, uint64_t fresh) {
         SYS_mprotect, (int64_t)fresh, length, chunk->protection, 0, 0, 0);
     if (answer < 0) return (int)answer;
   }
-  answer = arb_tier_call(
-      SYS_mremap, (int64_t)fresh, length, length, MREMAP_MAYMOVE | MREMAP_FIXED,
-      (int64_t)move->address, 0);
-  return answer < 0 ? (int)answer : 0;
+  return arb_tier_fresh_put(fresh, move->length, move->address);
 }
 
 /* Maps the slot over islands that stay slow. Where the kernel refuses, for want of memory or of
@@ -181,7 +178,7 @@ static uint64_t replace_placeholder(
     arb_tier_move_aim(&part, done, end - done);
     home |= put_slow(&part);
   }
-  unmap(fresh, left);
+  arb_tier_fresh_drop(fresh, left);
   return home;
 }
 
@@ -197,13 +194,9 @@ static void replace_what_is_left(const ArbTierMove *move, uint64_t islands, uint
             address, move->slot, at, 4096, arb_tier_move_chunk(move)->protection, MAP_SHARED);
       continue;
     }
-    int64_t answer = -ESTALE;
-    if (is_ours)
-      answer = arb_tier_call(
-          SYS_mremap, (int64_t)fresh, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
-          (int64_t)address, 0);
+    int error = is_ours ? arb_tier_fresh_put(fresh, 4096, address) : -ESTALE;
     /* Not what has moved: others may have mapped something in its place already. */
-    if (answer < 0) unmap(fresh, 4096);
+    if (error != 0) arb_tier_fresh_drop(fresh, 4096);
     fresh += 4096;
   }
 }
@@ -219,7 +212,7 @@ static int promote_span(ArbTierMove *move, uint64_t islands) {
   error = arb_tier_move_check(move, 1);
   if (error == 0) error = put_placeholder(move);
   if (error != 0) {
-    unmap((uint64_t)fresh, bytes_of(islands));
+    arb_tier_fresh_drop((uint64_t)fresh, bytes_of(islands));
     arb_tier_move_punch(move);
     return error;
   }

@@ -59,17 +59,12 @@ typedef struct {
 } ArbTierFastFile;
 
 /* Memory that demotions left: see pool.c. */
-#define ARB_TIER_POOL_PIECES 64u
+#define ARB_TIER_POOL_PLACES 16u
 
 typedef struct {
-  uint64_t address, length;
-} ArbTierPiece;
-
-typedef struct {
-  uint32_t count;
-  uint64_t bytes;
+  uint64_t arena;  /* a chunk's bytes for each place; 0: there is none yet */
   int64_t used_ns; /* when a piece came or went last */
-  ArbTierPiece pieces[ARB_TIER_POOL_PIECES];
+  uint64_t bytes[ARB_TIER_POOL_PLACES]; /* of the piece that begins at the place, if any */
 } ArbTierPool;
 
 typedef struct {
@@ -228,12 +223,16 @@ void arb_tier_drain_events(void); /* counts faults; lets a waiting mremap go on 
 
 /* Anonymous memory; a whole chunk is aligned, so that it can be one huge page. 0: there is none. */
 uint64_t arb_tier_map_aligned(uint64_t length);
-/* An empty mapping for the pages of a run of a chunk; 0 where they are not worth keeping. */
+/* An empty place for the pages of a chunk's runs; 0 where they are not worth keeping. */
 uint64_t arb_tier_pool_room(uint32_t index, uint64_t length);
-/* Takes what was moved there into the pool, if all of it was; else gives it back. */
+/* Takes what was moved there into the pool, if all of it was; else lets go of it. */
 void arb_tier_pool_keep(uint64_t room, uint64_t length, int is_full);
-/* A piece of memory with all its pages, and old bytes in them, which is the caller's; or 0. */
-uint64_t arb_tier_pool_take(uint64_t length);
+/* Memory for islands of a chunk, with all its pages and old bytes in them; or 0. */
+uint64_t arb_tier_pool_take(uint32_t index, uint64_t length);
+/* Maps such memory, or plain memory, in the place of what lies at an address: 0 or a negative
+ * errno; or lets go of it. */
+int arb_tier_fresh_put(uint64_t fresh, uint64_t length, uint64_t address);
+void arb_tier_fresh_drop(uint64_t fresh, uint64_t length);
 void arb_tier_pool_tend(void); /* at each wake-up: gives back what is too much, or idle */
 void arb_tier_pool_drop(void);
 

@@ -37,7 +37,9 @@ import Testing
 
   @Test(
     .enabled(if: isPermitted),
-    arguments: ["private", "shared", "no-room", "ranges", "pool-bytes", "pool-back", "between"])
+    arguments: [
+      "private", "shared", "no-room", "ranges", "pool-bytes", "pool-back", "between",
+    ])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()
     let sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -52,7 +54,9 @@ import Testing
     try run("private", slow: "\(memory.path)/slow", folder: folder)
   }
 
-  @Test(.enabled(if: isPermitted), arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
+  @Test(
+    .enabled(if: isPermitted),
+    arguments: ["no-room", "no-slot", "no-memory", "cut-file", "between"])
   func `a migration that fails leaves all as it was`(name: String) throws {
     let folder = TemporaryFolder()
     try run(name, slow: "\(folder.path)/slow", folder: folder)

@@ -53,7 +53,7 @@ public struct TierReading: Sendable {
   /// CPU time of moving, in nanoseconds.
   public var moverNanoseconds: Figure<UInt64>
   /// CPU time of taking room for what programs map and of giving it back, in nanoseconds.
-  public var placingNanoseconds: Figure<UInt64> = .unavailable("only the session itself tells it")
+  public var placingNanoseconds: Figure<UInt64> = .unavailable("the session does not tell it")
   /// Processes whose memory is managed.
   public var processes: [Int32]
 }

@@ -9,9 +9,12 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* Pages that were moved out of the run go back there. */
-static void give_back(const ArbTierMove *move, uint64_t room, uint64_t moved) {
-  uint64_t back = arb_tier_move_pages(move->address, room, moved);
+/* Pages that were moved out of the run go back there; where something else was mapped since, those
+ * that can. */
+static void give_back(const ArbTierMove *move, uint64_t room, uint64_t moved, int is_stale) {
+  for (uint64_t at = 0; at < moved && is_stale; at += 4096)
+    arb_tier_move_pages(move->address + at, room + at, 4096);
+  uint64_t back = is_stale ? moved : arb_tier_move_pages(move->address, room, moved);
   if (back >= moved) return;
   arb_tier_call(
       SYS_mremap, (int64_t)(room + back), (int64_t)(moved - back), (int64_t)(moved - back),
@@ -28,12 +31,13 @@ static int replace_by_slot(ArbTierMove *move, uint64_t run, uint64_t room, uint6
       &bytes);
   arb_tier_move_lock(move);
   local->stale_islands |= run;
-  if (error == 0) error = arb_tier_move_check(move, 0);
   if (error != 0) return error;
   if (room != 0 && bytes == move->length)
     *moved = arb_tier_move_pages(room, move->address, move->length);
-  error = arb_tier_move_map_slow(move);
-  if (error != 0) give_back(move, room, *moved);
+  /* Right before the slot is mapped there. */
+  error = arb_tier_move_check(move, 0);
+  if (error == 0) error = arb_tier_move_map_slow(move);
+  if (error != 0) give_back(move, room, *moved, error == -ESTALE);
   else move->outcome->bytes_copied += bytes;
   return error;
 }

@@ -9,8 +9,8 @@
  * memory may take, and it is given back when nothing has moved for a while. Old bytes in it are out
  * of the program's reach: whoever takes a piece writes all of it before it is mapped in.
  *
- * It lies in an arena of its own that stays mapped: what came and went among the program's mappings
- * would be taken for the program's, where that unmaps memory unseen or grows it bit by bit. */
+ * It lies in an arena of its own that is mapped at the start and stays: what came and went among the
+ * program's mappings could lie where the program has unmapped something and maps it again. */
 #define _GNU_SOURCE
 #include "tier_state.h"
 
@@ -113,30 +113,20 @@ static int is_huge(void) {
   return is_always;
 }
 
-/* 1 if there is an arena. Where the table still has memory that was unmapped unseen there, another
- * is tried later. */
-static int has_arena(void) {
-  ArbTierPool *pool = &arb_tier_state.pool;
-  if (pool->arena != 0) return 1;
-  uint64_t arena = arb_tier_map_aligned(ARENA_BYTES);
-  if (arena == 0) return 0;
-  if (arb_tier_overlaps(arena, ARENA_BYTES)) {
-    unmap(arena, ARENA_BYTES);
-    return 0;
-  }
-  pool->arena = arena;
-  return 1;
+void arb_tier_pool_begin(void) {
+  if (arb_tier_can_move_pages() && !is_huge())
+    arb_tier_state.pool.arena = arb_tier_map_aligned(ARENA_BYTES);
 }
 
 uint64_t arb_tier_pool_room(uint32_t index, uint64_t length) {
   const ArbTierChunk *chunk = &arb_tier_state.chunks[index];
   ArbTierPool *pool = &arb_tier_state.pool;
-  if (length < PIECE_BYTES_MIN || chunk->sharing != ARB_TIER_PRIVATE ||
-      chunk->protection != (PROT_READ | PROT_WRITE) || !arb_tier_can_move_pages() || is_huge())
+  if (pool->arena == 0 || length < PIECE_BYTES_MIN || chunk->sharing != ARB_TIER_PRIVATE ||
+      chunk->protection != (PROT_READ | PROT_WRITE))
     return 0;
   uint32_t place = 0;
   while (place < ARB_TIER_POOL_PLACES && pool->bytes[place] != 0) place++;
-  if (place == ARB_TIER_POOL_PLACES || !has_arena()) return 0;
+  if (place == ARB_TIER_POOL_PLACES) return 0;
   uint64_t room = place_address(place);
   return arb_tier_register_missing(room, length) == 0 ? room : 0;
 }

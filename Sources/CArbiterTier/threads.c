@@ -202,6 +202,7 @@ static int start_thread(void *(*body)(void *)) {
 static int begin_mover(void) {
   ArbTierState *state = &arb_tier_state;
   state->mover_thread = arb_tier_thread_number();
+  arb_tier_pool_begin();
   /* Before the watcher is there: it gets the table of descriptors that the mover has then. */
   take_descriptors();
   if (state->is_movable) {

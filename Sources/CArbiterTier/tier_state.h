@@ -62,7 +62,7 @@ typedef struct {
 #define ARB_TIER_POOL_PLACES 16u
 
 typedef struct {
-  uint64_t arena;  /* a chunk's bytes for each place; 0: there is none yet */
+  uint64_t arena;  /* a chunk's bytes for each place; 0: there is none */
   int64_t used_ns; /* when a piece came or went last */
   uint64_t bytes[ARB_TIER_POOL_PLACES]; /* of the piece that begins at the place, if any */
 } ArbTierPool;
@@ -233,6 +233,7 @@ uint64_t arb_tier_pool_take(uint32_t index, uint64_t length);
  * errno; or lets go of it. */
 int arb_tier_fresh_put(uint64_t fresh, uint64_t length, uint64_t address);
 void arb_tier_fresh_drop(uint64_t fresh, uint64_t length);
+void arb_tier_pool_begin(void); /* before the program goes on */
 void arb_tier_pool_tend(void); /* at each wake-up: gives back what is too much, or idle */
 void arb_tier_pool_drop(void);
 

@@ -42,6 +42,7 @@ struct TierNoteTests {
       refused_full 1
       stalls 17 3400000 410000
       mover_ns 800000000
+      placing_ns 90000000
       processes \(process),2
       end
 

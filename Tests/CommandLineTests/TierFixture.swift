@@ -40,6 +40,7 @@ enum TierFixture {
           refused_full 1
           stalls 17 3400000 410000
           mover_ns 800000000
+          placing_ns 90000000
           processes 4801,4802
           end
           """))

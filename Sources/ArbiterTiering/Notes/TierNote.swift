@@ -74,6 +74,7 @@ public struct TierNote: Sendable {
     }
     add("stalls", reading.stalls) { "\($0.count) \($0.nanosecondsMax) \($0.longestNanoseconds)" }
     add("mover_ns", reading.moverNanoseconds) { "\($0)" }
+    add("placing_ns", reading.placingNanoseconds) { "\($0)" }
     add("processes", reading.processes.map(String.init).joined(separator: ","))
     lines.append(Self.end)
     return lines.map { $0 + "\n" }.joined()
@@ -129,6 +130,7 @@ public struct TierNote: Sendable {
       demotionCount: 0, promotedBytes: 0, demotedBytes: 0, refusals: [:], stalls: stalls,
       trackerNanoseconds: 0, moverNanoseconds: mover,
       processes: (values["processes"] ?? "").split(separator: ",").compactMap { Int32($0) })
+    if let placing = figure("placing_ns", { UInt64($0) }) { reading.placingNanoseconds = placing }
     for (name, path) in counts {
       guard let count = values[name[...]].flatMap({ UInt64($0) }) else { return nil }
       reading[keyPath: path] = count

@@ -113,6 +113,7 @@ public struct TierNote: Sendable {
       let policy = values["policy"], let tracker = figure("tracker", { String($0) }),
       let period = values["sampling_period_ns"].flatMap({ Int64($0) }),
       let mover = figure("mover_ns", { UInt64($0) }),
+      let placing = figure("placing_ns", { UInt64($0) }),
       let stalls = figure(
         "stalls",
         { value -> TierStalls? in
@@ -130,7 +131,7 @@ public struct TierNote: Sendable {
       demotionCount: 0, promotedBytes: 0, demotedBytes: 0, refusals: [:], stalls: stalls,
       trackerNanoseconds: 0, moverNanoseconds: mover,
       processes: (values["processes"] ?? "").split(separator: ",").compactMap { Int32($0) })
-    if let placing = figure("placing_ns", { UInt64($0) }) { reading.placingNanoseconds = placing }
+    reading.placingNanoseconds = placing
     for (name, path) in counts {
       guard let count = values[name[...]].flatMap({ UInt64($0) }) else { return nil }
       reading[keyPath: path] = count

@@ -14,43 +14,7 @@ struct TierNoteTests {
   /// A note of this process in which everything is known.
   static func text(process: Int32 = getpid(), startTicks: UInt64? = nil) -> String {
     let ticks = startTicks ?? ProcessStatus.read(ofProcess: process)?.startTicks ?? 0
-<<<<<<< ours
     return TierTexts.note(process: process, startTicks: ticks, processes: [process, 2])
-=======
-    return """
-      arbiter-tier-note 1
-      process \(process)
-      start_ticks \(ticks)
-      program redis-server
-      time_ns 10000000000
-      back_end file
-      policy arbiter
-      tracker timer
-      sampling_period_ns 1000000
-      fast_capacity_bytes 2147483648
-      fast_bytes 2000000000
-      slow_bytes 6000000000
-      metadata_bytes 1000000
-      managed_samples 9000
-      samples 10000
-      lost_samples 3
-      promotions 700
-      demotions 400
-      promoted_bytes 1468006400
-      demoted_bytes 838860800
-      tracker_ns 90000000
-      fast_hits 0.75 0.005
-      recent_fast_hits 0.95 0.01
-      refused_busy 12
-      refused_full 1
-      stalls 17 3400000 410000
-      mover_ns 800000000
-      placing_ns 90000000
-      processes \(process),2
-      end
-
-      """
->>>>>>> theirs
   }
 
   @Test func `a note comes back as it was written`() throws {

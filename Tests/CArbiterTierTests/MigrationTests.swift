@@ -38,11 +38,7 @@ import Testing
   @Test(
     .enabled(if: isPermitted),
     arguments: [
-<<<<<<< ours
       "private", "shared", "no-room", "ranges", "mad", "pool-bytes", "pool-back", "between",
-=======
-      "private", "shared", "no-room", "ranges", "pool-bytes", "pool-back", "between",
->>>>>>> theirs
     ])
   func `sanitizers find nothing in migrations`(name: String) throws {
     let folder = TemporaryFolder()

@@ -12,43 +12,7 @@ import Testing
 enum TierFixture {
   static func note(program: String = "redis-server") throws -> TierNote {
     try #require(
-<<<<<<< ours
       TierNote(text: TierTexts.note(process: 4800, startTicks: 77, program: program)))
-=======
-      TierNote(
-        text: """
-          arbiter-tier-note 1
-          process 4800
-          start_ticks 77
-          program \(program)
-          time_ns 10000000000
-          back_end file
-          policy arbiter
-          tracker timer
-          sampling_period_ns 1000000
-          fast_capacity_bytes 2147483648
-          fast_bytes 2000000000
-          slow_bytes 6000000000
-          metadata_bytes 8000000
-          managed_samples 9000
-          samples 10000
-          lost_samples 3
-          promotions 700
-          demotions 400
-          promoted_bytes 1468006400
-          demoted_bytes 838860800
-          tracker_ns 90000000
-          fast_hits 0.75 0.005
-          recent_fast_hits 0.95 0.01
-          refused_busy 12
-          refused_full 1
-          stalls 17 3400000 410000
-          mover_ns 800000000
-          placing_ns 90000000
-          processes 4801,4802
-          end
-          """))
->>>>>>> theirs
   }
 
   /// The same with everything missing that may be missing.

@@ -13,9 +13,9 @@ import Glibc
 import Testing
 
 /// A session whose program writes over the page that both map.
-private struct MadProgram {
+private struct MadProgram: ~Copyable {
   static let chunk = UInt64(TierUnit.chunkBytes)
-  let folder = TestFolder()
+  let folder = TemporaryFolder()
   let backEnd: FileBackEnd
   let manager: TierManager
   let program: FakeProgram

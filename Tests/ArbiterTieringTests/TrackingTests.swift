@@ -116,10 +116,10 @@ import Testing
     // A second change comes too soon, a third one does not.
     tracker.select(periodNanoseconds: 1_000_000, now: 1_050_000_000)
     #expect(tracker.periodNanoseconds == 4_000_000)
-    tracker.select(periodNanoseconds: 600_000, now: 1_500_000_000)
-    #expect(tracker.periodNanoseconds == 500_000)
+    tracker.select(periodNanoseconds: 300_000, now: 1_500_000_000)
+    #expect(tracker.periodNanoseconds == 250_000)
     let third = weights(milliseconds: 100)
-    #expect(!third.isEmpty && third.allSatisfy { $0 == 500_000 })
+    #expect(!third.isEmpty && third.allSatisfy { $0 == 250_000 })
   }
 
   @Test func `refuses back-ends that see no accesses`() {

@@ -124,9 +124,9 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var periodNanoseconds: Int64 = 1_000_000
   /// The same while, besides, the islands of chunks are judged one by one.
   ///
-  /// There are 64 times as many of them. On a virtual machine it costs threads 3 % of their time,
+  /// There are 64 times as many of them. On a virtual machine it costs threads 6 % of their time,
   /// for as long as that pays.
-  public var periodNanosecondsMin: Int64 = 500_000
+  public var periodNanosecondsMin: Int64 = 250_000
   /// Sampling period once placement has been stable for long.
   ///
   /// Costs a thread less than 0.1 %, and still sees within a second that a hot set has moved.

@@ -51,7 +51,7 @@ package final class SampleTracker {
     let first = max(Self.periodMin, period)
     switch backEnd {
     case .timer:
-      let short = first / 2 < Self.periodMin ? 16 * first : first / 2
+      let short = first / 4 < Self.periodMin ? 16 * first : first / 4
       levels = [first, short, 2 * first, 4 * first]
       events = levels.indices.map { [$0] }
       let timer = try TimerSource(everyNanosecondsOfOne: levels.map { UInt64($0) }, tree: tree)

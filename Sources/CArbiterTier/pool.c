@@ -9,8 +9,8 @@
  * memory may take, and it is given back when nothing has moved for a while. Old bytes in it are out
  * of the program's reach: whoever takes a piece writes all of it before it is mapped in.
  *
- * It lies in an arena of its own that is mapped at the start and stays: what came and went among the
- * program's mappings could lie where the program has unmapped something and maps it again. */
+ * It lies in an arena of its own that is mapped at the start and stays: what came and went among
+ * the program's mappings could lie where the program has unmapped something and maps it again. */
 #define _GNU_SOURCE
 #include "tier_state.h"
 

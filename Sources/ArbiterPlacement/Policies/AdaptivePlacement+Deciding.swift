@@ -288,6 +288,8 @@ extension AdaptivePlacement {
         decision.free += emit(
           victim, to: .slow, because: .exchange, &decision, into: &migrations)
       }
+      // P2: of victims of one chunk only the first was taken; the next candidate has the room.
+      guard decision.free >= need else { continue }
       let bytes = emit(candidate, to: .fast, because: .hot, &decision, into: &migrations)
       decision.free -= bytes
     }

@@ -136,7 +136,8 @@ public struct AdaptivePlacement: PlacementPolicy {
     let heat = Double(groups.mean) * Double(view.chunks.count)
     let isScattered =
       moveUnit == .island && sketch.concentration >= parameters.splitConcentration
-    let units = view.chunks.count * (isScattered ? TierUnit.islandsPerChunk : 1)
+    // Of islands a quarter: what they get is known of many together.
+    let units = view.chunks.count * (isScattered ? TierUnit.islandsPerChunk / 4 : 1)
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),

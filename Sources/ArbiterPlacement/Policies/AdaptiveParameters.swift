@@ -133,7 +133,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var periodNanosecondsMax: Int64 = 4_000_000
   /// Seconds without news after which the period doubles.
   public var stableSeconds = 5.0
-  /// Samples without news before the period doubles, per chunk; per four islands where those differ.
+  /// Samples without news before the period doubles, per chunk or, where they differ, four islands.
   ///
   /// A program that gets little of its processors is not taken for one that has no hot data.
   public var samplesPerUnit = 2.0

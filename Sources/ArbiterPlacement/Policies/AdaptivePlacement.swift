@@ -141,6 +141,7 @@ public struct AdaptivePlacement: PlacementPolicy {
     backOff.advance(
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
+      hasChoice: states.contains { $0.isKnown && $0.slow & $0.present != 0 },
       isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units))
   }
 

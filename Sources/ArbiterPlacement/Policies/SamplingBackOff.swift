@@ -21,6 +21,7 @@ struct SamplingBackOff: Sendable {
   private var quietSamples = 0.0
   private var news = 0.0
   private var wasScattered = false
+  private var hadChoice = true
 
   init(_ parameters: AdaptiveParameters) {
     ordinary = parameters.periodNanoseconds
@@ -43,10 +44,11 @@ struct SamplingBackOff: Sendable {
   ///   - seconds: Since the last step.
   ///   - gainShare: What was decided to move brings in so much of all heat.
   ///   - newShare: New memory, as a share of the fast tier.
+  ///   - hasChoice: Whether anything lies in slow memory; else there is nothing to find out.
   ///   - isScattered: Whether islands are judged one by one; that they are from now on is news.
   ///   - samplesWanted: Samples without which it is not known whether there is news.
   mutating func advance(
-    seconds: Double, gainShare: Double, newShare: Double, isScattered: Bool,
+    seconds: Double, gainShare: Double, newShare: Double, hasChoice: Bool, isScattered: Bool,
     samplesWanted: Double
   ) {
     let recent = exponential(-seconds / 0.5)
@@ -55,7 +57,9 @@ struct SamplingBackOff: Sendable {
     news = news * exponential(-seconds / 5) + gainShare + newShare
     quiet += seconds
     quietSamples += newAll
-    if news > gainMax || isShareNew() || (isScattered && !wasScattered) {
+    if !hasChoice {
+      periodNanoseconds = longest
+    } else if news > gainMax || !hadChoice || isShareNew() || (isScattered && !wasScattered) {
       (quiet, quietSamples) = (0, 0)
       periodNanoseconds = isScattered ? shortest : ordinary
     } else if quiet >= stableSeconds, quietSamples >= samplesWanted {
@@ -63,6 +67,7 @@ struct SamplingBackOff: Sendable {
       periodNanoseconds = min(periodNanoseconds * 2, longest)
     }
     wasScattered = isScattered
+    hadChoice = hasChoice
     let long = exponential(-seconds / 10)
     usualFast = usualFast * long + newFast
     usualAll = usualAll * long + newAll

@@ -55,7 +55,8 @@ public struct MigrationOutcome: Sendable, Hashable {
   public var status: Status
   /// Bytes that were copied; less than the islands' where pages were never touched.
   public var bytesCopied: Int
-  /// Nanoseconds from the protection of the islands to their release.
+  /// Nanoseconds from the protection of islands to their release; the longest, where they were
+  /// moved one after the other.
   public var protectedNanoseconds: Int64
   /// Nanoseconds of CPU time that the move took.
   public var cpuNanoseconds: Int64

@@ -1,13 +1,16 @@
 /* Part of Arbiter. See LICENSE.
  * SPDX-License-Identifier: Apache-2.0
  *
- * One migration. Islands that lie side by side move together; each such run either moves whole or
- * stays as it was. The two directions: demote.c and promote.c. */
+ * One migration. Islands that lie side by side move together, up to some number; each such piece
+ * either moves whole or stays as it was. The two directions: demote.c and promote.c. */
 #define _GNU_SOURCE
 #include "move.h"
 
 #include <errno.h>
 #include <sys/mman.h>
+
+/* A mebibyte: its copy takes four times as long as what a piece costs besides. */
+#define PIECE_ISLANDS_MAX 32u
 
 void arb_tier_move_lock(const ArbTierMove *move) {
   if (!move->is_locked) arb_tier_mover_lock();
@@ -21,6 +24,12 @@ void arb_tier_move_aim(ArbTierMove *move, uint32_t first, uint32_t count) {
   move->offset = first * ARB_TIER_ISLAND_BYTES;
   move->length = count * ARB_TIER_ISLAND_BYTES;
   move->address = arb_tier_move_chunk(move)->address + move->offset;
+}
+
+uint32_t arb_tier_piece_islands(void) {
+  /* A device that can only be mapped is mapped by whole chunks. */
+  int is_whole = arb_tier_state.slow_kind == ARB_TIER_SLOW_DEVICE_DAX;
+  return is_whole ? ARB_TIER_CHUNK_ISLANDS : PIECE_ISLANDS_MAX;
 }
 
 static int status_of(int error) {
@@ -56,7 +65,7 @@ void arb_tier_move_release(ArbTierMove *move) {
   uint32_t faults = __atomic_load_n(&arb_tier_state.fault_count, __ATOMIC_RELAXED);
   uint32_t stalls = faults - move->faults_before;
   ArbTierCounts *counts = &arb_tier_state.seat->counts;
-  move->outcome->protected_ns += lasted;
+  if (lasted > move->outcome->protected_ns) move->outcome->protected_ns = lasted;
   move->outcome->stall_count += stalls;
   __atomic_fetch_add(&counts->stalls, stalls, __ATOMIC_RELAXED);
   __atomic_fetch_add(&counts->stall_ns, stalls * lasted, __ATOMIC_RELAXED);

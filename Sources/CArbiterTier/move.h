@@ -23,6 +23,11 @@ static inline ArbTierChunk *arb_tier_move_chunk(const ArbTierMove *move) {
   return &arb_tier_state.chunks[move->index];
 }
 
+#define ARB_TIER_CHUNK_ISLANDS ((uint32_t)(ARB_TIER_CHUNK_BYTES / ARB_TIER_ISLAND_BYTES))
+
+/* Islands side by side that move together, at most: whoever needs one waits for all of them. */
+uint32_t arb_tier_piece_islands(void);
+
 void arb_tier_move_lock(const ArbTierMove *move);
 void arb_tier_move_unlock(const ArbTierMove *move);
 

@@ -96,7 +96,7 @@ uint64_t arb_tier_map_aligned(uint64_t length) {
 
 /* 1 if fresh memory comes as huge pages: they are made quickly, and pieces of small pages shall not
  * take their place. */
-static int is_huge(void) {
+int arb_tier_is_huge(void) {
   static int is_always = -1;
   if ((arb_tier_state.header->options & ARB_TIER_HUGE) != 0) return 1;
   if (is_always < 0) {
@@ -114,7 +114,7 @@ static int is_huge(void) {
 }
 
 void arb_tier_pool_begin(void) {
-  if (arb_tier_can_move_pages() && !is_huge())
+  if (arb_tier_can_move_pages() && !arb_tier_is_huge())
     arb_tier_state.pool.arena = arb_tier_map_aligned(ARENA_BYTES);
 }
 

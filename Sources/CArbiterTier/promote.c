@@ -20,6 +20,11 @@
 /* Slow islands between two that move together, at most: whoever needs them waits too. */
 #define GAP_MAX 8u
 
+/* Huge pages stay whole; otherwise whoever needs an island waits for the copy of few. */
+static uint32_t islands_max(void) {
+  return arb_tier_is_huge() ? ARB_TIER_CHUNK_ISLANDS : arb_tier_piece_islands();
+}
+
 static void unmap(uint64_t address, uint64_t length) {
   if (length != 0) arb_tier_call(SYS_munmap, (int64_t)address, (int64_t)length, 0, 0, 0, 0);
 }
@@ -37,13 +42,13 @@ static uint64_t bytes_of(uint64_t islands) {
 /* Aims at the next islands that can move together, takes them out of the set and returns them. */
 static uint64_t next_span(ArbTierMove *move, uint64_t *islands) {
   const ArbTierChunk *chunk = arb_tier_move_chunk(move);
-  uint32_t start, count;
-  uint64_t span = arb_tier_next_run(islands, &start, &count);
+  uint32_t start, count, left = islands_max();
+  uint64_t span = arb_tier_next_piece(islands, left, &start, &count);
   uint32_t end = start + count;
-  while (*islands != 0 && chunk->sharing == ARB_TIER_PRIVATE) {
+  while (*islands != 0 && chunk->sharing == ARB_TIER_PRIVATE && (left -= count) != 0) {
     uint64_t later = *islands;
     uint32_t next;
-    uint64_t run = arb_tier_next_run(&later, &next, &count);
+    uint64_t run = arb_tier_next_piece(&later, left, &next, &count);
     if (next - end > GAP_MAX || (islands_between(end, next) & ~chunk->slow_islands) != 0) break;
     span |= run;
     end = next + count;

@@ -148,6 +148,17 @@ static inline uint64_t arb_tier_next_run(uint64_t *islands, uint32_t *first, uin
   return run;
 }
 
+/* The same for so many islands at most. */
+static inline uint64_t arb_tier_next_piece(
+    uint64_t *islands, uint32_t most, uint32_t *first, uint32_t *count) {
+  uint64_t run = arb_tier_next_run(islands, first, count);
+  if (*count <= most) return run;
+  uint64_t piece = ((1ull << most) - 1) << *first;
+  *islands |= run & ~piece;
+  *count = most;
+  return piece;
+}
+
 /* --- state.c --- */
 
 void arb_tier_lock(void);
@@ -250,6 +261,8 @@ uint64_t arb_tier_pool_take(uint32_t index, uint64_t length);
  * errno; or lets go of it. */
 int arb_tier_fresh_put(uint64_t fresh, uint64_t length, uint64_t address);
 void arb_tier_fresh_drop(uint64_t fresh, uint64_t length);
+/* 1 if fresh memory comes as huge pages. */
+int arb_tier_is_huge(void);
 void arb_tier_pool_begin(void); /* before the program goes on */
 void arb_tier_pool_tend(void); /* at each wake-up: gives back what is too much, or idle */
 void arb_tier_pool_drop(void);

@@ -110,7 +110,7 @@ typedef struct {
 typedef struct {
   uint64_t ticket;
   uint64_t bytes_copied;
-  uint64_t protected_ns; /* from protection to release */
+  uint64_t protected_ns; /* from protection to release, of the piece where it was longest */
   uint64_t cpu_ns;
   uint64_t slow_islands; /* of the chunk, afterwards */
   uint32_t stall_count;

@@ -47,7 +47,8 @@ private struct GrowingProgram {
           TierSample(
             chunk: Int32(chunk), island: UInt8(random.below(64)), isStore: false, weight: 1e6))
       }
-      time += policy.stepNanoseconds
+      // However often the policy would like to be asked: what the program does takes its time.
+      time += 100_000_000
       var migrations: [Migration] = []
       policy.step(
         PlacementView(

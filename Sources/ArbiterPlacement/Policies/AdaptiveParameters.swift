@@ -5,29 +5,40 @@
 public struct AdaptiveParameters: Sendable, Hashable {
   /// Nanoseconds from one step to the next, for up to ``chunksPerStep`` chunks.
   ///
-  /// Long enough for some hundred samples, short against the seconds in which a hot set moves.
-  public var stepNanoseconds: Int64 = 100_000_000
+  /// Short against the seconds in which a hot set moves, and for which it stays.
+  public var stepNanoseconds: Int64 = 50_000_000
+  /// What a step and the times of learning (short average, groups, doubt, balance, prior) are
+  /// multiplied by where there are many samples, at least.
+  ///
+  /// 1 stands for one sample per chunk and second; with five there are as many in a fifth.
+  public var paceMin = 0.2
+  /// The same at most, where samples are few.
+  public var paceMax = 2.0
   /// Chunks that one step may go through; with more of them steps come less often.
   ///
-  /// Keeps a step's cost below 1 % of a core: it takes about a millisecond.
-  public var chunksPerStep = 8192
+  /// Keeps a step's cost below 1 % of a core: it takes about half a millisecond.
+  public var chunksPerStep = 4096
 
   /// Time constant of the short average of heat, in seconds.
   ///
   /// Long enough for a sample or two of a hot chunk at 1 kHz; shows that a hot set has moved.
-  public var shortSeconds = 1.2
+  public var shortSeconds = 0.6
   /// Time constant of the long average of heat, in seconds.
   ///
-  /// What chunks are ranked by; ten times the short one, as in ARMS.
+  /// What chunks are ranked by; ten times the short one where samples are few, as in ARMS.
   public var longSeconds = 12.0
   /// Time constant of the counts per island, in seconds.
   ///
   /// A hot island of a scattered set has a sample in five seconds.
   public var islandSeconds = 30.0
+  /// Time constant of how far heat concentrates on islands in all of memory, in seconds.
+  ///
+  /// So soon it is seen that a program which used its memory evenly does so no more.
+  public var concentrationSeconds = 5.0
   /// Time constant of what is learned of the groups of chunks, in seconds.
   ///
   /// Short, so that a new phase of the program is believed soon.
-  public var learningSeconds = 1.5
+  public var learningSeconds = 0.8
   /// The same of a group with fewer samples than ``evidence``.
   public var learningSecondsMax = 15.0
   /// Samples by which a group is known.
@@ -35,13 +46,13 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Their heat is known to a tenth, which ``confidence`` makes less than half of it.
   public var evidence = 100.0
   /// Time constant of what puts the learned in doubt, in seconds.
-  public var doubtSeconds = 0.4
+  public var doubtSeconds = 0.2
   /// Time constant of the heat of slow memory that all estimates together must not exceed.
-  public var balanceSeconds = 0.3
+  public var balanceSeconds = 0.15
   /// Seconds of an average chunk's heat that each group is given before it has any of its own.
   ///
-  /// Draws groups of few chunks to the mean: eight steps.
-  public var priorSeconds = 1.6
+  /// Draws groups of few chunks to the mean: sixteen steps.
+  public var priorSeconds = 0.8
 
   /// Standard errors by which what comes in must beat what goes out.
   ///
@@ -87,7 +98,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var moverShare = 0.25
   /// The same at most, when it pays several times over: a hot set has moved, or the program has
   /// just begun.
-  public var moverShareUrgent = 0.8
+  public var moverShareUrgent = 1.0
   /// Share of its time that the mover copies more, in that case, for each second of credit.
   ///
   /// What may be spent before anything has been earned is spent slowly, as the longer one looks the
@@ -131,12 +142,18 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Costs a thread less than 0.1 %, and still sees within a second that a hot set has moved.
   public var periodNanosecondsMax: Int64 = 4_000_000
+  /// Seconds for which the policy may be hasty: it samples most often and decides most often.
+  public var hasteSeconds = 3.0
+  /// Share of elapsed time for which it may be in the long run.
+  public var hasteShare = 0.2
+  /// Samples per second and chunk that there must be in haste.
+  public var hasteSamples = 3.0
   /// Seconds without news after which the period doubles.
-  public var stableSeconds = 5.0
+  public var stableSeconds = 2.0
   /// Samples without news before the period doubles, per chunk or, where they differ, four islands.
   ///
   /// A program that gets little of its processors is not taken for one that has no hot data.
-  public var samplesPerUnit = 2.0
+  public var samplesPerUnit = 4.0
   /// Change of the fast tier's share of accesses that counts as news.
   public var shareChange = 0.05
   /// Share of all heat that migrations of some seconds bring in, from which on they count as news.

@@ -58,7 +58,8 @@ extension AdaptivePlacement {
       isOver: used > tiers.fastBytes)
     makePlan(capacity: budget / TierUnit.islandBytes, now: decision.now)
     let isUrgent = plan.rising.first.map { paysUrgently($0, decision) } ?? false
-    var share = parameters.moverShare
+    // The faster samples come the sooner one knows, and the sooner it may be spent.
+    var share = min(parameters.moverShareUrgent, parameters.moverShare / min(1, pace))
     if isUrgent {
       share = min(
         parameters.moverShareUrgent, share + account.credit / 1e9 * parameters.moverShareCredit)

@@ -35,7 +35,7 @@ extension AdaptivePlacement {
   /// Turns the samples since the last step into averages, and into what their groups are worth.
   mutating func learn(elapsed: Int64, now: Int64) {
     let seconds = Double(elapsed) / 1e9
-    let shortFactor = Float(exponential(-seconds / parameters.shortSeconds))
+    let shortFactor = Float(exponential(-seconds / (parameters.shortSeconds * pace)))
     let longFactor = Float(exponential(-seconds / parameters.longSeconds))
     // In a steady state the average holds this many times the heat of a second.
     let shortRate = (1 - shortFactor) / Float(seconds)
@@ -66,12 +66,14 @@ extension AdaptivePlacement {
     }
     sketch.fade(bySeconds: seconds)
     groups.learn(
-      fading: exponential(-seconds / parameters.learningSeconds),
+      fading: exponential(-seconds / (parameters.learningSeconds * pace)),
       rare: exponential(-seconds / parameters.learningSecondsMax),
-      recent: exponential(-seconds / parameters.doubtSeconds), evidence: parameters.evidence,
-      priorSeconds: parameters.priorSeconds, fastUnit: scale.fastUnit, slowUnit: scale.slowUnit)
+      recent: exponential(-seconds / (parameters.doubtSeconds * pace)),
+      evidence: parameters.evidence,
+      priorSeconds: parameters.priorSeconds * pace, fastUnit: scale.fastUnit,
+      slowUnit: scale.slowUnit)
     // G6: the groups lag behind; what all of slow memory got just now does not.
-    let faded = exponential(-seconds / parameters.balanceSeconds)
+    let faded = exponential(-seconds / (parameters.balanceSeconds * pace))
     slowHeatNow = slowHeatNow * faded + slowHeat
     slowSecondsNow = slowSecondsNow * faded + seconds
     let expected = groups.expectedSlowHeat * slowSecondsNow

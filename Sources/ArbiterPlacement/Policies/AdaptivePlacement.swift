@@ -34,7 +34,7 @@ public struct AdaptivePlacement: PlacementPolicy {
   /// Nanoseconds from one step to the next: more with many chunks.
   public var stepNanoseconds: Int64 {
     let factor = max(1, min(8, states.count / max(1, parameters.chunksPerStep)))
-    return parameters.stepNanoseconds * Int64(factor)
+    return Int64(Double(parameters.stepNanoseconds) * pace) * Int64(factor)
   }
 
   /// The sampling period that it asks for now.
@@ -54,6 +54,8 @@ public struct AdaptivePlacement: PlacementPolicy {
   var balance: Float = 1
   /// The least that moves by itself.
   var moveUnit = MoveUnit.island
+  /// What a step and the times of learning are multiplied by: they follow the samples.
+  var pace = 1.0
   /// Time of the last step; nil before the first.
   var lastStep: Int64?
   /// Bytes per second by which managed memory grows, averaged.
@@ -66,7 +68,9 @@ public struct AdaptivePlacement: PlacementPolicy {
   /// Makes a policy.
   public init(parameters: AdaptiveParameters = AdaptiveParameters()) {
     self.parameters = parameters
-    sketch = IslandSketch(islandSeconds: parameters.islandSeconds)
+    sketch = IslandSketch(
+      islandSeconds: parameters.islandSeconds,
+      concentrationSeconds: parameters.concentrationSeconds)
     account = MigrationAccount(
       stake: parameters.stakeNanoseconds, creditSeconds: parameters.creditSeconds)
     backOff = SamplingBackOff(parameters)
@@ -142,7 +146,21 @@ public struct AdaptivePlacement: PlacementPolicy {
       seconds: seconds, gainShare: heat > 0 ? gain / heat : 0,
       newShare: Double(newBytes) / Double(max(1, view.tiers.fastBytes)),
       hasChoice: states.contains { $0.isKnown && $0.slow & $0.present != 0 },
-      isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units))
+      isScattered: isScattered, samplesWanted: parameters.samplesPerUnit * Double(units),
+      chunks: view.chunks.count)
+    if backOff.isHasty, backOff.hasJustFallen { groups.forgetSlow() }
+    setPace(chunks: view.chunks.count)
+  }
+
+  /// With as many samples as chunks in a second all goes at its usual pace; with more, faster.
+  private mutating func setPace(chunks: Int) {
+    var wanted = backOff.isHasty ? 0 : 1.0
+    if let rate = backOff.samplesPerSecond { wanted = Double(chunks) / max(1, rate) }
+    let newPace = min(parameters.paceMax, max(parameters.paceMin, wanted))
+    // The sums of another time constant: at the same rate they are larger or smaller by as much.
+    let change = Float(newPace / pace)
+    for index in states.indices { states[index].short *= change }
+    pace = newPace
   }
 
   /// Takes in what became of a decision.

@@ -115,6 +115,16 @@ struct HeatGroups: Sendable {
     if justBefore != Self.unknown { recent[Int(justBefore)].add(heat: heat, seconds: seconds) }
   }
 
+  /// Forgets what was learned of slow memory, where what is hot now must be found.
+  ///
+  /// Not of fast memory: what was cold there before is what has to make room.
+  mutating func forgetSlow() {
+    for index in stride(from: 1, to: Self.count, by: Self.tierCount) {
+      groups[index] = Group()
+      recent[index] = Group()
+    }
+  }
+
   /// Computes the estimates and fades what was learned.
   ///
   /// - Parameters:

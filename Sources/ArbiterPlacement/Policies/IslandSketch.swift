@@ -45,9 +45,13 @@ struct IslandSketch: Sendable {
   private var variance = 0.0
   private var expected = 0.0
   private let islandSeconds: Double
+  private let concentrationSeconds: Double
   private var rates = IslandRates()
 
-  init(islandSeconds: Double) { self.islandSeconds = islandSeconds }
+  init(islandSeconds: Double, concentrationSeconds: Double) {
+    self.islandSeconds = islandSeconds
+    self.concentrationSeconds = concentrationSeconds
+  }
 
   /// Bytes of memory per chunk.
   static let bytesPerChunk =
@@ -92,9 +96,10 @@ struct IslandSketch: Sendable {
   /// Fades what is known of all chunks together.
   mutating func fade(bySeconds seconds: Double) {
     let factor = exponential(-seconds / islandSeconds)
-    coincidences *= factor
-    variance *= factor
-    expected *= factor
+    let allFactor = exponential(-seconds / concentrationSeconds)
+    coincidences *= allFactor
+    variance *= allFactor
+    expected *= allFactor
     rates.learn(fading: factor, concentration: concentration)
   }
 

@@ -15,13 +15,30 @@ struct SamplingBackOff: Sendable {
   private var newAll = 0.0
   private var fast = 0.0
   private var all = 0.0
+  /// What samples stand for, in nanoseconds of threads' time, and the time in which they came.
+  private var sampled = 0.0
+  private var sampledSeconds = 0.0
   private var usualFast = 0.0
   private var usualAll = 0.0
   private var quiet = 0.0
   private var quietSamples = 0.0
   private var news = 0.0
   private var wasScattered = false
-  private var hadChoice = true
+  private var hadChoice = false
+  /// Seconds for which it may be hasty yet, and for which it will be unless there is news.
+  private var hasteLeft: Double
+  private var patience = 0.0
+  private var gain = 0.0
+  private var growth = 0.0
+  private var wasGrowing = false
+  private let hasteMax: Double
+  private let hasteShare: Double
+  private let hasteSamples: Double
+  private var wasFallen = false
+  /// Whether fast memory answers less from now on: what is hot has become something else.
+  private(set) var hasJustFallen = false
+  /// Whether all is done as fast as can be, as what is hot has just become something else.
+  private(set) var isHasty = false
 
   init(_ parameters: AdaptiveParameters) {
     ordinary = parameters.periodNanoseconds
@@ -30,7 +47,16 @@ struct SamplingBackOff: Sendable {
     stableSeconds = parameters.stableSeconds
     change = parameters.shareChange
     gainMax = parameters.gainShare
+    hasteMax = parameters.hasteSeconds
+    hasteLeft = hasteMax
+    hasteShare = parameters.hasteShare
+    hasteSamples = parameters.hasteSamples
     periodNanoseconds = ordinary
+  }
+
+  /// Samples per second to be expected, by those of late; nil before there are any.
+  var samplesPerSecond: Double? {
+    sampled > 0 ? sampled / sampledSeconds / Double(periodNanoseconds) : nil
   }
 
   mutating func count(isSlow: Bool) {
@@ -47,27 +73,42 @@ struct SamplingBackOff: Sendable {
   ///   - hasChoice: Whether anything lies in slow memory; else there is nothing to find out.
   ///   - isScattered: Whether islands are judged one by one; that they are from now on is news.
   ///   - samplesWanted: Samples without which it is not known whether there is news.
+  ///   - chunks: How many chunks share the samples.
   mutating func advance(
     seconds: Double, gainShare: Double, newShare: Double, hasChoice: Bool, isScattered: Bool,
-    samplesWanted: Double
+    samplesWanted: Double, chunks: Int
   ) {
-    let recent = exponential(-seconds / 0.5)
+    let recent = exponential(-seconds / 0.25)
     fast = fast * recent + newFast
     all = all * recent + newAll
-    news = news * exponential(-seconds / 5) + gainShare + newShare
+    if sampled > 0 || newAll > 0 {
+      sampled = sampled * recent + newAll * Double(periodNanoseconds)
+      sampledSeconds = sampledSeconds * recent + seconds
+    }
+    news = news * exponential(-seconds / stableSeconds) + gainShare + newShare
+    gain = gain * recent + gainShare
     quiet += seconds
     quietSamples += newAll
+    growth = growth * recent + newShare
+    let isGrowing = growth > change
+    // What a program does once it has made its memory is something else, too.
+    let fallen = shareChange < 0
+    hasJustFallen = fallen && !wasFallen
+    let isOther =
+      !hadChoice || hasJustFallen || (isScattered && !wasScattered) || (wasGrowing && !isGrowing)
+    (wasGrowing, wasFallen) = (isGrowing, fallen)
+    hurry(seconds: seconds, isOther: hasChoice && isOther && canHurry(chunks))
     if !hasChoice {
       periodNanoseconds = longest
-    } else if news > gainMax || !hadChoice || isShareNew() || (isScattered && !wasScattered) {
+    } else if isHasty || news > gainMax || isOther || shareChange != 0 {
       (quiet, quietSamples) = (0, 0)
-      periodNanoseconds = isScattered ? shortest : ordinary
+      periodNanoseconds = isScattered || isHasty ? shortest : ordinary
     } else if quiet >= stableSeconds, quietSamples >= samplesWanted {
       (quiet, quietSamples) = (0, 0)
       periodNanoseconds = min(periodNanoseconds * 2, longest)
     }
     wasScattered = isScattered
-    hadChoice = hasChoice
+    hadChoice = hasChoice && sampled > 0
     let long = exponential(-seconds / 10)
     usualFast = usualFast * long + newFast
     usualAll = usualAll * long + newAll
@@ -75,12 +116,30 @@ struct SamplingBackOff: Sendable {
     newAll = 0
   }
 
-  /// Whether the share of samples in fast memory differs from what is usual, chance excluded.
-  private func isShareNew() -> Bool {
-    guard all >= 8, usualAll >= 8 else { return false }
+  /// Whether samples come fast enough, at the shortest period, that a fraction of a second tells.
+  ///
+  /// Where they do not one has to look for seconds anyway, and haste would only cost.
+  private func canHurry(_ chunks: Int) -> Bool {
+    guard sampled > 0 else { return false }
+    let rate = sampled / sampledSeconds / Double(shortest)
+    return rate >= hasteSamples * Double(chunks)
+  }
+
+  /// Haste begins with news and goes on for as long as it brings something, within its bounds.
+  private mutating func hurry(seconds: Double, isOther: Bool) {
+    hasteLeft = min(hasteMax, hasteLeft + seconds * hasteShare)
+    if isHasty { hasteLeft -= seconds }
+    patience = isOther ? hasteMax / 4 : max(0, patience - seconds)
+    isHasty = hasteLeft > 0 && (patience > 0 || (isHasty && gain > gainMax))
+  }
+
+  /// By what the share of samples in fast memory differs from what is usual; 0 where that may be
+  /// chance.
+  private var shareChange: Double {
+    guard all >= 8, usualAll >= 8 else { return 0 }
     let usual = usualFast / usualAll
     let now = fast / all
     let variance = max(usual * (1 - usual), 0.02) * (1 / all + 1 / usualAll)
-    return abs(now - usual) > change + 3 * variance.squareRoot()
+    return abs(now - usual) > change + 3 * variance.squareRoot() ? now - usual : 0
   }
 }

@@ -63,7 +63,7 @@ public struct TierMachine: Sendable, Hashable {
   public var spareProcessors: Int
   /// What one thread copies per second between the tiers where neither limits it.
   public var copyBytesPerSecond: Double
-  /// What the move of one run of neighbouring islands costs beside its copy.
+  /// What the move of neighbouring islands, one piece of them, costs beside its copy.
   public var migrationNanoseconds: Double
   /// Share of the timer's samples whose address can be told.
   public var addressedShare: Double
@@ -130,7 +130,7 @@ public struct SourcedFigure: Sendable, Hashable {
 public struct TierCosts: Sendable, Hashable {
   /// What one thread copies per second.
   public var copyBytesPerSecond: SourcedFigure
-  /// What the move of a run of islands costs beside the copy, in nanoseconds.
+  /// What the move of a piece costs beside its copy, in nanoseconds.
   public var migrationNanoseconds: SourcedFigure
   /// Share of timer samples with an address.
   public var addressedShare: SourcedFigure
@@ -142,9 +142,13 @@ public struct TierCosts: Sendable, Hashable {
   /// What was measured for this project, on a virtual machine with two processors.
   public static let measured = TierCosts(
     copyBytesPerSecond: SourcedFigure(
-      3.6e9, source: "2 MiB: copy 430 us, and 148 us to map its 512 small pages again"),
+      4.9e9,
+      source: "2 MiB in one piece: 410 us to fast memory, 560 us to slow memory, less the calls "
+        + "(benchmark tier-migrate)"),
     migrationNanoseconds: SourcedFigure(
-      10_000, source: "protect 1.3 us, map again 7 us, wake and answer one waiting access"),
+      57_000,
+      source: "to protect, map again and wake: by so much 2 MiB take longer for each further piece "
+        + "in which they move (benchmark tier-migrate)"),
     addressedShare: SourcedFigure(
       0.72, source: "timer samples of GAPBS pr and bc for which decoding gives an address"),
     sampleNanoseconds: SourcedFigure(

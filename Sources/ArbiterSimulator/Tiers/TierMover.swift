@@ -13,24 +13,28 @@ public struct TierMechanism: Sendable, Hashable {
   public var spinningThreads: Int
   /// Whether loads of islands on their way to fast memory wait as stores do.
   public var promotionHoldsLoads: Bool
+  /// Islands side by side that are copied, and held, at once.
+  public var pieceIslands: Int
   /// Whether the policy waits until its decisions are carried out before it decides again.
   public var isSynchronous: Bool
 
   /// Makes a mechanism.
   public init(
     copyThreads: Int, copiesByDevice: Bool = false, spinningThreads: Int,
-    promotionHoldsLoads: Bool, isSynchronous: Bool
+    promotionHoldsLoads: Bool, pieceIslands: Int, isSynchronous: Bool
   ) {
     self.copyThreads = copyThreads
     self.copiesByDevice = copiesByDevice
     self.spinningThreads = spinningThreads
     self.promotionHoldsLoads = promotionHoldsLoads
+    self.pieceIslands = pieceIslands
     self.isSynchronous = isSynchronous
   }
 
   /// Arbiter's file back-end: one mover, and what is promoted is unmapped meanwhile.
   public static let arbiter = TierMechanism(
-    copyThreads: 1, spinningThreads: 0, promotionHoldsLoads: true, isSynchronous: false)
+    copyThreads: 1, spinningThreads: 0, promotionHoldsLoads: true, pieceIslands: 32,
+    isSynchronous: false)
   /// HeMem's: a DMA engine (I/OAT) copies what is protected against stores, and the policy thread,
   /// which spins as the sampling thread does, waits for it.
   ///
@@ -38,7 +42,7 @@ public struct TierMechanism: Sendable, Hashable {
   /// cost nothing: the paper's way, and the release's unless it is built otherwise.
   public static let hemem = TierMechanism(
     copyThreads: 4, copiesByDevice: true, spinningThreads: 2, promotionHoldsLoads: false,
-    isSynchronous: true)
+    pieceIslands: TierUnit.islandsPerChunk, isSynchronous: true)
 }
 
 /// Carries out decisions one after the other, at the speed of the copy.
@@ -179,12 +183,20 @@ struct TierMover {
       progress.outcomes.append(MigrationOutcome(migration, status: .full))
       return
     }
-    var runs = 0
-    IslandSet(rawValue: islands).forEachRun { _ in runs += 1 }
-    let nanoseconds =
-      Double(bytes) / copyBytesPerSecond(to: migration.destination) * 1e9
-      + Double(runs) * machine.migrationNanoseconds
-    budget -= nanoseconds
+    // Who comes to a piece waits for that piece alone.
+    var pieces: [UInt64] = []
+    IslandSet(rawValue: islands).forEachRun { run in
+      for first in stride(from: run.lowerBound, to: run.upperBound, by: mechanism.pieceIslands) {
+        let end = min(first + mechanism.pieceIslands, run.upperBound)
+        pieces.append((UInt64.max >> UInt64(64 - (end - first))) << UInt64(first))
+      }
+    }
+    let perByte = 1e9 / copyBytesPerSecond(to: migration.destination)
+    func nanoseconds(_ piece: UInt64) -> Double {
+      Double(IslandSet(rawValue: piece).bytes) * perByte + machine.migrationNanoseconds
+    }
+    let lasted = pieces.reduce(0) { $0 + nanoseconds($1) }
+    budget -= lasted
     slow[chunk] ^= islands
     version += 1
     migrationCount += 1
@@ -197,15 +209,18 @@ struct TierMover {
       demotedBytes += bytes
       progress.demotedBytes += bytes
     }
-    progress.holds.append(
-      Hold(
-        chunk: chunk, islands: islands, nanoseconds: nanoseconds,
-        holdsLoads: isPromotion && mechanism.promotionHoldsLoads,
-        outcomeIndex: progress.outcomes.count))
+    for piece in pieces {
+      progress.holds.append(
+        Hold(
+          chunk: chunk, islands: piece, nanoseconds: nanoseconds(piece),
+          holdsLoads: isPromotion && mechanism.promotionHoldsLoads,
+          outcomeIndex: progress.outcomes.count))
+    }
     progress.outcomes.append(
       MigrationOutcome(
-        migration, status: .moved, bytesCopied: bytes, protectedNanoseconds: Int64(nanoseconds),
+        migration, status: .moved, bytesCopied: bytes,
+        protectedNanoseconds: Int64(pieces.map(nanoseconds).max() ?? 0),
         cpuNanoseconds: mechanism.copiesByDevice
-          ? 0 : Int64(nanoseconds) * Int64(mechanism.copyThreads)))
+          ? 0 : Int64(lasted) * Int64(mechanism.copyThreads)))
   }
 }

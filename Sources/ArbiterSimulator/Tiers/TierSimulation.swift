@@ -235,7 +235,7 @@ struct TierRun {
         let wait = hold.wait(accessesPerNanosecond: rate * share)
         lost += wait.nanoseconds
         let waiting = Double(machine.threads) * wait.share
-        outcomes[hold.outcomeIndex].stallCount = Int(waiting.rounded())
+        outcomes[hold.outcomeIndex].stallCount += Int(waiting.rounded())
       }
       table[hold.chunk]?.slowIslands = IslandSet(rawValue: mover.slow[hold.chunk])
     }
@@ -290,7 +290,6 @@ struct TierRun {
       var policy = policy.take()
     else { return }
     defer { self.policy = policy }
-    nextStep = time + max(1, policy.stepNanoseconds)
     var migrations: [Migration] = []
     let view = PlacementView(
       timeNanoseconds: time, chunks: table, tiers: machine.pair,
@@ -300,6 +299,7 @@ struct TierRun {
     for migration in migrations where !mover.submit(migration) {
       policy.complete(MigrationOutcome(migration, status: .busy))
     }
+    nextStep = time + max(1, policy.stepNanoseconds)
     period = max(10_000, policy.samplingPeriodNanoseconds)
   }
 }

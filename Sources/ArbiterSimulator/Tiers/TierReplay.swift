@@ -172,7 +172,7 @@ public struct TierReplay {
         / machine.slow.timing.loadNanoseconds
       let wait = hold.wait(accessesPerNanosecond: rate)
       outcome.stallSeconds += threads * wait.nanoseconds * 1e-9
-      outcomes[hold.outcomeIndex].stallCount = Int(threads * wait.share)
+      outcomes[hold.outcomeIndex].stallCount += Int(threads * wait.share)
     }
     for outcome in outcomes { policy.complete(outcome) }
   }

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* A mebibyte: its copy takes four times as long as what a piece costs besides. */
+/* A mebibyte: its copy takes two to three times as long as what a piece costs besides. */
 #define PIECE_ISLANDS_MAX 32u
 
 void arb_tier_move_lock(const ArbTierMove *move) {

@@ -91,9 +91,9 @@ struct SamplingBackOff: Sendable {
     quietSamples += newAll
     growth = growth * recent + newShare
     let isGrowing = growth > change
-    // What a program does once it has made its memory is something else, too.
     let fallen = shareChange < 0
     hasJustFallen = fallen && !wasFallen
+    // What a program does once it has made its memory is something else, too.
     let isOther =
       !hadChoice || hasJustFallen || (isScattered && !wasScattered) || (wasGrowing && !isGrowing)
     (wasGrowing, wasFallen) = (isGrowing, fallen)

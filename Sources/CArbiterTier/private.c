@@ -121,13 +121,25 @@ int arb_tier_private_discard(uint64_t start, uint64_t length) {
   return (int)each_line(range.start, range.end, make_empty, &range);
 }
 
-static int64_t note_protection(const Line *line, void *argument) {
-  *(int *)argument = line->protection;
-  return !line->is_private || (line->inode != 0 && line->inode != inode) ? -EINVAL : 1;
+typedef struct {
+  uint64_t reached, end;
+  int protection;
+} Cover;
+
+static int64_t cover(const Line *line, void *argument) {
+  Cover *range = argument;
+  int is_first = range->protection < 0;
+  if (line->start > range->reached) return -EFAULT;
+  if (!line->is_private || (line->inode != 0 && line->inode != inode)) return -EINVAL;
+  if (!is_first && line->protection != range->protection) return -EINVAL;
+  range->protection = line->protection;
+  range->reached = line->end;
+  return range->reached >= range->end;
 }
 
-int arb_tier_private_protection(uint64_t address) {
-  int protection = 0;
-  int64_t answer = each_line(address, address + 1, note_protection, &protection);
-  return answer == 1 ? protection : answer == 0 ? -EFAULT : (int)answer;
+int arb_tier_private_protection(uint64_t start, uint64_t length) {
+  Cover range = {start, start + length, -1};
+  if (inode == 0) return -EINVAL; /* no fork of managed memory, here or in a parent */
+  int64_t answer = each_line(start, start + length, cover, &range);
+  return answer == 1 ? range.protection : answer == 0 ? -EFAULT : (int)answer;
 }

@@ -169,12 +169,12 @@ static long move_known(uint64_t old, uint64_t old_length, uint64_t new_length, l
   return answer;
 }
 
-/* Memory that a fork left mapped to slots, and in pieces: never made longer by the kernel. */
+/* Memory that a fork left in pieces, some of them perhaps slots: never made longer by the kernel. */
 static long remap_inherited(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
                             uint64_t place) {
   ArbRange known = {.start = old, .end = old + old_length, .is_touched = 1, .is_plain = 1};
   ArbVisit visit = arb_enter();
-  int protection = arb_tier_private_protection(old);
+  int protection = arb_tier_private_protection(old, old_length);
   arb_leave(visit);
   known.protection = (uint32_t)protection;
   int is_fixed = (flags & MREMAP_FIXED) != 0, is_movable = (flags & MREMAP_MAYMOVE) != 0;
@@ -198,8 +198,15 @@ static long remap_inherited(uint64_t old, uint64_t old_length, uint64_t new_leng
   return answer;
 }
 
-static long note_inherited(uint64_t old, uint64_t length, long answer) {
-  if (!arb_is_error(answer)) arb_tier_private_moved(old, (uint64_t)answer, length);
+/* Memory of which nothing is remembered: the child's of a fork, or none of ours. */
+static long remap_unknown(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
+                          uint64_t place) {
+  long answer = -EFAULT;
+  /* What was all fast at the fork holds no slot, and is in pieces if some of it was slow before. */
+  if (!arb_tier_private_overlaps(old, old_length))
+    answer = remap(old, old_length, new_length, flags, place);
+  if (answer == -EFAULT) answer = remap_inherited(old, old_length, new_length, flags, place);
+  if (!arb_is_error(answer)) arb_tier_private_moved(old, (uint64_t)answer, new_length);
   return answer;
 }
 
@@ -211,12 +218,8 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
     if (status != 0) return status;
   }
   int is_range = arb_is_range(old, &old_bytes) && arb_is_range(0, &new_bytes);
-  int is_inherited = is_range && arb_tier_private_overlaps(old, old_bytes);
-  if (is_inherited && !arb_is_on())
-    return note_inherited(old, new_bytes,
-                          remap_inherited(old, old_bytes, new_bytes, flags, new));
-  if (!arb_is_on() || !is_range)
-    return remap(old, old_length, new_length, flags, new);
+  if (!is_range) return remap(old, old_length, new_length, flags, new);
+  if (!arb_is_on()) return remap_unknown(old, old_bytes, new_bytes, flags, new);
   ArbRange known = arb_ranges_find(old);
   int is_known = known.start <= old && known.end >= old + old_bytes && known.protection != 0;
   if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0 && is_known) {
@@ -233,8 +236,7 @@ long arb_remap(uint64_t old, uint64_t old_length, uint64_t new_length, long flag
     if (status != 0) return status;
   }
   if (is_known) return move_known(old, old_bytes, new_bytes, flags, new, known);
-  if (!is_inherited) return remap(old, old_length, new_length, flags, new);
-  return note_inherited(old, new_bytes, remap_inherited(old, old_bytes, new_bytes, flags, new));
+  return remap_unknown(old, old_bytes, new_bytes, flags, new);
 }
 
 ARB_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...) {

@@ -73,7 +73,8 @@ import Testing
   @Test(
     .enabled(if: isPermitted),
     arguments: [
-      "fork", "inherit", "fork-raw", "clone", "syscall", "generations", "daemon", "shared", "spawn",
+      "fork", "inherit", "pieces", "fork-raw", "clone", "syscall", "generations", "daemon",
+      "shared", "spawn",
     ])
   func `parents and children see their own stores`(mode: String) throws {
     let folder = TemporaryFolder()

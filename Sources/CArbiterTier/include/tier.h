@@ -97,9 +97,10 @@ int arb_tier_private_overlaps(uint64_t start, uint64_t length);
 /* Such memory becomes empty, as MADV_DONTNEED promises; what else lies in the range stays. */
 int arb_tier_private_discard(uint64_t start, uint64_t length);
 
-/* How memory is mapped at an address: PROT_ bits, or a negative errno where it is neither
- * anonymous memory of one's own nor a slot. */
-int arb_tier_private_protection(uint64_t address);
+/* How a range is mapped that a fork may have left in several mappings: PROT_ bits, or a negative
+ * errno where part of it is neither anonymous memory of one's own nor a slot, or the bits differ.
+ * Mappings of which the kernel makes two, for where they were moved, are one to the program. */
+int arb_tier_private_protection(uint64_t start, uint64_t length);
 
 /* mremap has moved memory. */
 void arb_tier_private_moved(uint64_t old, uint64_t new_place, uint64_t length);

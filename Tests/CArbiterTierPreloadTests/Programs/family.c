@@ -151,6 +151,27 @@ static void do_inherit(void) {
   CHECK(munmap(block.bytes, BYTES) == 0);
 }
 
+/* A chunk, which may all be fast when it is inherited, in the pieces in which it came back. */
+static void do_pieces(void) {
+  for (int turn = 0; turn < 20; turn++) {
+    Block block = make(MIB(4), MAP_PRIVATE), part = {block.bytes + MIB(1), MIB(2)};
+    fill(block, draw());
+    for (int more = 0; more < 10; more++) pause_briefly();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      uint64_t sum = read_all(part);
+      char *grown = mremap(part.bytes, part.count, MIB(3), MREMAP_MAYMOVE);
+      CHECK(grown != MAP_FAILED && read_all((Block){grown, part.count}) == sum);
+      CHECK(grown[MIB(3) - 1] == 0);
+      _exit(0);
+    }
+    finish(child);
+    note(block);
+    CHECK(munmap(block.bytes, block.count) == 0);
+  }
+}
+
 /* Children of children, several at a time, the oldest outliving the others. */
 static void do_generations(void) {
   Block block = make(BYTES, MAP_PRIVATE);
@@ -351,7 +372,8 @@ static void do_direct(void) {
 int main(int count, char **words) {
   static const Mode modes[] = {
       {"fork", do_fork}, {"fork-raw", do_fork_raw}, {"clone", do_clone}, {"syscall", do_syscall},
-      {"inherit", do_inherit}, {"generations", do_generations}, {"daemon", do_daemon},
-      {"shared", do_shared}, {"spawn", do_spawn}, {"storm", do_storm}, {"direct", do_direct}};
+      {"inherit", do_inherit}, {"pieces", do_pieces}, {"generations", do_generations},
+      {"daemon", do_daemon}, {"shared", do_shared}, {"spawn", do_spawn}, {"storm", do_storm},
+      {"direct", do_direct}};
   return run_modes(modes, sizeof modes / sizeof modes[0], count, words);
 }

@@ -17,6 +17,7 @@ private struct ExportPlace: ~Copyable {
       """
       export ARBITER_RUNTIME_DIR=$PWD/meet
       serve() { # address
+        rm -f url remarks # an earlier server's
         "$arbiter" export --listen="$1:0" --interval=20ms >url 2>remarks & server=$!
         for turn in {1..200}; do [[ -s url ]] && break; sleep 0.05; done
         port=$(sed -E 's,.*:([0-9]+)/metrics$,\\1,' url)
@@ -285,7 +286,8 @@ struct ExportFileTests {
 @Suite(
   "Export: gated programs", .enabled(if: RunPlace.canCompile, "no compiler or no libpmem"))
 struct ExportGatedTests {
-  /// The program stands still while its bytes are told, so that both tell the same moment.
+  /// The program stands still while its bytes are told, so that both tell the same moment, but for
+  /// the copy that each of its two threads may have counted and not yet accounted for.
   @Test func `a gated program's bytes are those of its run`() throws {
     let place = RunPlace()
     let run = try place.script(
@@ -310,7 +312,8 @@ struct ExportGatedTests {
       $0.labels["process"] == process
     }
     #expect(copies > 0)
-    #expect(written.map(\.value) == [Double(copies * 64)])
+    #expect(written.count == 1)
+    #expect(abs((written.first?.value ?? 0) - Double(copies * 64)) <= 2 * 64)
     #expect(
       written.first?.labels == [
         "process": process ?? "", "command": "writers", "source": "gates",

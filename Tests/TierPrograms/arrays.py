@@ -31,12 +31,13 @@ for _ in range(400):
     block.extend(bytes(size - len(block)))
 show("block", block)
 
-# A block that grows and shrinks, which the heap may do by moving its pages.
+# A block that grows and shrinks, which the heap may do by moving its pages. It grows twelve mebibytes
+# between two cuts, and loses less by one, so that it gets there.
 growing = bytearray()
 while len(growing) < size:
     growing.extend(numbers.randbytes(numbers.randrange(1, 3 << 20)))
     if numbers.randrange(8) == 0:
-        del growing[-numbers.randrange(len(growing)) :]
+        del growing[-numbers.randrange(1, min(len(growing), 18 << 20) + 1) :]
 show("growing", growing)
 
 # Words, sorted, and many small objects: the interpreter's own arenas.

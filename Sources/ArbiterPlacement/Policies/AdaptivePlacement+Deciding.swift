@@ -311,7 +311,7 @@ extension AdaptivePlacement {
     let nanoseconds = cost.nanoseconds(islands.count)
     migrations.append(
       Migration(chunk: candidate.chunk, islands: islands, to: destination, because: reason))
-    account.spend(nanoseconds)
+    account.spend(nanoseconds, because: reason)
     account.take(nanoseconds)
     let bytes = destination == .fast ? islands.bytes : -islands.bytes
     let heat = Double(candidate.heat) * Double(islands.count)

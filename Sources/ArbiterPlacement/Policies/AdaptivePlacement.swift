@@ -170,11 +170,11 @@ public struct AdaptivePlacement: PlacementPolicy {
     let cost = states[chunk].costUnderWay
     bytesUnderWay -= states[chunk].settle(
       outcome, at: lastStep ?? 0, turnNanoseconds: Int64(parameters.turnSeconds * 1e9))
-    if outcome.status == .moved {
-      // The estimate was spent already.
-      if outcome.cpuNanoseconds > 0 { account.spend(Double(outcome.cpuNanoseconds) - cost) }
-    } else {
-      account.spend(-cost)
+    // The estimate was spent already.
+    if outcome.status != .moved {
+      account.spend(-cost, because: outcome.migration.reason)
+    } else if outcome.cpuNanoseconds > 0 {
+      account.spend(Double(outcome.cpuNanoseconds) - cost, because: outcome.migration.reason)
     }
     if outcome.status == .full { fullUntil = (lastStep ?? 0) + 2 * stepNanoseconds }
   }

@@ -25,20 +25,14 @@ struct SamplingBackOff: Sendable {
   private var news = 0.0
   private var wasScattered = false
   private var hadChoice = false
-  /// Seconds for which it may be hasty yet, and for which it will be unless there is news.
-  private var hasteLeft: Double
-  private var patience = 0.0
+  private var haste: Haste
   private var gain = 0.0
   private var growth = 0.0
   private var wasGrowing = false
-  private let hasteMax: Double
-  private let hasteShare: Double
   private let hasteSamples: Double
   private var wasFallen = false
   /// Whether fast memory answers less from now on: what is hot has become something else.
   private(set) var hasJustFallen = false
-  /// Whether all is done as fast as can be, as what is hot has just become something else.
-  private(set) var isHasty = false
 
   init(_ parameters: AdaptiveParameters) {
     ordinary = parameters.periodNanoseconds
@@ -47,16 +41,18 @@ struct SamplingBackOff: Sendable {
     stableSeconds = parameters.stableSeconds
     change = parameters.shareChange
     gainMax = parameters.gainShare
-    hasteMax = parameters.hasteSeconds
-    hasteLeft = hasteMax
-    hasteShare = parameters.hasteShare
+    haste = Haste(secondsMax: parameters.hasteSeconds, share: parameters.hasteShare)
     hasteSamples = parameters.hasteSamples
     periodNanoseconds = ordinary
   }
 
+  var isHasty: Bool { haste.isOn }
+
   /// Samples per second to be expected, by those of late; nil before there are any.
-  var samplesPerSecond: Double? {
-    sampled > 0 ? sampled / sampledSeconds / Double(periodNanoseconds) : nil
+  var samplesPerSecond: Double? { samplesPerSecond(every: periodNanoseconds) }
+
+  private func samplesPerSecond(every nanoseconds: Int64) -> Double? {
+    sampled > 0 ? sampled / sampledSeconds / Double(nanoseconds) : nil
   }
 
   mutating func count(isSlow: Bool) {
@@ -97,7 +93,8 @@ struct SamplingBackOff: Sendable {
     let isOther =
       !hadChoice || hasJustFallen || (isScattered && !wasScattered) || (wasGrowing && !isGrowing)
     (wasGrowing, wasFallen) = (isGrowing, fallen)
-    hurry(seconds: seconds, isOther: hasChoice && isOther && canHurry(chunks))
+    haste.advance(
+      seconds: seconds, begins: hasChoice && isOther && canHurry(chunks), brings: gain > gainMax)
     if !hasChoice {
       periodNanoseconds = longest
     } else if isHasty || news > gainMax || isOther || shareChange != 0 {
@@ -120,17 +117,7 @@ struct SamplingBackOff: Sendable {
   ///
   /// Where they do not one has to look for seconds anyway, and haste would only cost.
   private func canHurry(_ chunks: Int) -> Bool {
-    guard sampled > 0 else { return false }
-    let rate = sampled / sampledSeconds / Double(shortest)
-    return rate >= hasteSamples * Double(chunks)
-  }
-
-  /// Haste begins with news and goes on for as long as it brings something, within its bounds.
-  private mutating func hurry(seconds: Double, isOther: Bool) {
-    hasteLeft = min(hasteMax, hasteLeft + seconds * hasteShare)
-    if isHasty { hasteLeft -= seconds }
-    patience = isOther ? hasteMax / 4 : max(0, patience - seconds)
-    isHasty = hasteLeft > 0 && (patience > 0 || (isHasty && gain > gainMax))
+    (samplesPerSecond(every: shortest) ?? 0) >= hasteSamples * Double(chunks)
   }
 
   /// By what the share of samples in fast memory differs from what is usual; 0 where that may be

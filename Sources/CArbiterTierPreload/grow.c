@@ -169,7 +169,7 @@ static long move_known(uint64_t old, uint64_t old_length, uint64_t new_length, l
   return answer;
 }
 
-/* Memory that a fork left in pieces, some of them perhaps slots: never made longer by the kernel. */
+/* Memory that a fork left in pieces, some perhaps slots: never made longer by the kernel. */
 static long remap_inherited(uint64_t old, uint64_t old_length, uint64_t new_length, long flags,
                             uint64_t place) {
   ArbRange known = {.start = old, .end = old + old_length, .is_touched = 1, .is_plain = 1};

@@ -6,9 +6,9 @@
 // A1  Earned: accesses to islands that lie in fast memory only because a policy moved them there,
 //     less those to islands that lie in slow memory only because it moved them away; each at the
 //     difference of the tiers. Together that is the gain over first-touch placement.
-// A2  Spent: the time that copies and kernel calls took. What makes room for memory that the program
-//     allocates is no bet, and not taken from the balance: the program's growth bounds it, and while
-//     memory is first used, a move may cost many times what it costs afterwards.
+// A2  Spent: the time that copies and kernel calls took. What makes room for memory that the
+//     program allocates is no bet, and not taken from the balance: the program's growth bounds it,
+//     and while memory is first used a move may cost many times what it costs afterwards.
 // A3  The balance starts at a stake, small against a run, and grows by a share of elapsed time.
 //     While it is empty nothing is moved but what lies in slow memory because it was moved there:
 //     that only goes back. So no program loses more than stake and share to migrations that do

@@ -14,9 +14,9 @@
 //   missed     the whole interval lies above it
 //   undecided  the limit lies within the interval
 //
-//   tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS]
+//   tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS [WORK...]]
 //
-// With --smoke the work is small, and what is judged is only that it is done right.
+// WORK is mapped, heap or sort; without one all are run. With --smoke the work is small, and what is judged is only that it is done right.
 
 internal import Arbiter
 internal import BenchmarkSupport
@@ -31,15 +31,19 @@ enum TierOverheadBenchmark {
     var words = Array(CommandLine.arguments.dropFirst())
     let isSmoke = words.contains("--smoke")
     words.removeAll { $0 == "--smoke" }
-    let pairs = words.count == 2 ? Int(words[1]) : isSmoke ? 2 : 11
-    guard let tool = words.first, words.count <= 2, let pairs, pairs > 0 else {
-      print("usage: tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS]")
+    let pairs = words.count >= 2 ? Int(words[1]) : isSmoke ? 2 : 11
+    let chosen = words.dropFirst(2).map { Work.Kind(rawValue: $0) }
+    guard let tool = words.first, let pairs, pairs > 0, !chosen.contains(nil) else {
+      print("usage: tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS [mapped|heap|sort...]]")
       exit(2)
     }
+    setlinebuf(unsafe stdout)
     let folder = "/dev/shm/arbiter-tier-overhead-\(getpid())"
     guard unsafe mkdir(folder, 0o700) == 0 else { end("no folder \(folder)") }
     defer { _ = unsafe rmdir(folder) }
-    let verdicts = Work.all(isSmoke: isSmoke, folder: folder).flatMap { work in
+    let kinds = chosen.isEmpty ? Work.Kind.allCases : chosen.compactMap { $0 }
+    let verdicts = kinds.flatMap { kind in
+      let work = Work(kind, isSmoke: isSmoke, folder: folder)
       let verdicts = measure(work, tool: tool, pairs: pairs, folder: folder)
       work.input.map { _ = unsafe unlink($0) }
       return verdicts

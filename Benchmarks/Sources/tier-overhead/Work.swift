@@ -16,27 +16,38 @@ struct Work {
   /// A file that it reads.
   var input: String?
 
-  /// Random updates of mapped memory and of a heap, and a sort.
-  static func all(isSmoke: Bool, folder: String) -> [Work] {
-    let gups = beside("gups")
+  /// What it does with its memory.
+  enum Kind: String, CaseIterable {
+    /// Random updates of mapped memory.
+    case mapped
+    /// Random updates of a heap.
+    case heap
+    /// Debian's sort.
+    case sort
+  }
+
+  init(_ kind: Kind, isSmoke: Bool, folder: String) {
+    let gups = Self.beside("gups")
     let mebibytes = isSmoke ? 64 : 512
     let updates = isSmoke ? 2_000_000 : 150_000_000
     let common = ["--footprint=\(mebibytes)MiB", "--updates=\(updates)"]
-    let lines = isSmoke ? 200_000 : 6_000_000
-    let input = folder + "/lines"
-    write(lines: lines, to: input)
-    return [
-      Work(
-        name: "random updates, mapped memory", words: [gups, "--shape=clustered"] + common,
-        managedBytes: mebibytes << 20),
-      Work(
-        name: "random updates, heap", words: [gups, "--shape=uniform", "--memory=malloc"] + common,
-        managedBytes: mebibytes << 20),
-      Work(
-        name: "sort",
-        words: ["/usr/bin/sort", "-S", "1G", "--parallel=2", "-o", "/dev/null", input],
-        managedBytes: lines * 56, input: input),
-    ]
+    managedBytes = mebibytes << 20
+    switch kind {
+    case .mapped:
+      name = "random updates, mapped memory"
+      words = [gups, "--shape=clustered"] + common
+    case .heap:
+      name = "random updates, heap"
+      words = [gups, "--shape=uniform", "--memory=malloc"] + common
+    case .sort:
+      let lines = isSmoke ? 200_000 : 6_000_000
+      let input = folder + "/lines"
+      Self.write(lines: lines, to: input)
+      name = "sort"
+      words = ["/usr/bin/sort", "-S", "1G", "--parallel=2", "-o", "/dev/null", input]
+      managedBytes = lines * 56
+      self.input = input
+    }
   }
 
   /// A program that was built with this one.

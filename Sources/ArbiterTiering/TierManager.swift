@@ -129,7 +129,7 @@ public final class TierManager {
     policy = configuration.policy
     tiers = TierPair(
       fastBytes: Int(clamping: configuration.fastBytes), fast: .dram, slow: probe.slowTiming,
-      migrationNanoseconds: Self.migrationNanosecondsAtFirst)
+      migrationNanoseconds: costs.usual)
     heapBytesBefore = Self.heapBytes
     if policy.scanNanoseconds != nil {
       remarks.add(
@@ -137,10 +137,6 @@ public final class TierManager {
           + "subjected to: it sees samples alone")
     }
   }
-
-  /// What a migration costs beside its copy until some were made: measured on a virtual machine of
-  /// 2 processors, 1.3 us to protect, 7 us to remap and as much to make fresh memory ready.
-  private static let migrationNanosecondsAtFirst = 20_000.0
 
   /// Opens what samples; without it memory is placed where it first falls.
   package func openTracker(_ tree: SystemTree) {
@@ -206,7 +202,7 @@ public final class TierManager {
   private func complete(_ outcome: MigrationOutcome, _ now: Int64, wasQueued: Bool) {
     if wasQueued { openCount = max(0, openCount - 1) }
     tally.record(outcome)
-    costs.record(outcome)
+    costs.record(outcome, at: now)
     if outcome.status == .moved {
       movedBytesSince +=
         outcome.migration.destination == .fast ? outcome.bytesCopied : -outcome.bytesCopied
@@ -284,11 +280,10 @@ public final class TierManager {
   }
 
   private func decide(_ now: Int64) {
-    if let cost = costs.migrationNanoseconds(
-      bytesPerSecond: min(tiers.slow.readBytesPerSecond, tiers.slow.writeBytesPerSecond))
-    {
-      tiers.migrationNanoseconds = cost
-    }
+    tiers.migrationNanoseconds = costs.migrationNanoseconds(
+      bytesPerSecond: min(
+        tiers.slow.readBytesPerSecond, tiers.slow.writeBytesPerSecond,
+        AdaptiveParameters.copyBytesPerSecondUsual), at: now)
     if table.count > 0 { lastPlacement = placement }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)

@@ -59,22 +59,40 @@ import Testing
       bytesCopied: bytes, cpuNanoseconds: nanoseconds)
   }
 
-  @Test func `are a line through what was measured`() throws {
-    var costs = MigrationCosts()
-    #expect(costs.migrationNanoseconds(bytesPerSecond: 1e9) == nil)
-    for number in 1...100 {
+  @Test func `are a line through what was measured`() {
+    var costs = MigrationCosts(usualNanoseconds: 25_000)
+    #expect(costs.migrationNanoseconds(bytesPerSecond: 1e9, at: 0) == 25_000)
+    for number in 1...2000 {
       let bytes = (number % 64 + 1) << 15
-      costs.record(Self.outcome(bytes: bytes, nanoseconds: Int64(bytes / 4) + 25_000))
+      costs.record(
+        Self.outcome(bytes: bytes, nanoseconds: Int64(bytes / 4) + 45_000), at: Int64(number))
     }
-    let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 1e9))
-    #expect(abs(cost - 25_000) < 500)
+    // Eight of the usual cost beside two thousand.
+    let cost = costs.migrationNanoseconds(bytesPerSecond: 1e9, at: 2000)
+    #expect(abs(cost - (45_000 - 20_000 * 8 / 2008)) < 500, "\(cost)")
   }
 
-  @Test func `take the copy at the bandwidth where all are of one size`() throws {
-    var costs = MigrationCosts()
-    for _ in 0..<20 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 1_100_000)) }
-    let cost = try #require(costs.migrationNanoseconds(bytesPerSecond: 4e9))
-    #expect(abs(cost - (1_100_000 - Double(2 << 20) / 4)) < 1)
+  @Test func `take the copy at the bandwidth where all are of one size`() {
+    var costs = MigrationCosts(usualNanoseconds: 0)
+    for _ in 0..<24 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 1_100_000), at: 0) }
+    let cost = costs.migrationNanoseconds(bytesPerSecond: 4e9, at: 0)
+    #expect(abs(cost - (1_100_000 - Double(2 << 20) / 4) * 24 / 32) < 1, "\(cost)")
+  }
+
+  @Test func `of a while ago are forgotten`() {
+    var costs = MigrationCosts(usualNanoseconds: 100_000)
+    for _ in 0..<40 { costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 8_000_000), at: 0) }
+    func cost(_ seconds: Int64) -> Double {
+      costs.migrationNanoseconds(bytesPerSecond: 5e9, at: seconds * 1_000_000_000)
+    }
+    #expect(cost(0) > 6_000_000)
+    #expect(cost(3) < 2_000_000)
+    #expect(cost(10) < 110_000)
+    // As what moves now costs, as soon as some of it has moved.
+    for _ in 0..<40 {
+      costs.record(Self.outcome(bytes: 2 << 20, nanoseconds: 600_000), at: 2_000_000_000)
+    }
+    #expect(cost(2) < 1_200_000)
   }
 }
 

@@ -22,7 +22,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Time constant of the short average of heat, in seconds.
   ///
   /// Long enough for a sample or two of a hot chunk at 1 kHz; shows that a hot set has moved.
-  public var shortSeconds = 0.6
+  public var shortSeconds = 0.8
   /// Time constant of the long average of heat, in seconds.
   ///
   /// What chunks are ranked by; ten times the short one where samples are few, as in ARMS.
@@ -109,7 +109,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Bytes per second that one thread copies at most, whatever the tiers could do.
   ///
   /// A thread of an ordinary server copies 2 MiB in 0.4 ms.
-  public var copyBytesPerSecond = 5e9
+  public var copyBytesPerSecond = copyBytesPerSecondUsual
   /// Thread time that may be spent on migrations before any of them has earned something.
   public var stakeNanoseconds = 500e6
   /// Seconds of what migrations are seen to earn that may be spent before they have earned it.
@@ -146,8 +146,8 @@ public struct AdaptiveParameters: Sendable, Hashable {
   public var hasteSeconds = 3.0
   /// Share of elapsed time for which it may be in the long run.
   public var hasteShare = 0.2
-  /// Samples per second and chunk that there must be in haste.
-  public var hasteSamples = 3.0
+  /// Samples per chunk that must come in haste, within those seconds, for it to tell anything.
+  public var hasteSamples = 4.0
   /// Seconds without news after which the period doubles.
   public var stableSeconds = 2.0
   /// Samples without news before the period doubles, per chunk or, where they differ, four islands.
@@ -160,6 +160,9 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Below it they follow chance.
   public var gainShare = 0.05
+
+  /// ``copyBytesPerSecond`` as it is unless it is set.
+  public static let copyBytesPerSecondUsual = 5e9
 
   /// The constants as they have been tried.
   public init() {}

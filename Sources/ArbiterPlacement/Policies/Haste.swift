@@ -20,11 +20,16 @@ struct Haste: Sendable {
     left = secondsMax
   }
 
-  /// Time passes; `begins` with news, and `brings` something or not.
-  mutating func advance(seconds: Double, begins: Bool, brings: Bool) {
+  /// Time passes.
+  ///
+  /// - Parameters:
+  ///   - seconds: Since the last step.
+  ///   - news: With news, the seconds after which haste should have brought something; else nil.
+  ///   - brings: Whether it does.
+  mutating func advance(seconds: Double, news: Double?, brings: Bool) {
     left = min(secondsMax, left + seconds * share)
     if isOn { left -= seconds }
-    patience = begins ? secondsMax / 4 : max(0, patience - seconds)
+    patience = news ?? max(0, patience - seconds)
     isOn = left > 0 && (patience > 0 || (isOn && brings))
   }
 }

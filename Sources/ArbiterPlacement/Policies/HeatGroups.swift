@@ -85,7 +85,7 @@ struct HeatGroups: Sendable {
     let tier = isSlow ? 1 : 0
     guard long > forgotten else { return UInt8(tier) }
     let level = min(1 + Int(long.exponent) - 15, levelCount - 1)
-    let trend = shortRate < longRate / 4 ? 0 : shortRate > longRate * 3 ? 2 : 1
+    let trend = shortRate < longRate / 2 ? 0 : shortRate > longRate * 2 ? 2 : 1
     return UInt8((level * trendCount + trend) * tierCount + tier)
   }
 

@@ -29,6 +29,7 @@ struct SamplingBackOff: Sendable {
   private var gain = 0.0
   private var growth = 0.0
   private var wasGrowing = false
+  private let hasteMax: Double
   private let hasteSamples: Double
   private var wasFallen = false
   /// Whether fast memory answers less from now on: what is hot has become something else.
@@ -42,6 +43,7 @@ struct SamplingBackOff: Sendable {
     change = parameters.shareChange
     gainMax = parameters.gainShare
     haste = Haste(secondsMax: parameters.hasteSeconds, share: parameters.hasteShare)
+    hasteMax = parameters.hasteSeconds
     hasteSamples = parameters.hasteSamples
     periodNanoseconds = ordinary
   }
@@ -94,7 +96,8 @@ struct SamplingBackOff: Sendable {
       !hadChoice || hasJustFallen || (isScattered && !wasScattered) || (wasGrowing && !isGrowing)
     (wasGrowing, wasFallen) = (isGrowing, fallen)
     haste.advance(
-      seconds: seconds, begins: hasChoice && isOther && canHurry(chunks), brings: gain > gainMax)
+      seconds: seconds, news: hasChoice && isOther ? patience(chunks) : nil,
+      brings: gain > gainMax)
     if !hasChoice {
       periodNanoseconds = longest
     } else if isHasty || news > gainMax || isOther || shareChange != 0 {
@@ -113,11 +116,12 @@ struct SamplingBackOff: Sendable {
     newAll = 0
   }
 
-  /// Whether samples come fast enough, at the shortest period, that a fraction of a second tells.
-  ///
-  /// Where they do not one has to look for seconds anyway, and haste would only cost.
-  private func canHurry(_ chunks: Int) -> Bool {
-    (samplesPerSecond(every: shortest) ?? 0) >= hasteSamples * Double(chunks)
+  /// Seconds of haste after which enough samples have come to know better; nil where a few seconds
+  /// would not tell: one has to look for longer anyway, and haste would only cost.
+  private func patience(_ chunks: Int) -> Double? {
+    guard let rate = samplesPerSecond(every: shortest), rate > 0 else { return nil }
+    let seconds = hasteSamples * Double(chunks) / rate
+    return seconds <= hasteMax ? max(hasteMax / 4, seconds) : nil
   }
 
   /// By what the share of samples in fast memory differs from what is usual; 0 where that may be

@@ -77,6 +77,7 @@ import Testing
       "x 0", "s 0 0 64 r 1", "s 0 0 1 q 1", "s 0 0 1 r nan", "s 0 0 1 r -1", "s -1 0 1 r 1",
       "s 0 0 1 r 1 2", "s 0 99999999999 1 r 1", "c 0 0 1 123 0 0 1", "d 0 0 u 1 hot",
       "d 0 0 f 1 whim", "o 0 0 f 1 hot moved 1 2", "g 0", "", "s  0 0 1 r 1",
+      "p 40000000000000000 1000000",
     ])
   func `a line that makes no sense is named`(_ line: String) throws {
     let good = TierRecording(header: Self.header, events: [Self.events[0]]).bytes

@@ -81,6 +81,9 @@ private struct LineReader {
 
 /// The fields of one line, taken one by one.
 private struct LineFields {
+  /// A year: who plays a recording goes through all of its time.
+  private static let timeMax: Int64 = 366 * 86_400 * 1_000_000_000
+
   private var fields: ArraySlice<Substring>
   private let number: Int
 
@@ -126,7 +129,7 @@ private struct LineFields {
     let kind = try word("kind")
     let step: Int64 = try whole("time")
     let (at, isOverflow) = time.addingReportingOverflow(step)
-    if isOverflow { throw wrong("has a time beyond all clocks") }
+    if isOverflow || at > Self.timeMax { throw wrong("has a time after more than a year") }
     let event = TierEvent(at: at, try content(of: kind))
     if let rest = fields.first { throw wrong("has '\(rest)' after its last field") }
     return event

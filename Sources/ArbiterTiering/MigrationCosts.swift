@@ -10,9 +10,9 @@ internal import Glibc
 /// kernel calls and faults. Where all migrations are of one size, the copy is taken at the tiers'
 /// bandwidth.
 ///
-/// What was seen a while ago is not held on to: where memory is used for the first time a move costs
-/// ten times what it costs once pages are exchanged, and who believes that for good does not move
-/// enough to see that it has changed. What a wrong guess costs is for the account of a policy.
+/// What was seen a while ago is not held on to: where memory is used for the first time a move
+/// costs ten times what it costs once pages are exchanged, and who believes that for good does not
+/// move enough to see that it has changed. A wrong guess is for the account of a policy to bear.
 package struct MigrationCosts {
   /// What a migration is taken to cost while none was made.
   package let usual: Double

@@ -16,7 +16,8 @@
 //
 //   tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS [WORK...]]
 //
-// WORK is mapped, heap or sort; without one all are run. With --smoke the work is small, and what is judged is only that it is done right.
+// WORK is mapped, heap or sort; without one all are run. With --smoke the work is small, and what
+// is judged is only that it is done right.
 
 internal import Arbiter
 internal import BenchmarkSupport
@@ -37,7 +38,7 @@ enum TierOverheadBenchmark {
       print("usage: tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS [mapped|heap|sort...]]")
       exit(2)
     }
-    setlinebuf(unsafe stdout)
+    _ = unsafe setvbuf(stdout, nil, _IOLBF, 0)
     let folder = "/dev/shm/arbiter-tier-overhead-\(getpid())"
     guard unsafe mkdir(folder, 0o700) == 0 else { end("no folder \(folder)") }
     defer { _ = unsafe rmdir(folder) }

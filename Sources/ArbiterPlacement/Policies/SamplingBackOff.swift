@@ -98,14 +98,19 @@ struct SamplingBackOff: Sendable {
     haste.advance(
       seconds: seconds, news: hasChoice && isOther ? patience(chunks) : nil,
       brings: gain > gainMax)
+    let isNews = news > gainMax || isOther || shareChange != 0
+    // What came in haste without news counts, too.
+    if isNews { (quiet, quietSamples) = (0, 0) }
     if !hasChoice {
       periodNanoseconds = longest
-    } else if isHasty || news > gainMax || isOther || shareChange != 0 {
-      (quiet, quietSamples) = (0, 0)
+    } else if isHasty || isNews {
       periodNanoseconds = isScattered || isHasty ? shortest : ordinary
-    } else if quiet >= stableSeconds, quietSamples >= samplesWanted {
-      (quiet, quietSamples) = (0, 0)
-      periodNanoseconds = min(periodNanoseconds * 2, longest)
+    } else {
+      if !isScattered { periodNanoseconds = max(periodNanoseconds, ordinary) }
+      if quiet >= stableSeconds, quietSamples >= samplesWanted {
+        (quiet, quietSamples) = (0, 0)
+        periodNanoseconds = min(periodNanoseconds * 2, longest)
+      }
     }
     wasScattered = isScattered
     hadChoice = hasChoice && sampled > 0

@@ -38,7 +38,6 @@ enum TierOverheadBenchmark {
       print("usage: tier-overhead [--smoke] PATH-OF-ARBITER [PAIRS [mapped|heap|sort...]]")
       exit(2)
     }
-    _ = unsafe setvbuf(stdout, nil, _IOLBF, 0)
     let folder = "/dev/shm/arbiter-tier-overhead-\(getpid())"
     guard unsafe mkdir(folder, 0o700) == 0 else { end("no folder \(folder)") }
     defer { _ = unsafe rmdir(folder) }
@@ -99,6 +98,7 @@ enum TierOverheadBenchmark {
     print(
       "  \(label) \(text(Statistics.median(figures) ?? 0, digits: 3))\(unit)\(around ?? ""): "
         + "\(verdict) against \(limit)\(unit)")
+    fflush(nil)
     return verdict
   }
 

@@ -283,7 +283,7 @@ public final class TierManager {
     tiers.migrationNanoseconds = costs.migrationNanoseconds(
       bytesPerSecond: min(
         tiers.slow.readBytesPerSecond, tiers.slow.writeBytesPerSecond,
-        AdaptiveParameters.copyBytesPerSecondUsual), at: now)
+        AdaptiveParameters().copyBytesPerSecond), at: now)
     if table.count > 0 { lastPlacement = placement }
     let fastBytes = table.fastBytes
     let newBytes = max(0, fastBytes - fastBytesBefore - movedBytesSince)

@@ -109,7 +109,7 @@ public struct AdaptiveParameters: Sendable, Hashable {
   /// Bytes per second that one thread copies at most, whatever the tiers could do.
   ///
   /// A thread of an ordinary server copies 2 MiB in 0.4 ms.
-  public var copyBytesPerSecond = copyBytesPerSecondUsual
+  public var copyBytesPerSecond = 5e9
   /// Thread time that may be spent on migrations before any of them has earned something.
   public var stakeNanoseconds = 500e6
   /// Seconds of what migrations are seen to earn that may be spent before they have earned it.
@@ -160,9 +160,6 @@ public struct AdaptiveParameters: Sendable, Hashable {
   ///
   /// Below it they follow chance.
   public var gainShare = 0.05
-
-  /// ``copyBytesPerSecond`` as it is unless it is set.
-  public static let copyBytesPerSecondUsual = 5e9
 
   /// The constants as they have been tried.
   public init() {}

@@ -12,7 +12,7 @@
 // A3  The balance starts at a stake, small against a run, and grows by a share of elapsed time.
 //     While it is empty nothing is moved but what lies in slow memory because it was moved there:
 //     that only goes back. So no program loses more than stake and share to migrations that do
-//     not pay, whatever it does.
+//     not pay, whatever it does, but for what A2 leaves out.
 // A4  The balance has a ceiling, since long success does not pay for long failure, and as deep a
 //     floor.
 // A5  What was moved and is seen to earn is good for credit: what it will earn within some seconds
